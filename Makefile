@@ -1,0 +1,59 @@
+# Two commands matter on a fresh machine (Python 3.11+, pip, venv, make): `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo test check bench stop clean lock matrix soak
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
+
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tradefleet needs Python 3.11 or newer, this is " + sys.version)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	touch $@
+
+setup: $(VENV)/.runtime ## install what the fleet runs on
+
+setup-dev: $(VENV)/.dev ## install what its tests and checks need as well
+
+demo: setup ## set up, make the stores and start the fleet on the exchange simulator
+	$(BIN)/fleet init
+	$(BIN)/fleet health
+
+test: setup-dev ## the whole suite
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+check: setup-dev ## what CI checks besides the tests: style, types, import contracts, tidy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/tidy
+
+matrix: setup-dev ## every kill of every kill matrix (long)
+	$(BIN)/python -m pytest -m matrix -n $(WORKERS) --timeout 3600
+
+soak: setup-dev ## long runs (an hour and more)
+	$(BIN)/python -m pytest -m soak --timeout 7200
+
+bench: setup-dev ## our numbers beside the bare parts' and the peers'
+	$(BIN)/python -m bench
+
+stop: ## stop the fleet
+	@test ! -x $(BIN)/fleet || $(BIN)/fleet down
+
+clean: stop ## remove what setup and the checks made; data stays
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench/out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock: ## compile the lock files anew: names, versions and hashes only
+	$(BIN)/python -m bench.lock

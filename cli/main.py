@@ -1,0 +1,63 @@
+"""Entry point of `fleet`: finds the command's group and imports nothing else, so that `fleet --help` is quick."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+from cli.exits import FAILED, USAGE, exit_code_of
+
+#: Command, the module that adds it, what it is for. A group's module has `add(subparsers)`.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("cli.stores", "create or upgrade every store; idempotent"),
+    "health": ("cli.health", "check directories, locks, stores, schema versions and disk"),
+    "db": ("cli.db", "verify, stats, optimize, export, import a store"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code: 0 ok, 1 failed, 2 usage, 3 ownership or lock, 4 not found."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser(words[0] if words else "")
+    options = parser.parse_args(words)
+    if not hasattr(options, "run"):
+        parser.print_help()
+        return USAGE
+    try:
+        return int(options.run(options) or 0)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away: not an error worth a traceback
+        return FAILED
+    except Exception as e:
+        code = exit_code_of(e)
+        if code is None:
+            raise
+        print(f"fleet: {e}", file=sys.stderr)
+        return code
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fleet",
+        description="Run, feed, query and trade with the fleet.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Every command has --help.\nExit codes: 0 ok, 1 failed, 2 usage, 3 refused by ownership or lock, 4 not found.",
+    )
+    parser.add_argument("--version", action="version", version=f"tradefleet {version('tradefleet')}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, (module, purpose) in COMMANDS.items():
+        if name == command:
+            import_module(module).add(subparsers)
+        else:
+            subparsers.add_parser(name, help=purpose)
+    return parser
+
+
+def run() -> None:
+    """Be the `fleet` script."""
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What live, backtest and the tools share; see CONTRIBUTING.md for the layers."""

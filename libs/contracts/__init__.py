@@ -1,0 +1,24 @@
+"""What crosses a process boundary: messages and their topics. Messages grow only by fields with defaults."""
+
+from libs.contracts.health import Health, HealthState
+from libs.contracts.market import TIMEFRAMES, OHLCVBar, Origin, Tick
+from libs.contracts.orders import OrderEvent, OrderStatus, OrderType, Side, TradeDirection, TradeEvent, TradeStatus
+from libs.contracts.signals import SignalEvent, SignalType
+
+__all__ = [
+    "TIMEFRAMES",
+    "Health",
+    "HealthState",
+    "OHLCVBar",
+    "OrderEvent",
+    "OrderStatus",
+    "OrderType",
+    "Origin",
+    "Side",
+    "SignalEvent",
+    "SignalType",
+    "Tick",
+    "TradeDirection",
+    "TradeEvent",
+    "TradeStatus",
+]

@@ -1,0 +1,55 @@
+"""Ticks and bars."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from libs.contracts.base import Event
+
+#: Length of each timeframe in minutes. A day bar covers the session, whatever its length.
+TIMEFRAMES = {"1m": 1, "5m": 5, "15m": 15, "1h": 60, "4h": 240, "1d": 1440}
+
+
+class Origin(StrEnum):
+    """Where a bar came from."""
+
+    LIVE = "live"
+    BACKFILL = "backfill"
+    SYNTHETIC = "synthetic"
+    IMPORT = "import"
+
+
+class Tick(Event, frozen=True, tag="tick"):
+    """One quote as the feed gave it.
+
+    `timestamp_us` is the exchange's trade time. `volume` is what traded since the tick before, never negative;
+    `volume_day` is the exchange's cumulative figure. `seq` is the tick's identity: two ticks may share an instant.
+    """
+
+    symbol: str
+    timestamp_us: int
+    price: float
+    volume: int = 0
+    bid: float | None = None
+    ask: float | None = None
+    volume_day: int = 0
+    seq: int = 0
+    exchange: str = "nse"
+    received_us: int = 0
+    open_interest: float | None = None
+
+
+class OHLCVBar(Event, frozen=True, tag="bar"):
+    """One candle, stamped with the start of its interval."""
+
+    symbol: str
+    timeframe: str
+    timestamp_us: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int
+    exchange: str = "nse"
+    origin: Origin = Origin.LIVE
+    seq: int = 0

@@ -1,0 +1,48 @@
+"""What a strategy says: go in, get out. The scanner stores a signal before it publishes it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from libs.contracts.base import Event
+from libs.core.ids import content_id
+
+
+class SignalType(StrEnum):
+    """The four things a strategy may say."""
+
+    ENTER_LONG = "enter_long"
+    EXIT_LONG = "exit_long"
+    ENTER_SHORT = "enter_short"
+    EXIT_SHORT = "exit_short"
+
+
+class SignalEvent(Event, frozen=True, tag="signal"):
+    """A strategy's word on one symbol at one bar.
+
+    `timestamp_us` is the start of the bar it was decided on. `stop` and `target` are prices.
+    """
+
+    signal_id: str
+    strategy_id: str
+    symbol: str
+    timestamp_us: int
+    signal_type: SignalType
+    confidence: float = 1.0
+    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
+    exchange: str = "nse"
+    timeframe: str = "1m"
+    stop: float | None = None
+    target: float | None = None
+    leg: int = 0
+    strategy_version: str = ""
+
+
+def signal_id(
+    *, instance: str, parameters: str, symbol: str, timeframe: str, bar_us: int, signal_type: SignalType, leg: int = 0
+) -> str:
+    """Name a signal by what it says and when. The code version is not in it: a deployment must not trade twice."""
+    return content_id(instance, parameters, symbol, timeframe, bar_us, signal_type.value, leg)

@@ -1,0 +1,1 @@
+"""What everything stands on: time, errors, ids, crash points. Imports nothing of ours."""

@@ -1,0 +1,37 @@
+"""Crash points: the instants at which a kill matrix kills a process. A no-op in production.
+
+Every commit, send and rename that a crash must not break has one before and one after. `POINTS` names them all;
+`tests/tidy` compares it with the code, and the suite fails when a point was not hit by any test.
+`TRADEFLEET_CRASH_AT=<point>[:n]` kills the process with SIGKILL at the n-th hit (1 by default);
+`TRADEFLEET_CRASH_SEEN=<directory>` leaves a file per point that was hit.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+POINTS: dict[str, str] = {}
+
+_armed = os.environ.get("TRADEFLEET_CRASH_AT", "")
+_seen_directory = os.environ.get("TRADEFLEET_CRASH_SEEN", "")
+_hits: Counter[str] = Counter()
+
+
+def crash_point(name: str) -> None:
+    """Die here if a test asked for it."""
+    if _armed or _seen_directory:
+        _note(name)
+
+
+def _note(name: str) -> None:
+    if name not in POINTS:
+        raise KeyError(f"crash point {name!r} is not in libs.core.faults.POINTS")
+    _hits[name] += 1
+    if _seen_directory and _hits[name] == 1:
+        (Path(_seen_directory) / name).touch()
+    wanted, _, count = _armed.partition(":")
+    if name == wanted and _hits[name] == int(count or 1):
+        os.kill(os.getpid(), signal.SIGKILL)

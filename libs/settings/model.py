@@ -1,0 +1,20 @@
+"""The whole of the settings, one field a section of config/fleet.toml."""
+
+from __future__ import annotations
+
+import msgspec
+
+from libs.settings import storage
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All sections. `profile` and `data_root` are resolved by the loader."""
+
+    profile: str
+    data_root: str
+    data: storage.Data = storage.Data()
+    live: storage.Live = storage.Live()
+    sqlite: storage.Sqlite = storage.Sqlite()
+    query: storage.Query = storage.Query()
+    health: storage.Health = storage.Health()
+    log: storage.Log = storage.Log()

@@ -1,0 +1,65 @@
+"""Settings of the stores."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Positive = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[int, Meta(ge=0)]
+
+
+class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the stores are."""
+
+    root: str = "data"
+    exchange: str = "nse"
+
+
+class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The live buffer and the snapshots readers get of it."""
+
+    flush_interval_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1000
+    merge_minute_segments_min: Positive = 60
+    merge_hour_segments_min: Positive = 60
+    pin_retry_count_max: Positive = 50
+
+
+class Sqlite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Pragmas and the checkpoint policy of the SQLite stores."""
+
+    busy_timeout_ms: Positive = 5000
+    cache_size_kib: Positive = 65_536
+    checkpoint_transactions_max: Positive = 1000
+    checkpoint_interval_s: Positive = 60
+
+
+class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits of market data queries."""
+
+    memory_max_mib: Positive = 4096
+    threads_max: Positive = 2
+    attached_days_max: Positive = 1000
+
+
+class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Thresholds of `fleet health`."""
+
+    disk_free_error_gib: NotNegative = 10
+    disk_free_warning_gib: NotNegative = 50
+
+    def __post_init__(self) -> None:
+        if self.disk_free_warning_gib < self.disk_free_error_gib:
+            raise ValueError(
+                f"disk_free_warning_gib ({self.disk_free_warning_gib}) must not be below "
+                f"disk_free_error_gib ({self.disk_free_error_gib})"
+            )
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What services say about themselves."""
+
+    level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
+    format: Annotated[str, Meta(pattern="^(auto|text|json)$")] = "auto"

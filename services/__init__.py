@@ -1,0 +1,1 @@
+"""The processes of the fleet, one package a service; they never import each other."""
