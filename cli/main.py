@@ -46,7 +46,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
         prog="fleet",
         description="Run, feed, query and trade with the fleet.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Every command has --help.\nExit codes: 0 ok, 1 failed, 2 usage, 3 refused by ownership or lock, 4 not found.",
+        epilog="Every command has --help.\n"
+        "Exit codes: 0 ok, 1 failed, 2 usage, 3 refused by ownership or lock, 4 not found.",
     )
     parser.add_argument("--version", action="version", version=f"tradefleet {version('tradefleet')}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
