@@ -13,7 +13,12 @@ import signal
 from collections import Counter
 from pathlib import Path
 
-POINTS: dict[str, str] = {}
+POINTS: dict[str, str] = {
+    "sqlite.commit.before": "a SQLite store's transaction is written, not committed",
+    "sqlite.commit.after": "a SQLite store's transaction is durable, the caller does not know yet",
+    "history.rename.before": "a day's file is complete under its temporary name",
+    "history.rename.after": "a day's file has its name, nobody was told yet",
+}
 
 _armed = os.environ.get("TRADEFLEET_CRASH_AT", "")
 _seen_directory = os.environ.get("TRADEFLEET_CRASH_SEEN", "")

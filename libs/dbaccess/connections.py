@@ -1,0 +1,171 @@
+"""Opening databases, with the walls each kind of connection needs. The only module that calls `connect`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from libs.dbaccess.errors import StoreCorrupt, StoreMissing
+from libs.settings.storage import Sqlite
+
+#: Naive times in SQL and in frames handed to DuckDB are IST, as everywhere else in the fleet.
+SESSION_ZONE = "Asia/Kolkata"
+
+_READ_ACTIONS = {
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_RECURSIVE,
+    sqlite3.SQLITE_TRANSACTION,
+    sqlite3.SQLITE_SAVEPOINT,
+}
+_READ_PRAGMAS = {
+    "application_id", "compile_options", "database_list", "foreign_key_check", "foreign_key_list", "freelist_count",
+    "index_info", "index_list", "index_xinfo", "integrity_check", "page_count", "page_size", "quick_check",
+    "schema_version", "table_info", "table_list", "table_xinfo", "user_version",
+}  # fmt: skip
+#: Pragmas whose argument asks rather than sets.
+_ASKING_PRAGMAS = {"foreign_key_check", "foreign_key_list", "index_info", "index_list", "index_xinfo",
+                   "integrity_check", "quick_check", "table_info", "table_xinfo"}  # fmt: skip
+
+
+@contextmanager
+def duckdb_reader(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB file read-only in the engine, with no way from SQL to other files or extensions."""
+    if not path.exists():
+        raise StoreMissing(path)
+    connection = _duckdb_connect(path, read_only=True)
+    try:
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def duckdb_writer(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB file for writing. The caller holds the store's writer lock and opens the file no other way."""
+    connection = _duckdb_connect(path, read_only=False)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def duckdb_memory(
+    *, memory_max_mib: int | None = None, threads_max: int | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an in-memory DuckDB, the place where closed days are attached and new ones are loaded."""
+    connection = _duckdb_connect(None, read_only=False)
+    try:
+        if memory_max_mib:
+            connection.execute(f"SET memory_limit = '{int(memory_max_mib)}MiB'")
+        if threads_max:
+            connection.execute(f"SET threads = {int(threads_max)}")
+        yield connection
+    finally:
+        connection.close()
+
+
+def _duckdb_connect(path: Path | None, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    try:
+        connection = duckdb.connect(
+            str(path) if path else ":memory:",
+            read_only=read_only,
+            config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
+        )
+    except (duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException) as e:
+        raise StoreCorrupt(f"{path}: not a readable DuckDB file: {e}") from e
+    except duckdb.IOException as e:
+        if path is not None and _is_damage(str(e)):
+            raise StoreCorrupt(f"{path}: not a readable DuckDB file: {e}") from e
+        raise
+    connection.execute(f"SET TimeZone = '{SESSION_ZONE}'")
+    return connection
+
+
+def _is_damage(message: str) -> bool:
+    """Tell a file that is no database from one that is locked, missing or forbidden."""
+    return not any(
+        word in message for word in ("lock", "Permission", "No such file", "No space", "Read-only", "denied")
+    )
+
+
+@contextmanager
+def sqlite_reader(path: Path, settings: Sqlite) -> Iterator[sqlite3.Connection]:
+    """Open a SQLite file read-only three times over: `mode=ro`, `query_only` and an authorizer."""
+    if not path.exists():
+        raise StoreMissing(path, "run `fleet init`")
+    if path.is_dir():
+        raise StoreCorrupt(f"{path}: a directory stands where the store's file should be")
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=settings.busy_timeout_ms / 1000
+    )
+    try:
+        _translate_damage(connection, path)
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute(f"PRAGMA cache_size = -{settings.cache_size_kib}")
+        connection.set_authorizer(_authorize_read)
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def sqlite_writer(path: Path, settings: Sqlite, *, durable: bool) -> Iterator[sqlite3.Connection]:
+    """Open a SQLite file for writing in autocommit; `durable` syncs every commit, for the store that holds money."""
+    if path.is_dir():
+        raise StoreCorrupt(f"{path}: a directory stands where the store's file should be")
+    connection = sqlite3.connect(
+        path, isolation_level=None, timeout=settings.busy_timeout_ms / 1000, check_same_thread=False
+    )
+    try:
+        _translate_damage(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{settings.cache_size_kib}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # our own policy checkpoints, and says so
+        connection.execute("PRAGMA trusted_schema = OFF")
+        yield connection
+    finally:
+        connection.close()
+
+
+def _translate_damage(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.DatabaseError as e:
+        if isinstance(e, sqlite3.OperationalError) and "malformed" not in str(e):
+            raise
+        raise StoreCorrupt(f"{path}: not a readable SQLite file: {e}") from e
+
+
+def _authorize_read(
+    action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None
+) -> int:
+    if action in _READ_ACTIONS:
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_FUNCTION:
+        return sqlite3.SQLITE_DENY if second == "load_extension" else sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_PRAGMA and (first or "").lower() in _READ_PRAGMAS:
+        asks = second is None or (first or "").lower() in _ASKING_PRAGMAS
+        return sqlite3.SQLITE_OK if asks else sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_DENY
+
+
+def backup_sqlite(source: sqlite3.Connection, target: Path) -> None:
+    """Copy a SQLite store page by page while its writer lives, and check the copy."""
+    copy = sqlite3.connect(target, isolation_level=None)
+    try:
+        source.backup(copy)
+        found = copy.execute("PRAGMA integrity_check").fetchone()
+    finally:
+        copy.close()
+    if found != ("ok",):
+        raise StoreCorrupt(f"{target}: the backup does not check out: {found}")

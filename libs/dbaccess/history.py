@@ -1,0 +1,149 @@
+"""Writing one day of history: loaded in memory, checked, sorted into a new file, closed for ever."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from libs.core.clock import US_PER_DAY, day_start_us
+from libs.core.errors import Refused
+from libs.core.faults import crash_point
+from libs.dbaccess.connections import duckdb_memory
+from libs.dbaccess.errors import ImmutableDay
+from libs.dbaccess.files import CLOSED_FILE, make_directory, sync_directory, sync_file
+
+_ALLOWED = {duckdb.StatementType.SELECT, duckdb.StatementType.INSERT}
+_CHANGING_WORDS = {"update", "delete", "alter", "merge", "truncate", "drop", "replace", "attach", "copy"}
+_LOADER_NAME = "__rows"
+
+
+class DayWriter:
+    """The connection of a historical writer: rows go in and can be read; nothing is changed or removed."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
+        self._connection = connection
+        self.table = table
+
+    def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> duckdb.DuckDBPyConnection:
+        """Run INSERT or SELECT; anything that changes or removes rows is refused, for history only grows."""
+        self._check(sql)
+        return self._connection.execute(sql, parameters)
+
+    def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> duckdb.DuckDBPyConnection:
+        """Insert a few rows; `append` is a thousand times faster for many."""
+        self._check(sql)
+        return self._connection.executemany(sql, rows)
+
+    def append(self, rows: Any) -> int:
+        """Insert a frame or an Arrow table by the names of its columns; naive times are IST."""
+        self._connection.register(_LOADER_NAME, rows)
+        try:
+            (count,) = self._connection.execute(
+                f"INSERT INTO {self.table} BY NAME SELECT * FROM {_LOADER_NAME}"
+            ).fetchall()[0]
+        finally:
+            self._connection.unregister(_LOADER_NAME)
+        return int(count)
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Fetch what the last SELECT found."""
+        return self._connection.fetchall()
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """Fetch the next row of the last SELECT."""
+        return self._connection.fetchone()
+
+    def _check(self, sql: str) -> None:
+        for statement in self._connection.extract_statements(sql):
+            if statement.type not in _ALLOWED:
+                raise Refused(f"history only grows: {statement.type.name} is refused, only INSERT and SELECT are not")
+        # DuckDB calls a WITH that deletes a SELECT, so the words are looked at too.
+        words = {sql[start:end].strip().lower() for start, end in _keywords(sql)}
+        if found := words & _CHANGING_WORDS:
+            raise Refused(f"history only grows: {', '.join(sorted(found)).upper()} is refused")
+
+
+def _keywords(sql: str) -> Iterator[tuple[int, int]]:
+    tokens = [*duckdb.tokenize(sql), (len(sql), None)]
+    for (start, kind), (end, _) in pairwise(tokens):
+        if kind == duckdb.token_type.keyword:
+            yield start, end
+
+
+@contextmanager
+def write_day(
+    path: Path, root: Path, ddl: str, data_type: str, timeframe: str | None, day: date
+) -> Iterator[DayWriter]:
+    """Load a day, then close it: checked, sorted by symbol and time, synced, renamed into place, 0444.
+
+    The caller holds the history lock. If the block raises, or a row does not belong to the day, nothing is left.
+    """
+    refuse_closed(path)
+    make_directory(path.parent, root)
+    staged = path.with_name(f".{path.name}.{os.getpid()}.staged")
+    try:
+        with duckdb_memory() as connection:
+            connection.execute(f"SET temp_directory = {_quote(str(staged.with_suffix('.spill')))}")
+            connection.execute(ddl)
+            yield DayWriter(connection, data_type)
+            _check_rows(connection, data_type, timeframe, day)
+            _write_sorted(connection, staged, ddl, data_type)
+        sync_file(staged)
+        staged.chmod(CLOSED_FILE)
+        crash_point("history.rename.before")
+        refuse_closed(path)
+        staged.rename(path)
+        sync_directory(path.parent)
+        crash_point("history.rename.after")
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def refuse_closed(path: Path) -> None:
+    """Raise if the day exists: a day that has its name is closed, whoever asks (modes don't stop root)."""
+    if path.exists() or path.is_symlink():
+        raise ImmutableDay(f"{path}: this day is closed; history is never opened for writing again")
+
+
+def _write_sorted(connection: duckdb.DuckDBPyConnection, staged: Path, ddl: str, table: str) -> None:
+    order = "symbol, timestamp, seq" if table == "ticks" else "symbol, timeframe, timestamp"
+    staged.unlink(missing_ok=True)  # left by a killed writer; the lock is ours now
+    connection.execute(f"ATTACH {_quote(str(staged))} AS day")
+    connection.execute("USE day")
+    connection.execute(ddl)
+    connection.execute(f"INSERT INTO day.{table} BY NAME SELECT * FROM memory.{table} ORDER BY {order}")
+    connection.execute("CHECKPOINT day")
+    connection.execute("USE memory")
+    connection.execute("DETACH day")
+
+
+def _check_rows(connection: duckdb.DuckDBPyConnection, table: str, timeframe: str | None, day: date) -> None:
+    start = day_start_us(day)
+    strangers = connection.execute(
+        f"SELECT count(*), min(timestamp)::VARCHAR FROM {table} WHERE epoch_us(timestamp) NOT BETWEEN ? AND ?",
+        [start, start + US_PER_DAY - 1],
+    ).fetchall()[0]
+    if strangers[0]:
+        raise Refused(f"{strangers[0]} {table} are not of {day} (IST), the first at {strangers[1]}; one day a file")
+    if table != "candles":
+        return
+    others = connection.execute("SELECT DISTINCT timeframe FROM candles WHERE timeframe <> ?", [timeframe]).fetchall()
+    if others:
+        raise Refused(f"candles of {others[0][0]!r} offered for a file of {timeframe}; one timeframe a file")
+    twice = connection.execute(
+        "SELECT symbol, timestamp::VARCHAR, count(*) FROM candles GROUP BY ALL HAVING count(*) > 1 LIMIT 1"
+    ).fetchall()
+    if twice:
+        symbol, timestamp, count = twice[0]
+        raise Refused(f"{count} candles of {symbol} at {timestamp}: a closed day holds each candle once")
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

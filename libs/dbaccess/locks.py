@@ -1,0 +1,96 @@
+"""The writer lock: the only lock that counts.
+
+DuckDB's and SQLite's own locks are POSIX locks, which vanish when the same process opens and closes the file another
+way. This one is a lock on a file of its own, taken before a store is opened, and the system releases it when its holder
+dies, however it dies. The file stays behind: deleting a lock file in use would let two holders in.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import portalocker
+
+from libs.dbaccess.errors import WriterLockHeld
+
+_FLAGS = portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING
+
+
+class WriterLock:
+    """An exclusive, advisory lock on a path; never waits."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._file: IO[str] | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._file is not None
+
+    def acquire(self) -> bool:
+        """Take the lock; False when somebody else (or another WriterLock of this process) holds it."""
+        if self._file is not None:
+            return True
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="ascii", errors="replace")
+        try:
+            portalocker.lock(file, _FLAGS)
+            file.seek(0)
+            file.truncate()
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+        except portalocker.exceptions.AlreadyLocked:
+            file.close()
+            return False
+        except BaseException:
+            file.close()
+            raise
+        self._file = file
+        return True
+
+    def release(self) -> None:
+        """Give the lock back; the file and the pid in it stay. Harmless when not held."""
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        try:
+            portalocker.unlock(file)
+        finally:
+            file.close()
+
+    def holder(self) -> int | None:
+        """Read the pid the last holder left: information only, the lock itself is the system's."""
+        try:
+            return int(self.path.read_text("ascii").strip() or 0) or None
+        except (OSError, ValueError):  # absent, garbage, or (Windows) unreadable while it is held
+            return None
+
+    def is_held_by_anyone(self) -> bool:
+        """Say whether the lock is held right now, for reports; the pid in the file is left alone."""
+        if self._file is not None:
+            return True
+        try:
+            file = self.path.open("r+", encoding="ascii", errors="replace")
+        except FileNotFoundError:
+            return False
+        with file:
+            try:
+                portalocker.lock(file, _FLAGS)
+            except portalocker.exceptions.AlreadyLocked:
+                return True
+            portalocker.unlock(file)
+        return False
+
+    def __enter__(self) -> Self:
+        if not self.acquire():
+            raise WriterLockHeld(self.path, self.holder())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
