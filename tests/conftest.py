@@ -1,0 +1,52 @@
+"""Fixtures everybody uses, the long runs that stay out of `make test`, and the account of crash points."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from libs.core.faults import POINTS
+
+_LONG = ("matrix", "soak")
+_SEEN = "TRADEFLEET_CRASH_SEEN"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Before any product module of a test process is imported, and inherited by every process the tests start.
+    if _SEEN not in os.environ:
+        os.environ[_SEEN] = tempfile.mkdtemp(prefix="tradefleet-crash-points-")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long runs have their own targets: `make matrix`, `make soak`."""
+    chosen = config.getoption("-m") or ""
+    for item in items:
+        for mark in _LONG:
+            if item.get_closest_marker(mark) and mark not in chosen:
+                item.add_marker(pytest.mark.skip(reason=f"long: make {mark}"))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A crash point that the whole suite never reached fails it: nothing proves what a kill there leaves behind."""
+    is_worker = hasattr(session.config, "workerinput")
+    whole_suite = not session.config.getoption("-m") and not session.config.getoption("-k")
+    asked_for = [Path(str(argument)).name for argument in session.config.args]
+    if is_worker or not whole_suite or asked_for != ["tests"] or exitstatus != pytest.ExitCode.OK:
+        return
+    missed = sorted(set(POINTS) - {path.name for path in Path(os.environ[_SEEN]).iterdir()})
+    if missed:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter:
+            reporter.write_line(f"crash points no test hit: {', '.join(missed)}", red=True)
+
+
+@pytest.fixture
+def data_root(tmp_path: Path) -> Path:
+    """An empty data root."""
+    root = tmp_path / "data"
+    root.mkdir(mode=0o700)
+    return root
