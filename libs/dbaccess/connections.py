@@ -15,6 +15,12 @@ from libs.settings.storage import Sqlite
 #: Naive times in SQL and in frames handed to DuckDB are IST, as everywhere else in the fleet.
 SESSION_ZONE = "Asia/Kolkata"
 
+_DAMAGE_WORDS = (
+    "Corrupt database file",
+    "not a valid DuckDB database file",
+    "Could not read enough bytes",
+    "Is a directory",
+)
 _READ_ACTIONS = {
     sqlite3.SQLITE_SELECT,
     sqlite3.SQLITE_READ,
@@ -41,7 +47,8 @@ def duckdb_reader(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
-        yield connection
+        with naming_damage(path):
+            yield connection
     finally:
         connection.close()
 
@@ -72,28 +79,45 @@ def duckdb_memory(
         connection.close()
 
 
-def _duckdb_connect(path: Path | None, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+def attach_day(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+    """Attach a closed day read-only under a name; a file that is no database is corrupt, and named."""
+    if not path.exists():
+        raise StoreMissing(path)
+    with naming_damage(path):
+        connection.execute(f"ATTACH {quote(str(path))} AS {name} (READ_ONLY)")
+
+
+def quote(text: str) -> str:
+    """Spell a text as a SQL literal, where DuckDB takes no parameter."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@contextmanager
+def naming_damage(path: Path | None) -> Iterator[None]:
+    """Turn DuckDB's many ways of saying that a file is damaged into `StoreCorrupt` with the file's name."""
     try:
+        yield
+    except duckdb.Error as e:
+        if is_damage(e):
+            raise StoreCorrupt(f"{path}: not a sound DuckDB file: {e}") from e
+        raise
+
+
+def is_damage(error: duckdb.Error) -> bool:
+    """Tell a damaged file from a wrong query, a lock or a full disk. DuckDB has no one class for it."""
+    broken = (duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)
+    return isinstance(error, broken) or any(words in str(error) for words in _DAMAGE_WORDS)
+
+
+def _duckdb_connect(path: Path | None, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    with naming_damage(path):
         connection = duckdb.connect(
             str(path) if path else ":memory:",
             read_only=read_only,
             config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
         )
-    except (duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException) as e:
-        raise StoreCorrupt(f"{path}: not a readable DuckDB file: {e}") from e
-    except duckdb.IOException as e:
-        if path is not None and _is_damage(str(e)):
-            raise StoreCorrupt(f"{path}: not a readable DuckDB file: {e}") from e
-        raise
     connection.execute(f"SET TimeZone = '{SESSION_ZONE}'")
     return connection
-
-
-def _is_damage(message: str) -> bool:
-    """Tell a file that is no database from one that is locked, missing or forbidden."""
-    return not any(
-        word in message for word in ("lock", "Permission", "No such file", "No space", "Read-only", "denied")
-    )
 
 
 @contextmanager

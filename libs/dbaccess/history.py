@@ -15,7 +15,7 @@ import duckdb
 from libs.core.clock import US_PER_DAY, day_start_us
 from libs.core.errors import Refused
 from libs.core.faults import crash_point
-from libs.dbaccess.connections import duckdb_memory
+from libs.dbaccess.connections import duckdb_memory, quote
 from libs.dbaccess.errors import ImmutableDay
 from libs.dbaccess.files import CLOSED_FILE, make_directory, sync_directory, sync_file
 
@@ -90,7 +90,7 @@ def write_day(
     staged = path.with_name(f".{path.name}.{os.getpid()}.staged")
     try:
         with duckdb_memory() as connection:
-            connection.execute(f"SET temp_directory = {_quote(str(staged.with_suffix('.spill')))}")
+            connection.execute(f"SET temp_directory = {quote(str(staged.with_suffix('.spill')))}")
             connection.execute(ddl)
             yield DayWriter(connection, data_type)
             _check_rows(connection, data_type, timeframe, day)
@@ -115,7 +115,7 @@ def refuse_closed(path: Path) -> None:
 def _write_sorted(connection: duckdb.DuckDBPyConnection, staged: Path, ddl: str, table: str) -> None:
     order = "symbol, timestamp, seq" if table == "ticks" else "symbol, timeframe, timestamp"
     staged.unlink(missing_ok=True)  # left by a killed writer; the lock is ours now
-    connection.execute(f"ATTACH {_quote(str(staged))} AS day")
+    connection.execute(f"ATTACH {quote(str(staged))} AS day")
     connection.execute("USE day")
     connection.execute(ddl)
     connection.execute(f"INSERT INTO day.{table} BY NAME SELECT * FROM memory.{table} ORDER BY {order}")
@@ -143,7 +143,3 @@ def _check_rows(connection: duckdb.DuckDBPyConnection, table: str, timeframe: st
     if twice:
         symbol, timestamp, count = twice[0]
         raise Refused(f"{count} candles of {symbol} at {timestamp}: a closed day holds each candle once")
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

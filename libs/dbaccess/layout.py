@@ -76,6 +76,21 @@ class Layout:
         """Sockets, pid files, the kill-switch file."""
         return self.root / "run"
 
+    def directories(self) -> list[Path]:
+        """The directories every installation has."""
+        folders = [self.root, self.market, self.live, self.runs, self.root / "backtest", self.backups, self.run]
+        return sorted({*folders, *(self.store(store).parent for store in SQLITE_STORES)})
+
+    def live_files(self) -> tuple[Path, Path]:
+        """The two files of the live buffer: ticks, candles. Only their owner opens them."""
+        return self.live / "ticks_today.duckdb", self.live / "candles_today.duckdb"
+
+    def all_series(self) -> list[tuple[Path, str]]:
+        """Every series there is on disk, with the table its files hold."""
+        ticks = [(folder, "ticks") for folder in self.market.glob("*/ticks")]
+        candles = [(folder, "candles") for folder in self.market.glob("*/candles/*")]
+        return sorted((folder, table) for folder, table in ticks + candles if folder.is_dir())
+
     def store(self, store: Store) -> Path:
         """The file of a SQLite store."""
         return self.root / _SQLITE_FILES[store]

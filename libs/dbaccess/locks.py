@@ -53,17 +53,22 @@ class WriterLock:
         return True
 
     def release(self) -> None:
-        """Give the lock back; the file and the pid in it stay. Harmless when not held."""
+        """Give the lock back; the file stays, empty, so that a pid in a free lock means its holder died.
+
+        Harmless when not held.
+        """
         if self._file is None:
             return
         file, self._file = self._file, None
         try:
+            file.seek(0)
+            file.truncate()
             portalocker.unlock(file)
         finally:
             file.close()
 
     def holder(self) -> int | None:
-        """Read the pid the last holder left: information only, the lock itself is the system's."""
+        """Read the pid of the holder, or the one a dead holder left: information, the lock itself is the system's."""
         try:
             return int(self.path.read_text("ascii").strip() or 0) or None
         except (OSError, ValueError):  # absent, garbage, or (Windows) unreadable while it is held

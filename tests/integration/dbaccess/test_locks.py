@@ -99,7 +99,15 @@ def test_asking_who_holds_it_disturbs_nobody(tmp_path):
         assert lock.is_held_by_anyone()
 
     assert not WriterLock(path).is_held_by_anyone()
-    assert WriterLock(path).holder() == os.getpid()
+
+
+def test_released_lock_names_nobody(tmp_path):
+    """So a pid in a lock that is free tells that its holder died: what the health check calls stale (I2)."""
+    path = tmp_path / ".writer.lock"
+    with WriterLock(path):
+        pass
+
+    assert WriterLock(path).holder() is None
 
 
 def test_lock_file_survives_release(tmp_path):

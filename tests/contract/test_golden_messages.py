@@ -1,0 +1,60 @@
+"""D1: bytes written once stay readable. Golden files are only ever added to.
+
+A file is `<name>.<revision>.hex`: the MessagePack of the message of that name in SAMPLES, as it was written then.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from libs.contracts import Health, OHLCVBar, OrderEvent, SignalEvent, Tick, TradeEvent
+from libs.contracts.base import Message
+
+GOLDEN = Path(__file__).parent / "golden" / "messages"
+MOMENT = 1_770_003_900_000_000
+
+SAMPLES: dict[str, Message] = {
+    "tick": Tick("RELIANCE", MOMENT, 1411.05, volume=1402, bid=1411.0, ask=1411.1, volume_day=7_791_920, seq=42),
+    "bar": OHLCVBar("RELIANCE", "1m", MOMENT, 1411.0, 1412.5, 1410.2, 1411.05, 120_400, seq=7),
+    "signal": SignalEvent(
+        "c0ffee", "sma_cross", "RELIANCE", MOMENT, "enter_long", 0.8, {"fast": 10}, stop=1400.0, target=1430.0
+    ),
+    "order": OrderEvent("o-1", "c0ffee", MOMENT, "RELIANCE", "limit", "buy", 10, 1411.05, "acknowledged"),
+    "trade": TradeEvent("t-1", "c0ffee", MOMENT, "RELIANCE", "filled", "long", 10, 1411.05, Decimal("12.34")),
+    "health": Health("ingestor", MOMENT, "green", 4711, figures={"ticks_per_second": 5000.0}),
+}
+
+
+def latest(name: str) -> Path:
+    return max(GOLDEN.glob(f"{name}.*.hex"), key=lambda path: int(path.suffixes[0][1:]))
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.hex")), ids=lambda path: path.name)
+def test_every_byte_ever_written_can_be_read(path):
+    sample = SAMPLES[path.name.split(".")[0]]
+    found = msgspec.msgpack.decode(bytes.fromhex(path.read_text()), type=type(sample))
+
+    assert found == msgspec.convert(msgspec.to_builtins(sample), type(sample))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_what_is_written_today_is_the_latest_golden_file(name):
+    """A new field is a new revision beside the old one: add the file, never change one."""
+    assert msgspec.msgpack.encode(SAMPLES[name]).hex() == latest(name).read_text().strip()
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_unknown_fields_are_ignored(name):
+    """A message of a newer fleet is understood by an older one."""
+    tree = msgspec.to_builtins(SAMPLES[name]) | {"field_of_tomorrow": 1}
+    kind = type(SAMPLES[name])
+
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(tree), type=kind) == msgspec.convert(tree, kind)
+
+
+def test_event_gives_an_aware_datetime():
+    assert SAMPLES["bar"].timestamp.isoformat() == "2026-02-02T03:45:00+00:00"
