@@ -23,7 +23,7 @@ def print_json(value: Any) -> None:
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print columns wide enough for what they hold; numbers stand to the right."""
     cells = [list(row) for row in rows]
-    columns = list(zip(headings, *cells, strict=True))
+    columns = [[heading, *(row[number] for row in cells)] for number, heading in enumerate(headings)]
     widths = [max(len(str(cell)) for cell in column) for column in columns]
     numeric = [len(column) > 1 and all(isinstance(cell, (int, float)) for cell in column[1:]) for column in columns]
     for row in [list(headings), *cells]:

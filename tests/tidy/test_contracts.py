@@ -59,8 +59,9 @@ def lint(root: Path, files: dict[str, str]) -> subprocess.CompletedProcess[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n")
     (root / "pyproject.toml").write_text((PROJECT / "pyproject.toml").read_text("utf-8"))
+    program = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     return subprocess.run(
-        [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-cache"],
+        [sys.executable, "-c", program, "--no-cache"],
         cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
