@@ -26,7 +26,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> No
     columns = [[heading, *(row[number] for row in cells)] for number, heading in enumerate(headings)]
     widths = [max(len(str(cell)) for cell in column) for column in columns]
     numeric = [len(column) > 1 and all(isinstance(cell, (int, float)) for cell in column[1:]) for column in columns]
-    for row in [list(headings), *cells]:
+    lines: list[list[object]] = [list(headings), *cells]
+    for row in lines:
         texts = (
             str(cell).rjust(width) if to_right else str(cell).ljust(width)
             for cell, width, to_right in zip(row, widths, numeric, strict=True)
