@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("cli.stores", "create or upgrade every store; idempotent"),
     "health": ("cli.health", "check directories, locks, stores, schema versions and disk"),
     "db": ("cli.db", "verify, stats, optimize, export, import a store"),
+    "calendar": ("cli.calendar", "when the exchange trades"),
 }
 
 
