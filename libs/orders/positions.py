@@ -1,0 +1,164 @@
+"""Positions from fills only: by strategy, and net. Average price, realised and unrealised profit, exact to the paisa.
+
+A position is a function of the *set* of its fills: they are folded in the exchange's order whatever order they came
+in, and a fill that comes twice counts once. Cost is by average: closing part of a position releases its share of the
+cost, rounded to the paisa, and what is left keeps the rest, so over a round trip nothing is lost to rounding.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from libs.contracts.orders import Side
+from libs.core.errors import Corrupt
+from libs.core.money import share, value_paise
+from libs.orders.model import Fill, FillKey, Product
+
+
+class PositionKey(msgspec.Struct, frozen=True, order=True):
+    """Whose position in what."""
+
+    strategy_id: str
+    symbol: str
+    exchange: str = "nse"
+    product: Product = Product.INTRADAY
+
+
+class Position(msgspec.Struct, frozen=True):
+    """A position after some fills. `quantity` is signed, and so is `cost_paise`: what the open quantity cost.
+
+    Always: `realised_paise - cost_paise == sold_paise - bought_paise`, and
+    `quantity == bought_quantity - sold_quantity`. Charges are kept apart.
+    """
+
+    key: PositionKey
+    quantity: int = 0
+    cost_paise: int = 0
+    realised_paise: int = 0
+    fees_paise: int = 0
+    bought_quantity: int = 0
+    bought_paise: int = 0
+    sold_quantity: int = 0
+    sold_paise: int = 0
+    opened_us: int = 0
+    updated_us: int = 0
+
+    @property
+    def price_average(self) -> float:
+        """Give what a share of the open quantity cost, in rupees; 0 when flat."""
+        return self.cost_paise / self.quantity / 100 if self.quantity else 0.0
+
+    def unrealised_paise(self, price: float) -> int:
+        """Value the open quantity at a price."""
+        return value_paise(price, self.quantity) - self.cost_paise if self.quantity else 0
+
+    def profit_paise(self, price: float) -> int:
+        """Give realised and unrealised profit less charges."""
+        return self.realised_paise + self.unrealised_paise(price) - self.fees_paise
+
+
+def after_fill(position: Position, fill: Fill) -> Position:
+    """Fold one fill: it adds, reduces, closes, or turns the position over."""
+    p, value = position, value_paise(fill.price, fill.quantity)
+    is_buy = fill.side is Side.BUY
+    signed, signed_value = (fill.quantity, value) if is_buy else (-fill.quantity, -value)
+    quantity, cost, realised, opened_us = p.quantity, p.cost_paise, p.realised_paise, p.opened_us
+    if quantity == 0 or (quantity > 0) == is_buy:
+        opened_us = opened_us if quantity else fill.timestamp_us
+        cost += signed_value
+    else:
+        closed = min(fill.quantity, abs(quantity))
+        released = share(cost, closed, abs(quantity))
+        closing_value = share(signed_value, closed, fill.quantity)
+        realised -= closing_value + released
+        # What turned over is a new position at this fill's price; the two parts add up to the whole value.
+        is_turned = fill.quantity > closed
+        cost = signed_value - closing_value if is_turned else cost - released
+        opened_us = fill.timestamp_us if is_turned else opened_us
+    return Position(
+        p.key, quantity + signed, cost, realised, p.fees_paise + fill.fees_paise,
+        p.bought_quantity + fill.quantity * is_buy, p.bought_paise + value * is_buy,
+        p.sold_quantity + fill.quantity * (not is_buy), p.sold_paise + value * (not is_buy),
+        opened_us, max(p.updated_us, fill.timestamp_us),
+    )  # fmt: skip
+
+
+class PositionBook:
+    """Every position, each a fold over its own fills, upon what was carried over from earlier days."""
+
+    def __init__(self, fills: Iterable[Fill] = (), *, carried: Iterable[Position] = ()) -> None:
+        self._carried = {position.key: position for position in carried}
+        self._positions: dict[PositionKey, Position] = dict(self._carried)
+        self._fills: dict[PositionKey, list[tuple[tuple[int, FillKey], Fill]]] = {}
+        self._seen: dict[FillKey, Fill] = {}
+        for fill in fills:
+            self.apply(fill)
+
+    def apply(self, fill: Fill) -> Position:
+        """Count a fill once and give the position after it."""
+        key = PositionKey(fill.strategy_id, fill.symbol, fill.exchange, fill.product)
+        name = fill.key
+        if (known := self._seen.get(name)) is not None:
+            if not known.is_same_trade(fill):
+                raise Corrupt(f"trade {name} was {known!r} and is now {fill!r}")
+            return self.get(key)
+        self._seen[name] = fill
+        entries = self._fills.setdefault(key, [])
+        entry = ((fill.timestamp_us, name), fill)
+        is_latest = not entries or entries[-1][0] < entry[0]
+        if is_latest:
+            entries.append(entry)
+            position = after_fill(self.get(key), fill)
+        else:
+            insort(entries, entry, key=lambda e: e[0])
+            position = self._fold(key)
+        self._positions[key] = position
+        return position
+
+    def reverse(self, name: FillKey) -> Position:
+        """Take an annulled trade out again; doing it twice takes it out once."""
+        for key, entries in self._fills.items():
+            kept = [entry for entry in entries if entry[1].key != name]
+            if len(kept) < len(entries):
+                self._fills[key] = kept
+                self._positions[key] = self._fold(key)
+                return self._positions[key]
+        if name in self._seen:
+            return self.get(self._key_of(self._seen[name]))
+        raise Corrupt(f"trade {name} cannot be reversed: no position holds it")
+
+    def get(self, key: PositionKey) -> Position:
+        """Give the position, flat if there never was one."""
+        return self._positions.get(key) or Position(key)
+
+    def __iter__(self) -> Iterator[Position]:
+        return iter(self._positions.values())
+
+    def open(self) -> list[Position]:
+        """List the positions that are not flat, by key."""
+        return sorted((p for p in self._positions.values() if p.quantity), key=lambda p: p.key)
+
+    def net(self) -> dict[tuple[str, str, Product], int]:
+        """Sum the quantities over strategies, as the broker sees them: by exchange, symbol and product."""
+        sums: dict[tuple[str, str, Product], int] = {}
+        for p in self._positions.values():
+            account_key = (p.key.exchange, p.key.symbol, p.key.product)
+            sums[account_key] = sums.get(account_key, 0) + p.quantity
+        return sums
+
+    def fills(self, key: PositionKey) -> list[Fill]:
+        """List the fills of a position in the exchange's order."""
+        return [fill for _, fill in self._fills.get(key, [])]
+
+    def _fold(self, key: PositionKey) -> Position:
+        position = self._carried.get(key) or Position(key)
+        for _, fill in self._fills[key]:
+            position = after_fill(position, fill)
+        return position
+
+    @staticmethod
+    def _key_of(fill: Fill) -> PositionKey:
+        return PositionKey(fill.strategy_id, fill.symbol, fill.exchange, fill.product)
