@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import duckdb
+import pyarrow as pa
 
 from libs.core.clock import US_PER_DAY, day_start_us
 from libs.core.errors import Refused
@@ -19,9 +20,14 @@ from libs.dbaccess.connections import duckdb_memory, quote
 from libs.dbaccess.errors import ImmutableDay
 from libs.dbaccess.files import CLOSED_FILE, make_directory, sync_directory, sync_file
 
+if TYPE_CHECKING:  # half a second of every start, for two names
+    import pandas as pd
+    import polars as pl
+
 _ALLOWED = {duckdb.StatementType.SELECT, duckdb.StatementType.INSERT}
 _CHANGING_WORDS = {"update", "delete", "alter", "merge", "truncate", "drop", "replace", "attach", "copy"}
 _LOADER_NAME = "__rows"
+_LOAD_ROWS = 500_000
 
 
 class DayWriter:
@@ -43,6 +49,7 @@ class DayWriter:
 
     def append(self, rows: Any) -> int:
         """Insert a frame or an Arrow table by the names of its columns; naive times are IST."""
+        self._connection.abort()  # a SELECT nobody read to its end would keep the connection
         self._connection.register(_LOADER_NAME, rows)
         try:
             (count,) = self._connection.execute(
@@ -70,6 +77,49 @@ class DayWriter:
             raise Refused(f"history only grows: {', '.join(sorted(found)).upper()} is refused")
 
 
+class DayLoader(DayWriter):
+    """A writer that gathers what `append` gets: DuckDB takes large batches on all threads, small ones on one."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
+        super().__init__(connection, table)
+        self._waiting: list[pa.Table] = []
+        self._waiting_rows = 0
+
+    def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> duckdb.DuckDBPyConnection:
+        self.load()
+        return super().execute(sql, parameters)
+
+    def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> duckdb.DuckDBPyConnection:
+        self.load()
+        return super().executemany(sql, rows)
+
+    def append(self, rows: pa.Table | pd.DataFrame | pl.DataFrame) -> int:
+        """Take an Arrow table or a frame by the names of its columns; naive times are IST. Gives its rows."""
+        table = arrow_table(rows)
+        if self._waiting and self._waiting[0].schema != table.schema:
+            self.load()
+        self._waiting.append(table)
+        self._waiting_rows += table.num_rows
+        if self._waiting_rows >= _LOAD_ROWS:
+            self.load()
+        return int(table.num_rows)
+
+    def load(self) -> None:
+        """Put what was gathered into the table."""
+        if self._waiting:
+            waiting, self._waiting, self._waiting_rows = pa.concat_tables(self._waiting), [], 0
+            super().append(waiting)
+
+
+def arrow_table(rows: pa.Table | pd.DataFrame | pl.DataFrame) -> pa.Table:
+    """Give rows as an Arrow table, whatever library they came from."""
+    if isinstance(rows, pa.Table):
+        return rows
+    if type(rows).__module__.startswith("polars"):
+        return cast("pl.DataFrame", rows).to_arrow()
+    return pa.Table.from_pandas(rows, preserve_index=False)
+
+
 def _keywords(sql: str) -> Iterator[tuple[int, int]]:
     tokens = [*duckdb.tokenize(sql), (len(sql), None)]
     for (start, kind), (end, _) in pairwise(tokens):
@@ -92,7 +142,9 @@ def write_day(
         with duckdb_memory() as connection:
             connection.execute(f"SET temp_directory = {quote(str(staged.with_suffix('.spill')))}")
             connection.execute(ddl)
-            yield DayWriter(connection, data_type)
+            writer = DayLoader(connection, data_type)
+            yield writer
+            writer.load()
             _check_rows(connection, data_type, timeframe, day)
             _write_sorted(connection, staged, ddl, data_type)
         sync_file(staged)

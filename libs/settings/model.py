@@ -17,4 +17,5 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sqlite: storage.Sqlite = storage.Sqlite()
     query: storage.Query = storage.Query()
     health: storage.Health = storage.Health()
+    backup: storage.Backup = storage.Backup()
     log: storage.Log = storage.Log()

@@ -58,6 +58,14 @@ class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
 
+class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long copies are kept; the newest of each kind always is."""
+
+    trading_keep_hours: Positive = 24
+    config_keep_days: Positive = 30
+    market_keep_weeks: Positive = 4
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What services say about themselves."""
 

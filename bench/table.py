@@ -1,0 +1,57 @@
+"""Interleaved rounds, medians, and the one table they end in."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One line of the table. `ratio` is ours to the other's, in the direction in which more is better."""
+
+    what: str
+    ours: str
+    other: str
+    ratio: float | None
+    goal: str
+    met: bool | None
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds one call takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def interleaved(*works: Callable[[], object], rounds: int = 3) -> list[float]:
+    """Run the works in turn, so that a noisy minute hits all of them; the median seconds of each."""
+    seconds: list[list[float]] = [[] for _ in works]
+    for _ in range(rounds):
+        for spent, work in zip(seconds, works, strict=True):
+            spent.append(timed(work))
+    return [statistics.median(each) for each in seconds]
+
+
+def percentile(values: Iterable[float], share: float) -> float:
+    """The value that `share` of all are at or below."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def print_measures(measures: Iterable[Measure]) -> bool:
+    """Print the table; False when a goal was missed."""
+    rows = list(measures)
+    widths = [max(len(text(row)) for row in rows) for text in (lambda r: r.what, lambda r: r.ours, lambda r: r.other)]
+    missed = False
+    for row in rows:
+        ratio = f"{row.ratio:8.2f}x" if row.ratio is not None else " " * 9
+        verdict = {True: "met", False: "MISSED", None: ""}[row.met]
+        missed |= row.met is False
+        print(
+            f"{row.what:{widths[0]}}  {row.ours:>{widths[1]}}  {row.other:>{widths[2]}}  {ratio}  {row.goal:24} {verdict}"
+        )
+    return not missed
