@@ -45,13 +45,11 @@ def percentile(values: Iterable[float], share: float) -> float:
 def print_measures(measures: Iterable[Measure]) -> bool:
     """Print the table; False when a goal was missed."""
     rows = list(measures)
-    widths = [max(len(text(row)) for row in rows) for text in (lambda r: r.what, lambda r: r.ours, lambda r: r.other)]
-    missed = False
-    for row in rows:
-        ratio = f"{row.ratio:8.2f}x" if row.ratio is not None else " " * 9
-        verdict = {True: "met", False: "MISSED", None: ""}[row.met]
-        missed |= row.met is False
-        print(
-            f"{row.what:{widths[0]}}  {row.ours:>{widths[1]}}  {row.other:>{widths[2]}}  {ratio}  {row.goal:24} {verdict}"
-        )
-    return not missed
+    cells = [[row.what, row.ours, row.other, f"{row.ratio:.2f}x" if row.ratio else "", row.goal] for row in rows]
+    verdicts = [{True: "met", False: "MISSED", None: ""}[row.met] for row in rows]
+    widths = [max((len(each[column]) for each in cells), default=0) for column in range(5)]
+    for line, verdict in zip(cells, verdicts, strict=True):
+        what, *figures, goal = line
+        middle = "  ".join(figure.rjust(width) for figure, width in zip(figures, widths[1:4], strict=True))
+        print(f"{what.ljust(widths[0])}  {middle}  {goal.ljust(widths[4])}  {verdict}")
+    return "MISSED" not in verdicts
