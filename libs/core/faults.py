@@ -18,6 +18,16 @@ POINTS: dict[str, str] = {
     "sqlite.commit.after": "a SQLite store's transaction is durable, the caller does not know yet",
     "history.rename.before": "a day's file is complete under its temporary name",
     "history.rename.after": "a day's file has its name, nobody was told yet",
+    "live.commit.before": "rows and watermarks of one live file are written, not committed",
+    "live.commit.after": "one live file is committed; the other may not be",
+    "live.segment.before": "a segment is complete under its temporary name",
+    "live.segment.after": "a segment has its name, no manifest lists it",
+    "live.manifest.before": "all is committed, the old manifest stands",
+    "live.manifest.after": "the new manifest stands, merged parts are not removed",
+    "live.merge.before": "a merged segment is complete under its temporary name",
+    "live.merge.after": "a merged segment has its name, the manifest still lists its parts",
+    "live.recovery.before": "missing segments are rebuilt, the old manifest stands",
+    "live.recovery.after": "the repaired manifest stands, strangers are not removed",
 }
 
 _armed = os.environ.get("TRADEFLEET_CRASH_AT", "")

@@ -33,6 +33,8 @@ _LOAD_ROWS = 500_000
 class DayWriter:
     """The connection of a historical writer: rows go in and can be read; nothing is changed or removed."""
 
+    subject = "history"
+
     def __init__(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
         self._connection = connection
         self.table = table
@@ -70,11 +72,11 @@ class DayWriter:
     def _check(self, sql: str) -> None:
         for statement in self._connection.extract_statements(sql):
             if statement.type not in _ALLOWED:
-                raise Refused(f"history only grows: {statement.type.name} is refused, only INSERT and SELECT are not")
+                raise Refused(f"{self.subject} only grows: {statement.type.name} is refused, INSERT and SELECT are not")
         # DuckDB calls a WITH that deletes a SELECT, so the words are looked at too.
         words = {sql[start:end].strip().lower() for start, end in _keywords(sql)}
         if found := words & _CHANGING_WORDS:
-            raise Refused(f"history only grows: {', '.join(sorted(found)).upper()} is refused")
+            raise Refused(f"{self.subject} only grows: {', '.join(sorted(found)).upper()} is refused")
 
 
 class DayLoader(DayWriter):

@@ -24,6 +24,8 @@ class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flush_interval_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1000
     merge_minute_segments_min: Positive = 60
     merge_hour_segments_min: Positive = 60
+    merge_memory_max_mib: Positive = 512
+    rebuild_segment_rows_max: Positive = 2_000_000
     pin_retry_count_max: Positive = 50
 
 
