@@ -1,7 +1,7 @@
 """What crosses a process boundary: messages and their topics. Messages grow only by fields with defaults."""
 
 from libs.contracts.health import Health, HealthState
-from libs.contracts.market import TIMEFRAMES, OHLCVBar, Origin, Tick
+from libs.contracts.market import TIMEFRAMES, MinuteClosed, OHLCVBar, Origin, Tick
 from libs.contracts.orders import OrderEvent, OrderStatus, OrderType, Side, TradeDirection, TradeEvent, TradeStatus
 from libs.contracts.signals import SignalEvent, SignalType
 
@@ -9,6 +9,7 @@ __all__ = [
     "TIMEFRAMES",
     "Health",
     "HealthState",
+    "MinuteClosed",
     "OHLCVBar",
     "OrderEvent",
     "OrderStatus",

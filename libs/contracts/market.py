@@ -53,3 +53,12 @@ class OHLCVBar(Event, frozen=True, tag="bar"):
     exchange: str = "nse"
     origin: Origin = Origin.LIVE
     seq: int = 0
+
+
+class MinuteClosed(Event, frozen=True, tag="minute_closed"):
+    """All bars that close with the minute beginning at `timestamp_us` are out; `count` says how many there were."""
+
+    exchange: str
+    timestamp_us: int
+    count: int
+    seq: int = 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from libs.contracts import Health, OHLCVBar, OrderEvent, SignalEvent, Tick, TradeEvent
+from libs.contracts import Health, MinuteClosed, OHLCVBar, OrderEvent, SignalEvent, Tick, TradeEvent
 from libs.contracts.base import Message
 
 GOLDEN = Path(__file__).parent / "golden" / "messages"
@@ -20,6 +20,7 @@ MOMENT = 1_770_003_900_000_000
 SAMPLES: dict[str, Message] = {
     "tick": Tick("RELIANCE", MOMENT, 1411.05, volume=1402, bid=1411.0, ask=1411.1, volume_day=7_791_920, seq=42),
     "bar": OHLCVBar("RELIANCE", "1m", MOMENT, 1411.0, 1412.5, 1410.2, 1411.05, 120_400, seq=7),
+    "minute_closed": MinuteClosed("nse", MOMENT, 52, seq=99),
     "signal": SignalEvent(
         "c0ffee", "sma_cross", "RELIANCE", MOMENT, "enter_long", 0.8, {"fast": 10}, stop=1400.0, target=1430.0
     ),
