@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from libs.settings import storage
+from libs.settings import bus, storage
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,3 +19,4 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     health: storage.Health = storage.Health()
     backup: storage.Backup = storage.Backup()
     log: storage.Log = storage.Log()
+    bus: bus.Bus = bus.Bus()
