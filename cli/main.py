@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "health": ("cli.health", "check directories, locks, stores, schema versions and disk"),
     "db": ("cli.db", "verify, stats, optimize, export, import a store"),
     "calendar": ("cli.calendar", "when the exchange trades"),
+    "sim": ("cli.sim", "script the exchange simulator (demo only)"),
 }
 
 

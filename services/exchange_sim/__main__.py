@@ -1,0 +1,57 @@
+"""`python -m services.exchange_sim`: run the simulator until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from libs.core.clock import SystemClock
+from libs.core.errors import FleetError
+from libs.runtime.logs import configure_logs
+from libs.settings import load_settings
+from libs.settings.exchange_sim import ExchangeSim
+from services.exchange_sim.manifest import NAME
+from services.exchange_sim.service import run
+from services.exchange_sim.settings import OPTIONS, simulator_settings
+
+#: What supervisord is told not to restart after: the configuration is wrong.
+_WRONG_CONFIGURATION = 78
+
+
+def main() -> int:
+    """Read the settings and serve."""
+    options = _options()
+    clock = SystemClock()
+    try:
+        settings = load_settings()
+        chosen = simulator_settings(settings, options)
+    except FleetError as e:
+        sys.stderr.write(f"{NAME}: {e}\n")
+        return _WRONG_CONFIGURATION
+    configure_logs(NAME, settings.log, clock)
+    asyncio.run(_serve(chosen, clock, options.port_file))
+    return 0
+
+
+async def _serve(chosen: ExchangeSim, clock: SystemClock, port_file: Path | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run(chosen, clock, stop, port_file)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=f"python -m services.{NAME}", description=__doc__)
+    for name, kind in OPTIONS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=f"instead of exchange_sim.{name}")
+    parser.add_argument("--record-ticks", action="store_true", help="keep every tick that is sent for /_sim/ticks")
+    parser.add_argument("--port-file", type=Path, help="write the chosen port here once it is served")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

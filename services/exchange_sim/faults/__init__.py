@@ -1,0 +1,1 @@
+"""Scripted faults: what may go wrong, and the plan that says when."""

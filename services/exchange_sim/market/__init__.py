@@ -1,0 +1,1 @@
+"""The simulated market: instruments, sessions, a seeded price path, quotes, candles and the market's own clock."""

@@ -1,0 +1,188 @@
+"""The simulator's parts, put together: one market, one account, two streams, one plan of faults."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from libs.calendar import Calendar
+from libs.core.clock import IST, Clock, to_us
+from libs.core.errors import Refused
+from libs.settings.exchange_sim import ExchangeSim
+from services.exchange_sim.access import ANALYTICS, TRADING, RateLimiter, Tokens
+from services.exchange_sim.exchange.account import Account
+from services.exchange_sim.exchange.gtt import GttBook
+from services.exchange_sim.exchange.matching import MatchingEngine
+from services.exchange_sim.exchange.orders import Fill, Order, OrderBook
+from services.exchange_sim.faults.plan import Fault, FaultPlan
+from services.exchange_sim.feed.connections import StreamConnection
+from services.exchange_sim.feed.driver import Driver
+from services.exchange_sim.feed.market_stream import MarketStream
+from services.exchange_sim.feed.portfolio_stream import PortfolioStream
+from services.exchange_sim.market.clock import MarketClock
+from services.exchange_sim.market.instruments import Listing
+from services.exchange_sim.market.market import Market
+from services.exchange_sim.market.sessions import TradingDays, date_of, midnight_ms
+from services.exchange_sim.wire import Speller
+
+
+class Simulator:
+    """Everything one simulated broker is. Handlers ask it; the driver moves it."""
+
+    def __init__(self, settings: ExchangeSim, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.days = TradingDays.of_exchange(Calendar.load("nse"), settings.holidays)
+        start_ms = start_instant_ms(settings.start, self.days, clock)
+        listing = Listing(settings.symbols, settings.seed)
+        self.market = Market(listing, self.days, settings.seed, MarketClock(clock, start_ms, settings.speed))
+        self.faults = FaultPlan(clock, settings.seed)
+        self.faults.on_add = self._act_at_once
+        self.account = Account(settings.cash)
+        self.book = OrderBook()
+        self.engine = MatchingEngine(self.market, self.account, self.book, self._order_changed)
+        self.gtt = GttBook(self.market, self.engine, self._gtt_changed)
+        self.market_stream = MarketStream(self.market, self.faults, ticks_per_frame_max=settings.ticks_per_frame_max)
+        self.portfolio_stream = PortfolioStream(self.faults)
+        self.driver = Driver(
+            self.market, self.engine, self.market_stream, self.faults, conflation_ms=settings.conflation_ms,
+            depth_only_share=settings.depth_only_share, missing_depth_share=settings.missing_depth_share,
+            skip_closed=settings.skip_closed, new_day=self._new_day, after_window=self.gtt.play,
+        )  # fmt: skip
+        self.engine.is_halted = self.driver.is_halted
+        self.tokens = Tokens(
+            clock, f"secret of {settings.seed}",
+            {settings.trading_token: TRADING, settings.analytics_token: ANALYTICS},
+        )  # fmt: skip
+        self.order_limiter, self.request_limiter = _limiters(settings, clock)
+        self.requests: Counter[str] = Counter()
+        #: Segments the broker's kill switch stopped, and when (market time).
+        self.disabled_ms: dict[str, int] = {}
+        self.static_ips: dict[str, Any] = {"primary_ip": "127.0.0.1", "secondary_ip": None}
+        #: Connections that are over, the latest last.
+        self.ended: list[StreamConnection] = []
+        self._connection_number = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def speller(self) -> Speller:
+        """Give the speller of the present moment's clock skew."""
+        return Speller(self.market_stream.skew_ms())
+
+    def next_connection_number(self) -> int:
+        """Number a connection."""
+        self._connection_number += 1
+        return self._connection_number
+
+    def connections(self) -> list[StreamConnection]:
+        """List the open connections of both streams."""
+        return [*self.market_stream.connections, *self.portfolio_stream.connections]
+
+    def is_disconnected(self, stream: str) -> bool:
+        """Say whether a fault keeps a stream's clients out."""
+        return self.faults.in_force("disconnect", stream=stream) is not None
+
+    def submit(self, order: Order, *, at_once: bool = False) -> None:
+        """Send a received order on its way: after the broker's latency, or now."""
+        if at_once:
+            self.process(order)
+        else:
+            self.later(self.settings.order_latency_ms / 1000, self.process, order)
+
+    def process(self, order: Order) -> None:
+        """Let the engine take an order, unless a fault rejects it first."""
+        now_ms = self.market.now_ms()
+        if reject := self.faults.strike("order_reject", instrument_key=order.request.instrument.key):
+            self.engine.reject(order, str(reject.parameters["message"]), now_ms)
+        else:
+            self.engine.process(order, now_ms)
+
+    def later(self, delay_s: float, do: Any, *arguments: Any) -> None:
+        """Do something after a real delay."""
+        asyncio.get_running_loop().call_later(delay_s, do, *arguments)
+
+    def spawn(self, work: Any) -> None:
+        """Run a coroutine to its end without waiting for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _order_changed(self, order: Order, fill: Fill | None) -> None:
+        self.portfolio_stream.send("order", self.speller.order_event(order))
+        if fill:
+            position = self.account.positions[(order.request.instrument.key, order.request.product)]
+            self.portfolio_stream.send_position(position, fill.price)
+
+    def _gtt_changed(self, event: dict[str, Any]) -> None:
+        self.portfolio_stream.send("gtt_order", event)
+
+    def _new_day(self) -> None:
+        self.account.end_day()
+        self.book.end_day()
+
+    def _act_at_once(self, fault: Fault) -> None:
+        if fault.starts_ns > self.clock.monotonic_ns():
+            self.later((fault.starts_ns - self.clock.monotonic_ns()) / 1e9, self._act, fault)
+        else:
+            self._act(fault)
+
+    def _act(self, fault: Fault) -> None:
+        stream = fault.parameters.get("stream", "all")
+        hit = [connection for connection in self.connections() if stream in {"all", connection.stream}]
+        if fault.kind == "close":
+            for connection in hit:
+                self.spawn(connection.close(fault.parameters["code"]))
+        elif fault.kind == "token_death":
+            self.tokens.kill_all()
+            for connection in hit:
+                self.spawn(connection.close(1008))
+        elif fault.kind == "reset":
+            for connection in hit:
+                connection.reset()
+        elif fault.kind == "disconnect":
+            for connection in hit:
+                connection.abort()
+        else:
+            return
+        fault.applied += 1
+        self.faults.struck[fault.kind] = self.faults.struck.get(fault.kind, 0) + 1
+
+
+SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)
+
+
+def start_instant_ms(start: str, days: TradingDays, clock: Clock) -> int:
+    """Say where market time begins: as asked, or just before the last session's opening."""
+    if start:
+        moment = datetime.fromisoformat(start)
+        return to_us(moment if moment.tzinfo else moment.replace(tzinfo=IST)) // 1000
+    today = date_of(clock.now_us() // 1000)
+    day = today if days.is_open(today) else days.previous(today)
+    return midnight_ms(day) + (9 * 60 + 14) * 60_000 + 30_000
+
+
+def _limiters(settings: ExchangeSim, clock: Clock) -> tuple[RateLimiter, RateLimiter]:
+    orders = {
+        1.0: settings.orders_per_second_max,
+        60.0: settings.orders_per_minute_max,
+        1800.0: settings.orders_per_half_hour_max,
+    }
+    requests = {
+        1.0: settings.requests_per_second_max,
+        60.0: settings.requests_per_minute_max,
+        1800.0: settings.requests_per_half_hour_max,
+    }
+    return RateLimiter(clock, orders), RateLimiter(clock, requests)
+
+
+async def json_body(request: web.Request) -> Any:
+    """Read a request's JSON, or refuse it."""
+    try:
+        return msgspec.json.decode(await request.read())
+    except msgspec.DecodeError as e:
+        raise Refused(f"the body is no JSON: {e}") from e
