@@ -16,6 +16,8 @@ from pathlib import Path
 POINTS: dict[str, str] = {
     "sqlite.commit.before": "a SQLite store's transaction is written, not committed",
     "sqlite.commit.after": "a SQLite store's transaction is durable, the caller does not know yet",
+    "migrate.commit.before": "a migration and its record are written, not committed",
+    "migrate.commit.after": "a migration is durable, the next one has not begun",
     "history.rename.before": "a day's file is complete under its temporary name",
     "history.rename.after": "a day's file has its name, nobody was told yet",
     "live.commit.before": "rows and watermarks of one live file are written, not committed",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from libs.settings import bus, storage
 from libs.settings import exchange_sim as simulator
-from libs.settings import storage
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,4 +20,5 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     health: storage.Health = storage.Health()
     backup: storage.Backup = storage.Backup()
     log: storage.Log = storage.Log()
+    bus: bus.Bus = bus.Bus()
     exchange_sim: simulator.ExchangeSim = simulator.ExchangeSim()
