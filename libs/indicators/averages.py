@@ -1,0 +1,229 @@
+"""Moving averages: simple, exponential, weighted, and Wilder's smoothing the others build on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from libs.indicators.base import NAN, Indicator
+from libs.indicators.columns import Column, Floats, kernel, over_valid
+from libs.indicators.parameters import Period, validated
+
+
+class SMA(Indicator):
+    """Simple moving average: the mean of the last `period` values.
+
+    The running sum is made anew once a window, so that rounding never adds up.
+    """
+
+    def __init__(self, period: Period = 20) -> None:
+        self.period = period
+        self._ring = [0.0] * period
+        self._at = 0
+        self._sum = 0.0
+        self._full = False
+
+    @property
+    def bars_needed(self) -> int:
+        return self.period
+
+    def update(self, item: float) -> float:
+        if item - item:  # missing: NaN, or infinite
+            return NAN
+        ring, at = self._ring, self._at
+        self._sum += item - ring[at]
+        ring[at] = item
+        at += 1
+        if at == self.period:
+            at = 0
+            self._full = True
+            total = 0.0
+            for held in ring:
+                total += held
+            self._sum = total
+        self._at = at
+        if self._full:
+            self.value = self._sum / self.period
+            return self.value
+        return NAN
+
+
+class EMA(Indicator):
+    """Exponential moving average, seeded with the mean of the first `period` values, as TA-Lib does."""
+
+    def __init__(self, period: Period = 20) -> None:
+        self.period = period
+        self._weight = ema_weight(period)
+        self._seen = 0
+        self._sum = 0.0
+
+    @property
+    def bars_needed(self) -> int:
+        return self.period
+
+    def update(self, item: float) -> float:
+        if item - item:
+            return NAN
+        if self._seen == self.period:
+            self.value = value = self.value + self._weight * (item - self.value)
+            return value
+        self._seen += 1
+        self._sum += item
+        if self._seen == self.period:
+            self.value = self._sum / self.period
+        return self.value
+
+
+class Wilder(Indicator):
+    """Wilder's smoothing: an exponential average of weight 1/period, seeded with the mean of the first `period`."""
+
+    def __init__(self, period: Period = 14) -> None:
+        self.period = period
+        self._weight = 1.0 / period
+        self._seen = 0
+        self._sum = 0.0
+
+    @property
+    def bars_needed(self) -> int:
+        return self.period
+
+    def update(self, item: float) -> float:
+        if item - item:
+            return NAN
+        if self._seen == self.period:
+            self.value = value = self.value + self._weight * (item - self.value)
+            return value
+        self._seen += 1
+        self._sum += item
+        if self._seen == self.period:
+            self.value = self._sum / self.period
+        return self.value
+
+
+class WMA(Indicator):
+    """Weighted moving average: the newest of `period` values weighs `period`, the oldest 1."""
+
+    def __init__(self, period: Period = 20) -> None:
+        self.period = period
+        self._ring = [0.0] * period
+        self._at = 0
+        self._sum = 0.0
+        self._weighted = 0.0
+        self._weights = period * (period + 1) / 2.0
+        self._full = False
+
+    @property
+    def bars_needed(self) -> int:
+        return self.period
+
+    def update(self, item: float) -> float:
+        if item - item:
+            return NAN
+        ring, at = self._ring, self._at
+        self._weighted += self.period * item - self._sum
+        self._sum += item - ring[at]
+        ring[at] = item
+        at += 1
+        if at == self.period:
+            at = 0
+            self._full = True
+            total, weighted, weight = 0.0, 0.0, 0.0
+            for held in ring:
+                weight += 1.0
+                total += held
+                weighted += weight * held
+            self._sum, self._weighted = total, weighted
+        self._at = at
+        if self._full:
+            self.value = self._weighted / self._weights
+            return self.value
+        return NAN
+
+
+def ema_weight(period: int) -> float:
+    """The weight of the newest value in an exponential average."""
+    return 2.0 / (period + 1.0)
+
+
+@kernel
+def sma_kernel(values: Floats, period: int) -> Floats:
+    out = np.full(len(values), np.nan)
+    total = 0.0
+    at = 0
+    for i in range(len(values)):
+        total += values[i] - (values[i - period] if i >= period else 0.0)
+        at += 1
+        if at == period:
+            at = 0
+            total = 0.0
+            for j in range(i - period + 1, i + 1):
+                total += values[j]
+        if i >= period - 1:
+            out[i] = total / period
+    return out
+
+
+@kernel
+def smoothing_kernel(values: Floats, period: int, weight: float, start: int) -> Floats:
+    """Exponential average over values[start:], seeded with the mean of the first `period` of them."""
+    out = np.full(len(values), np.nan)
+    if len(values) < start + period:
+        return out
+    value = 0.0
+    for i in range(start, start + period):
+        value += values[i]
+    value /= period
+    out[start + period - 1] = value
+    for i in range(start + period, len(values)):
+        value += weight * (values[i] - value)
+        out[i] = value
+    return out
+
+
+@kernel
+def wma_kernel(values: Floats, period: int) -> Floats:
+    out = np.full(len(values), np.nan)
+    total, weighted = 0.0, 0.0
+    weights = period * (period + 1) / 2.0
+    at = 0
+    for i in range(len(values)):
+        weighted += period * values[i] - total
+        total += values[i] - (values[i - period] if i >= period else 0.0)
+        at += 1
+        if at == period:
+            at = 0
+            total, weighted, weight = 0.0, 0.0, 0.0
+            for j in range(i - period + 1, i + 1):
+                weight += 1.0
+                total += values[j]
+                weighted += weight * values[j]
+        if i >= period - 1:
+            out[i] = weighted / weights
+    return out
+
+
+@validated
+def sma(close: Column, period: Period = 20) -> Floats:
+    """Simple moving average of a column."""
+    columns: Floats = over_valid(lambda values: sma_kernel(values, period), close)
+    return columns
+
+
+@validated
+def ema(close: Column, period: Period = 20) -> Floats:
+    """Exponential moving average of a column."""
+    columns: Floats = over_valid(lambda values: smoothing_kernel(values, period, ema_weight(period), 0), close)
+    return columns
+
+
+@validated
+def wilder(close: Column, period: Period = 14) -> Floats:
+    """Wilder's smoothing of a column."""
+    columns: Floats = over_valid(lambda values: smoothing_kernel(values, period, 1.0 / period, 0), close)
+    return columns
+
+
+@validated
+def wma(close: Column, period: Period = 20) -> Floats:
+    """Weighted moving average of a column."""
+    columns: Floats = over_valid(lambda values: wma_kernel(values, period), close)
+    return columns

@@ -1,0 +1,156 @@
+"""Highest, lowest, and the Donchian channel between them."""
+
+from __future__ import annotations
+
+from math import isnan
+from typing import NamedTuple
+
+import numpy as np
+
+from libs.indicators.base import NAN, BarLike, Indicator
+from libs.indicators.columns import Column, Floats, kernel, over_valid
+from libs.indicators.parameters import Period, validated
+
+
+class Highest(Indicator):
+    """Highest of the last `period` values. The window is searched only when the highest leaves it."""
+
+    def __init__(self, period: Period = 20) -> None:
+        self.period = period
+        self._ring = [0.0] * period
+        self._at = 0
+        self._seen = 0
+        self._best = -float("inf")
+
+    @property
+    def bars_needed(self) -> int:
+        return self.period
+
+    def update(self, item: float) -> float:
+        if item - item:
+            return NAN
+        ring, at = self._ring, self._at
+        leaving = ring[at]
+        ring[at] = item
+        self._at = at + 1 if at + 1 < self.period else 0
+        if item >= self._best:
+            self._best = item
+        elif leaving == self._best and self._seen >= self.period:
+            self._best = max(ring)
+        if self._seen < self.period:
+            self._seen += 1
+            if self._seen < self.period:
+                return NAN
+        self.value = self._best
+        return self._best
+
+
+class Lowest(Indicator):
+    """Lowest of the last `period` values."""
+
+    def __init__(self, period: Period = 20) -> None:
+        self.period = period
+        self._highest = Highest(period)
+
+    @property
+    def bars_needed(self) -> int:
+        return self.period
+
+    def update(self, item: float) -> float:
+        found = -self._highest.update(-item)
+        if not isnan(found):
+            self.value = found
+        return found
+
+
+class Donchian(Indicator):
+    """Donchian channel: highest high and lowest low of the last `period` bars, this one included, and their middle.
+
+    A breakout compares the close with the channel as it was one bar before.
+    """
+
+    inputs = ("high", "low")
+    outputs = ("middle", "upper", "lower")
+
+    def __init__(self, period: Period = 20) -> None:
+        self.period = period
+        self._highest = Highest(period)
+        self._lowest = Lowest(period)
+        self.middle = self.upper = self.lower = NAN
+
+    @property
+    def bars_needed(self) -> int:
+        return self.period
+
+    def update(self, item: BarLike) -> float:
+        high, low = item.high, item.low
+        if high - high or low - low:
+            return NAN
+        self.upper = self._highest.update(high)
+        self.lower = self._lowest.update(low)
+        self.middle = self.value = (self.upper + self.lower) / 2.0
+        return self.value
+
+
+class DonchianColumns(NamedTuple):
+    """The channel over columns."""
+
+    middle: Floats
+    upper: Floats
+    lower: Floats
+
+
+@kernel
+def highest_kernel(values: Floats, period: int) -> Floats:
+    """Highest of each window: it covers the tail of one block of `period` values and the head of the next."""
+    size = len(values)
+    out, tail = np.full(size, np.nan), np.empty(size)
+    best, left = 0.0, size % period
+    for back in range(size):
+        held = values[size - 1 - back]
+        if left == 0 or back == 0:
+            best, left = held, left or period
+        best = held if held > best else best  # noqa: FURB136 - numba's max also looks for NaN, and takes twice as long
+        left -= 1
+        tail[size - 1 - back] = best
+    left = 0
+    for i in range(size):
+        held = values[i]
+        if left == 0:
+            best, left = held, period
+        best = held if held > best else best  # noqa: FURB136 - as above
+        left -= 1
+        if i >= period - 1:
+            first = tail[i - period + 1]
+            out[i] = best if best > first else first  # noqa: FURB136 - as above
+    return out
+
+
+def lowest_dense(values: Floats, period: int) -> Floats:
+    """Lowest of each window, over a column without gaps."""
+    return -highest_kernel(-values, period)
+
+
+@validated
+def highest(close: Column, period: Period = 20) -> Floats:
+    """Highest of each window."""
+    found: Floats = over_valid(lambda values: highest_kernel(values, period), close)
+    return found
+
+
+@validated
+def lowest(close: Column, period: Period = 20) -> Floats:
+    """Lowest of each window."""
+    found: Floats = over_valid(lambda values: lowest_dense(values, period), close)
+    return found
+
+
+@validated
+def donchian(high: Column, low: Column, period: Period = 20) -> DonchianColumns:
+    """Donchian channel over columns."""
+
+    def compute(highs: Floats, lows: Floats) -> tuple[Floats, Floats, Floats]:
+        upper, lower = highest_kernel(highs, period), lowest_dense(lows, period)
+        return (upper + lower) / 2.0, upper, lower
+
+    return DonchianColumns(*over_valid(compute, high, low, outputs=3))

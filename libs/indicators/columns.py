@@ -1,0 +1,104 @@
+"""Columns in, columns out: kernels compiled at their first call, and the rule for missing values."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from libs.core.clock import US_PER_DAY, US_PER_MINUTE
+from libs.core.errors import Refused
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Integers: TypeAlias = npt.NDArray[np.int64]
+Column: TypeAlias = npt.ArrayLike
+
+_IST_OFFSET_US = 330 * US_PER_MINUTE
+
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a loop over columns with numba at its first call, kept on disk for the next process.
+
+    Importing numba takes more than a second; whoever only streams never pays it. Kernels do the same arithmetic in the
+    same order as the streaming forms (no fast-math), so the two forms agree to the bit.
+    """
+    compiled: Callable[P, R] | None = None
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        nonlocal compiled
+        if compiled is None:
+            compiled = _compile(function)
+        return compiled(*args, **kwargs)
+
+    return call
+
+
+def _compile(function: Callable[P, R]) -> Callable[P, R]:
+    from numba import njit
+
+    try:
+        return cast("Callable[P, R]", njit(cache=True)(function))
+    except RuntimeError:  # no directory a cache could be written to: a read-only installation
+        return cast("Callable[P, R]", njit(function))
+
+
+def over_valid(
+    compute: Callable[..., Any], *columns: Column, timestamps: Column | None = None, outputs: int = 1
+) -> Any:
+    """Run a computation over the rows without a missing (NaN or infinite) value; the other rows come out as NaN.
+
+    `timestamps` go to the computation last, as integers, and are never missing.
+    Gives one column, or as many as `outputs` says.
+    """
+    floats: list[npt.NDArray[Any]] = [np.ascontiguousarray(column, dtype=np.float64) for column in columns]
+    times = [] if timestamps is None else [np.ascontiguousarray(timestamps, dtype=np.int64)]
+    _same_length([*floats, *times])
+    # A finite sum has finite parts, and takes a fraction of the time of a look at each.
+    with np.errstate(invalid="ignore", over="ignore"):
+        complete = all(np.isfinite(column.sum()) for column in floats)
+    if complete:
+        return compute(*floats, *times)
+    valid = np.logical_and.reduce([np.isfinite(column) for column in floats])
+    dense = compute(*(column[valid] for column in [*floats, *times]))
+    if outputs == 1:
+        return _scatter(dense, valid)
+    return tuple(_scatter(column, valid) for column in dense)
+
+
+def session_days(timestamps: Integers) -> Integers:
+    """Number the exchange's dates (IST), as the streaming forms do bar by bar."""
+    return (timestamps + _IST_OFFSET_US) // US_PER_DAY
+
+
+def session_day(timestamp_us: int) -> int:
+    """Number the exchange's date (IST) of one bar."""
+    return (timestamp_us + _IST_OFFSET_US) // US_PER_DAY
+
+
+def minutes_of_day(timestamps: Integers) -> Integers:
+    """Minutes since midnight IST, of each row."""
+    return (timestamps + _IST_OFFSET_US) % US_PER_DAY // US_PER_MINUTE
+
+
+def minute_of_day(timestamp_us: int) -> int:
+    """Minutes since midnight IST."""
+    return (timestamp_us + _IST_OFFSET_US) % US_PER_DAY // US_PER_MINUTE
+
+
+def _scatter(dense: Floats, valid: npt.NDArray[np.bool_]) -> Floats:
+    full = np.full(len(valid), np.nan)
+    full[valid] = dense
+    return full
+
+
+def _same_length(columns: list[npt.NDArray[Any]]) -> None:
+    lengths = {len(column) for column in columns}
+    if len(lengths) > 1:
+        raise Refused(f"columns of one length expected, found {sorted(lengths)}")
