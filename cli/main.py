@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "db": ("cli.db", "verify, stats, optimize, export, import a store"),
     "calendar": ("cli.calendar", "when the exchange trades"),
     "sim": ("cli.sim", "script the exchange simulator (demo only)"),
+    "indicators": ("cli.indicators", "what strategies and scans may compute, with parameters and ranges"),
 }
 
 

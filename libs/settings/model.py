@@ -20,5 +20,5 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     health: storage.Health = storage.Health()
     backup: storage.Backup = storage.Backup()
     log: storage.Log = storage.Log()
-    exchange_sim: simulator.ExchangeSim = simulator.ExchangeSim()
     bus: bus.Bus = bus.Bus()
+    exchange_sim: simulator.ExchangeSim = simulator.ExchangeSim()
