@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -93,18 +94,31 @@ class ReplayReply(Message, frozen=True, tag="replayed"):
 
 
 class CommandRequest(Message, frozen=True, tag="command"):
-    """Ask an owner to do something. A repeat with the same `command_id` gets the first answer and does nothing."""
+    """Ask an owner to do something. A repeat with the same `command_id` gets the first answer and does nothing.
+
+    An owner that reads it only after `expires_us` (0: never) does not do it.
+    """
 
     command_id: str
     name: str
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)
+    expires_us: int = 0
+
+
+class CommandStatus(StrEnum):
+    """What became of a command, by what the sender does next; see `libs.core.errors`."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    RETRY_LATER = "retry_later"
+    UNKNOWN = "unknown"
 
 
 class CommandReply(Message, frozen=True, tag="command.reply"):
-    """What became of a command: `ok`, `refused` (it will never be done) or `error` (the owner failed doing it)."""
+    """The owner's answer. `UNKNOWN`: it failed while doing it, and how far it came nobody knows."""
 
     command_id: str
-    status: str
+    status: CommandStatus
     detail: str = ""
     result: Any = None
 

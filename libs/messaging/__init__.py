@@ -1,6 +1,7 @@
 """The bus: publishers, subscribers, replay, commands. The only import of zmq."""
 
 from libs.messaging.codec import Received
+from libs.messaging.commands import CommandClient, CommandServer
 from libs.messaging.errors import BusRefused, GapUnrecoverable, MalformedMessage, SequenceBroken
 from libs.messaging.feeds import subscribe, subscribe_async
 from libs.messaging.publisher import Publisher
@@ -9,6 +10,8 @@ from libs.messaging.subscriber import Subscriber
 
 __all__ = [
     "BusRefused",
+    "CommandClient",
+    "CommandServer",
     "GapUnrecoverable",
     "MalformedMessage",
     "Publisher",

@@ -47,10 +47,16 @@ class Hub:
                 path.chmod(0o600)
         return socket
 
-    def connected(self, kind: int, service: str, name: str, message_bytes_max: int) -> zmq.Socket[bytes]:
-        """Connect to one socket of a service; it need not be there yet."""
+    def connected(
+        self, kind: int, service: str, name: str, message_bytes_max: int, *, only_when_there: bool = False
+    ) -> zmq.Socket[bytes]:
+        """Connect to one socket of a service; it need not be there yet.
+
+        What is sent before it is there waits for it, or, with `only_when_there`, cannot be sent.
+        """
         address = self._endpoints.address(service, name)
         socket = self._socket(kind, message_bytes_max)
+        socket.setsockopt(zmq.IMMEDIATE, int(only_when_there))
         if self._endpoints.needs_keys(address):
             identify(socket, self._settings)
         socket.connect(address)
