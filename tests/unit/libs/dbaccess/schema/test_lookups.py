@@ -22,14 +22,14 @@ LOOKUPS = [
     ("trading", "SELECT * FROM processed_signals WHERE signal_id = ?", 1),
     ("trading", "SELECT * FROM outbox WHERE stream = ? AND seq BETWEEN ? AND ?", 3),
     ("trading", "SELECT max(seq) FROM outbox WHERE stream = ? AND topic = ?", 2),
-    ("signals", "SELECT * FROM pattern_cache WHERE symbol = ? AND exchange = ? AND timeframe = ? AND timestamp_us = ?"
-                " AND pattern = ?", 5),
+    ("signals", ("SELECT * FROM pattern_cache WHERE symbol = ? AND exchange = ? AND timeframe = ? AND timestamp_us = ?"
+                " AND pattern = ?"), 5),
     ("signals", "SELECT * FROM signals WHERE outbox_seq > ? ORDER BY outbox_seq LIMIT 500", 1),
     ("signals", "SELECT * FROM signals WHERE strategy_id = ? AND timestamp_us >= ?", 2),
     ("signals", "SELECT * FROM scan_results WHERE scan_id = ? AND timestamp_us = ?", 2),
     ("signals", "SELECT * FROM runner_state WHERE runner = ?", 1),
-    ("signals", "SELECT * FROM regime WHERE symbol = ? AND exchange = ? AND timeframe = ? ORDER BY timestamp_us DESC"
-                " LIMIT 1", 3),
+    ("signals", ("SELECT * FROM regime WHERE symbol = ? AND exchange = ? AND timeframe = ? ORDER BY timestamp_us DESC"
+                " LIMIT 1"), 3),
     ("config", "SELECT * FROM instruments WHERE exchange = ? AND symbol = ? AND valid_to IS NULL", 2),
     ("config", "SELECT * FROM instruments WHERE instrument_key = ? AND valid_to IS NULL", 1),
     ("config", "SELECT * FROM sessions WHERE session_hash = ?", 1),
@@ -37,8 +37,8 @@ LOOKUPS = [
     ("config", "SELECT * FROM users WHERE name = ?", 1),
     ("backtest_index", "SELECT * FROM runs ORDER BY created_at_us DESC LIMIT 50", 0),
     ("backtest_index", "SELECT * FROM jobs WHERE state = 'queued' ORDER BY requested_at_us LIMIT 1", 0),
-    ("catalogue", "SELECT * FROM catalogue_days WHERE exchange = ? AND data_type = ? AND timeframe = ? AND"
-                  " trading_date BETWEEN ? AND ?", 5),
+    ("catalogue", ("SELECT * FROM catalogue_days WHERE exchange = ? AND data_type = ? AND timeframe = ? AND"
+                  " trading_date BETWEEN ? AND ?"), 5),
     ("ledger", "SELECT * FROM feed_gaps WHERE exchange = ? AND trading_date = ?", 2),
     ("ledger", "SELECT * FROM feed_gaps WHERE to_us IS NULL ORDER BY from_us", 0),
 ]  # fmt: skip

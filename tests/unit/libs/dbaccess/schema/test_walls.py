@@ -75,7 +75,7 @@ BAD_ROWS = [
     ("processed_signals", PROCESSED, {"signal_id": "s2"}, "UNIQUE"),
     ("processed_signals", PROCESSED, {"signal_id": "s2", "bar_us": 2, "decision": "maybe"}, "decision"),
     ("processed_signals", PROCESSED, {"signal_id": "s2", "bar_us": 2, "order_id": "tf9"}, "FOREIGN KEY"),
-    ("processed_signals", PROCESSED, {"signal_id": "s2", "bar_us": 2, "decision": "stale", "order_id": "tf1"}, "order_id"),
+    ("processed_signals", PROCESSED, {"signal_id": "s2", "leg": 2, "decision": "stale", "order_id": "tf1"}, "order_id"),
     ("portfolio_snapshots", SNAPSHOT, {"exposure_net_paise": 6}, "exposure_gross_paise"),
     ("portfolio_snapshots", SNAPSHOT, {"drawdown_paise": -1}, "drawdown_paise"),
     ("portfolio_snapshots", SNAPSHOT, {"cash_paise": 0.5}, "cannot store REAL value in INTEGER"),
@@ -129,7 +129,7 @@ def test_filled_is_never_left_and_a_reversal_is_final(trading):
     trading.execute("UPDATE orders SET status = 'filled'")
     trading.execute("UPDATE trades SET status = 'reversed'")
     for sql in ("UPDATE orders SET status = 'open'", "UPDATE trades SET status = 'filled'"):
-        with pytest.raises(sqlite3.IntegrityError, match="never left|final"):
+        with pytest.raises(sqlite3.IntegrityError, match=r"never left|final"):
             trading.execute(sql)
 
 
