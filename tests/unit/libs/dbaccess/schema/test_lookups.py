@@ -43,6 +43,12 @@ LOOKUPS = [
     ("ledger", "SELECT * FROM feed_gaps WHERE to_us IS NULL ORDER BY from_us", 0),
 ]  # fmt: skip
 
+#: These read an index from one end: the newest runs, and a partial index that holds nothing else.
+READ_IN_ORDER = {
+    "SELECT * FROM runs ORDER BY created_at_us DESC LIMIT 50",
+    "SELECT * FROM feed_gaps WHERE to_us IS NULL ORDER BY from_us",
+}
+
 
 @pytest.mark.parametrize(("store", "sql", "values"), LOOKUPS)
 def test_lookup_uses_an_index(store, sql, values, tmp_path):
@@ -50,7 +56,8 @@ def test_lookup_uses_an_index(store, sql, values, tmp_path):
     with new_sqlite(tmp_path / "store.db", store) as connection:
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", ["x"] * values)]
 
-    assert all("USING" in step for step in plan), plan
+    allowed = ("SEARCH", "SCAN") if sql in READ_IN_ORDER else ("SEARCH",)
+    assert all(step.startswith(allowed) and "USING" in step for step in plan), plan
     assert not any("TEMP B-TREE" in step for step in plan), plan
 
 
