@@ -14,10 +14,16 @@ from collections import Counter
 from pathlib import Path
 
 POINTS: dict[str, str] = {
-    "sqlite.commit.before": "a SQLite store's transaction is written, not committed",
-    "sqlite.commit.after": "a SQLite store's transaction is durable, the caller does not know yet",
     "migrate.commit.before": "a migration and its record are written, not committed",
     "migrate.commit.after": "a migration is durable, the next one has not begun",
+    "init.rename.before": "a new store is complete under its temporary name",
+    "init.rename.after": "a new store has its name",
+    "replace.rename.before": "a store is set aside, the one that replaces it has not its name yet",
+    "replace.rename.after": "a store is replaced, nobody was told yet",
+    "backup.rename.before": "a copy is complete and checked under its temporary name",
+    "backup.rename.after": "a copy has its name, older ones are not pruned yet",
+    "sqlite.commit.before": "a SQLite store's transaction is written, not committed",
+    "sqlite.commit.after": "a SQLite store's transaction is durable, the caller does not know yet",
     "history.rename.before": "a day's file is complete under its temporary name",
     "history.rename.after": "a day's file has its name, nobody was told yet",
     "live.commit.before": "rows and watermarks of one live file are written, not committed",

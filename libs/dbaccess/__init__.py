@@ -1,5 +1,10 @@
 """The only door to the stores: who may write what, how it is opened, and what is checked on the way."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from libs.dbaccess.errors import (
     ImmutableDay,
     OwnershipError,
@@ -10,9 +15,30 @@ from libs.dbaccess.errors import (
     WriterLockHeld,
 )
 from libs.dbaccess.locks import WriterLock
+from libs.dbaccess.manager import DatabaseManager
 from libs.dbaccess.roles import Role, Store
 
+if TYPE_CHECKING:
+    from libs.dbaccess.backup import BackupManager
+    from libs.dbaccess.health import HealthCheck
+
+#: Loaded when first asked for: a process that only writes orders needs none of them.
+_LATER = {
+    "BackupManager": "libs.dbaccess.backup",
+    "HealthCheck": "libs.dbaccess.health",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
+    "BackupManager",
+    "DatabaseManager",
+    "HealthCheck",
     "ImmutableDay",
     "OwnershipError",
     "Role",

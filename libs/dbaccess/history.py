@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -139,6 +140,8 @@ def write_day(
     """
     refuse_closed(path)
     make_directory(path.parent, root)
+    for left in path.parent.glob(f".{path.name}.*.staged*"):  # by a killed writer; the lock is ours now
+        left.unlink() if left.is_file() else shutil.rmtree(left)
     staged = path.with_name(f".{path.name}.{os.getpid()}.staged")
     try:
         with duckdb_memory() as connection:
@@ -168,7 +171,6 @@ def refuse_closed(path: Path) -> None:
 
 def _write_sorted(connection: duckdb.DuckDBPyConnection, staged: Path, ddl: str, table: str) -> None:
     order = "symbol, timestamp, seq" if table == "ticks" else "symbol, timeframe, timestamp"
-    staged.unlink(missing_ok=True)  # left by a killed writer; the lock is ours now
     connection.execute(f"ATTACH {quote(str(staged))} AS day")
     connection.execute("USE day")
     connection.execute(ddl)

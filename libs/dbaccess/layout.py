@@ -60,6 +60,16 @@ class Layout:
         return self.market / ".schema_version"
 
     @property
+    def catalogue(self) -> Path:
+        """What history holds, day by day."""
+        return self.market / "catalogue.db"
+
+    @property
+    def ledger(self) -> Path:
+        """Gaps, late ticks, quarantine and repairs, which outlive the live buffer."""
+        return self.market / "ledger.db"
+
+    @property
     def live(self) -> Path:
         return self.root / "live_buffer"
 

@@ -7,16 +7,6 @@ import pyarrow as pa
 
 #: 2026-02-02 09:15 IST.
 OPEN_US = 1_770_003_900_000_000
-LIVE_DDL = {
-    "ticks": """CREATE TABLE IF NOT EXISTS ticks (
-        symbol VARCHAR NOT NULL, timestamp TIMESTAMPTZ NOT NULL, price DOUBLE NOT NULL, volume BIGINT NOT NULL,
-        bid DOUBLE, ask DOUBLE, volume_day BIGINT, seq BIGINT NOT NULL);
-        CREATE TABLE IF NOT EXISTS meta (stream VARCHAR PRIMARY KEY, seq BIGINT NOT NULL);""",
-    "candles": """CREATE TABLE IF NOT EXISTS candles (
-        symbol VARCHAR NOT NULL, timeframe VARCHAR NOT NULL, timestamp TIMESTAMPTZ NOT NULL, open DOUBLE, high DOUBLE,
-        low DOUBLE, close DOUBLE, volume BIGINT, origin VARCHAR, seq BIGINT);
-        CREATE TABLE IF NOT EXISTS meta (stream VARCHAR PRIMARY KEY, seq BIGINT NOT NULL);""",
-}
 
 
 def ticks(first_seq: int, rows: int, *, start_us: int = OPEN_US) -> pa.Table:

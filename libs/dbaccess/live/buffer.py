@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -228,7 +228,7 @@ class LiveBuffer:
 
 @contextmanager
 def open_live_buffer(
-    layout: Layout, settings: Live, clock: Clock, *, exchange: str, ddl: Mapping[str, str]
+    layout: Layout, settings: Live, clock: Clock, *, exchange: str, ddl: Mapping[str, Sequence[str]]
 ) -> Iterator[LiveBuffer]:
     """Open today's files for writing, repair their snapshot, and give the buffer; the caller holds the writer lock.
 
@@ -252,8 +252,12 @@ def open_live_buffer(
 
 
 @contextmanager
-def _open_table(paths: LivePaths, table: str, ddl: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def _open_table(paths: LivePaths, table: str, ddl: Sequence[str]) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb_writer(paths.file(table)) as connection:
-        connection.execute(ddl)
+        if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table]).fetchall():
+            connection.execute("BEGIN")
+            for statement in ddl:
+                connection.execute(statement)
+            connection.execute("COMMIT")
         paths.file(table).chmod(PRIVATE_FILE)
         yield connection

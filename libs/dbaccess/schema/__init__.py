@@ -74,9 +74,9 @@ def day_ddl(data_type: str) -> str:
     return {"ticks": market.TICKS, "candles": market.CANDLES_CLOSED}[data_type]
 
 
-def live_ddl() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Give the statements of the live buffer's two files: ticks, then candles."""
-    return market.LIVE_TICKS, market.LIVE_CANDLES
+def live_ddl() -> dict[str, tuple[str, ...]]:
+    """Give the statements of the live buffer's two files by the table each is named for."""
+    return {"ticks": market.LIVE_TICKS, "candles": market.LIVE_CANDLES}
 
 
 def run_ddl() -> tuple[str, ...]:

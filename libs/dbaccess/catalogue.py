@@ -1,0 +1,119 @@
+"""What history holds: one row a closed day with its checksum, and one a symbol in it.
+
+The catalogue is written after a day has its name; a crash in between is made good by `refresh`, which adds what is on
+disk and not listed. It can be rebuilt from the files and is never needed to read them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from libs.core.clock import Clock
+from libs.core.version import CODE_VERSION
+from libs.dbaccess.connections import attach_day, duckdb_memory, sqlite_reader, sqlite_writer
+from libs.dbaccess.init import ensure_file
+from libs.dbaccess.layout import Layout, closed_days
+from libs.settings.storage import Sqlite
+
+
+class DayKey(NamedTuple):
+    """Which closed day: `timeframe` is empty for ticks."""
+
+    exchange: str
+    data_type: str
+    timeframe: str
+    day: date
+
+    @classmethod
+    def of(cls, layout: Layout, path: Path) -> Self:
+        """Read it off a day file's place."""
+        exchange, data_type, *timeframe, name = path.relative_to(layout.market).parts
+        return cls(exchange, data_type, timeframe[0] if timeframe else "", date.fromisoformat(name.split(".")[0]))
+
+    def columns(self) -> tuple[str, str, str, str]:
+        """Spell it as the catalogue's key."""
+        return self.exchange, self.data_type, self.timeframe, self.day.isoformat()
+
+
+def checksum(path: Path) -> str:
+    """Hash a closed file's bytes. Never call it on a live file: closing it again would drop its owner's lock."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def record_day(layout: Layout, path: Path, *, origin: str, clock: Clock, settings: Sqlite) -> None:
+    """List a day that was just closed; the caller holds the history lock."""
+    with _writer(layout, clock, settings) as connection:
+        _record(connection, layout, path, origin, clock)
+
+
+def refresh(layout: Layout, *, clock: Clock, settings: Sqlite) -> list[Path]:
+    """List the days on disk that are not listed, as found; the caller holds the history lock."""
+    found = []
+    with _writer(layout, clock, settings) as connection:
+        known = {row[0] for row in connection.execute("SELECT path FROM catalogue_days")}
+        for folder, _ in layout.all_series():
+            for _, path in closed_days(folder):
+                if path.relative_to(layout.root).as_posix() not in known:
+                    _record(connection, layout, path, "found", clock)
+                    found.append(path)
+    return found
+
+
+def checksums(layout: Layout, settings: Sqlite) -> dict[Path, str]:
+    """Give the recorded checksum of every listed day that is still a file of its own; empty without a catalogue."""
+    if not layout.catalogue.exists():
+        return {}
+    with sqlite_reader(layout.catalogue, settings) as connection:
+        rows = connection.execute("SELECT path, checksum FROM catalogue_days WHERE sync_status = 'hot'").fetchall()
+    return {layout.root / path: recorded for path, recorded in rows}
+
+
+@contextmanager
+def _writer(layout: Layout, clock: Clock, settings: Sqlite) -> Iterator[sqlite3.Connection]:
+    ensure_file(layout, layout.catalogue, "catalogue", clock=clock, settings=settings)
+    with sqlite_writer(layout.catalogue, settings, durable=False) as connection:
+        yield connection
+
+
+def _record(connection: sqlite3.Connection, layout: Layout, path: Path, origin: str, clock: Clock) -> None:
+    key = DayKey.of(layout, path)
+    symbols = _symbols(path, key.data_type)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(
+            "DELETE FROM catalogue_days WHERE (exchange, data_type, timeframe, trading_date) = (?, ?, ?, ?)",
+            key.columns(),
+        )
+        connection.execute(
+            "INSERT INTO catalogue_days VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'hot', ?, ?, NULL)",
+            (
+                *key.columns(), path.relative_to(layout.root).as_posix(), sum(row[1] for row in symbols), len(symbols),
+                path.stat().st_size, checksum(path), origin, CODE_VERSION, clock.now_us(),
+            ),
+        )  # fmt: skip
+        connection.executemany(
+            "INSERT INTO catalogue_symbols VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(*key.columns(), *row) for row in symbols],
+        )
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+def _symbols(path: Path, table: str) -> list[tuple[str, int, int, int, float, float, int]]:
+    """Count a day's rows symbol by symbol."""
+    low, high = ("price", "price") if table == "ticks" else ("low", "high")
+    with duckdb_memory() as connection:
+        attach_day(connection, path, "day")
+        return connection.execute(
+            f"SELECT symbol, count(*), epoch_us(min(timestamp)), epoch_us(max(timestamp)), min({low}), max({high}), "
+            f"sum(volume)::BIGINT FROM day.{table} GROUP BY symbol ORDER BY symbol"
+        ).fetchall()

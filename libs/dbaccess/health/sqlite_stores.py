@@ -1,0 +1,60 @@
+"""The SQLite stores: readable, of our schema, whole."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from libs.dbaccess import schema
+from libs.dbaccess.connections import sqlite_reader
+from libs.dbaccess.errors import StoreCorrupt
+from libs.dbaccess.health.finding import Finding, error, green, warning
+from libs.dbaccess.layout import Layout
+from libs.dbaccess.roles import Store
+from libs.settings.storage import Sqlite
+
+_RESTORE = "stop its owner and restore the newest backup: `fleet backups`, `fleet restore`"
+
+
+def check_sqlite_stores(layout: Layout, settings: Sqlite, stores: Iterable[Store], *, deep: bool) -> Iterator[Finding]:
+    """Open each store as a reader would; deep runs SQLite's own integrity and foreign key checks."""
+    for store in stores:
+        path = layout.store(store)
+        if not path.exists():
+            yield warning("store", path, "missing", "run `fleet init`")
+            continue
+        try:
+            layout.confined(path)
+            with sqlite_reader(path, settings) as connection:
+                yield _check_schema(connection, store, path)
+                problems = _integrity(connection, deep=deep)
+        except (StoreCorrupt, sqlite3.DatabaseError, OSError, ValueError) as e:
+            yield error("store", path, f"cannot be read: {e}", _RESTORE)
+            continue
+        if problems:
+            yield error("store", path, f"damaged: {'; '.join(problems[:5])}", _RESTORE)
+        else:
+            yield green("store", path, "whole" if deep else "readable")
+
+
+def _check_schema(connection: sqlite3.Connection, store: Store, path: Path) -> Finding:
+    found, latest = schema.version_of(connection), int(schema.SCHEMAS[store.value].version)
+    if found is None:
+        return warning("schema", path, "no schema version", "run `fleet init`")
+    if found > latest:
+        return error(
+            "schema", path, f"version {found} is newer than this code's {latest}", "upgrade the code, or restore"
+        )
+    if found < latest:
+        return warning("schema", path, f"version {found}, this code wants {latest}", "run `fleet init`")
+    return green("schema", path, f"version {found}")
+
+
+def _integrity(connection: sqlite3.Connection, *, deep: bool) -> list[str]:
+    """Quick reads every page; deep compares indexes with their tables and follows foreign keys as well."""
+    check = "integrity_check" if deep else "quick_check(1)"
+    problems = [row[0] for row in connection.execute(f"PRAGMA {check}").fetchall() if row[0] != "ok"]
+    if deep:
+        problems += [f"foreign key of {row[0]} row {row[1]}" for row in connection.execute("PRAGMA foreign_key_check")]
+    return problems
