@@ -1,0 +1,7 @@
+"""Reading market data: closed days, archived days and today's snapshot as one, and the read-only SQL door."""
+
+from libs.dbaccess.queries.bounds import BadBounds, Moment
+from libs.dbaccess.queries.coverage import Coverage
+from libs.dbaccess.queries.market import MarketDataQuery
+
+__all__ = ["BadBounds", "Coverage", "MarketDataQuery", "Moment"]

@@ -1,0 +1,111 @@
+"""Running the parts of a query: days attached in waves, their SELECTs united in chunks, chunks side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from queue import SimpleQueue
+
+import duckdb
+import pyarrow as pa
+
+from libs.core.errors import Refused
+from libs.dbaccess.connections import duckdb_memory
+from libs.dbaccess.queries.arrow import batches
+from libs.dbaccess.queries.attached import AttachedDays
+from libs.dbaccess.queries.damage import find_damage
+from libs.dbaccess.queries.selects import Arm
+from libs.settings.storage import Query
+
+#: So many dates become one statement: the planner's cost grows faster than the number of its parts.
+_CHUNK_DAYS = 25
+
+
+class Engine:
+    """One in-memory connection with warm days. Not for several threads at once: its owner takes turns."""
+
+    def __init__(self, settings: Query) -> None:
+        self._settings = settings
+        self._closing = ExitStack()
+        connection = self._closing.enter_context(
+            # One thread a statement, several statements at once: so planning, the larger part, is shared out too.
+            duckdb_memory(memory_max_mib=settings.memory_max_mib, threads_max=1)
+        )
+        connection.execute("SET temp_directory = ''")  # or it would spill into the caller's working directory
+        self.attached = AttachedDays(connection, settings.attached_days_max)
+        self._cursors: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
+        self._all_cursors = [connection.cursor() for _ in range(settings.threads_max)]
+        for cursor in self._all_cursors:
+            self._cursors.put(cursor)
+        self._pool = ThreadPoolExecutor(settings.threads_max, thread_name_prefix="query")
+        self._closing.callback(self._pool.shutdown)
+
+    def close(self) -> None:
+        """Detach everything and end the threads."""
+        self._closing.close()
+
+    def run(self, arms: Sequence[Arm], parameters: Mapping[str, object]) -> list[pa.Table]:
+        """Give the rows of the parts, in the order of the parts."""
+        tables: list[pa.Table] = []
+        for wave in _waves(arms, self.attached.days_max):
+            aliases = self.attached.aliases([file for arm in wave for file in arm.day_files])
+            chunks = [wave[at : at + _CHUNK_DAYS] for at in range(0, len(wave), _CHUNK_DAYS)]
+            if len(chunks) == 1:
+                tables.append(self._chunk(chunks[0], aliases, parameters))
+            else:
+                tables += self._side_by_side([self._pool.submit(self._chunk, c, aliases, parameters) for c in chunks])
+        return tables
+
+    def _side_by_side(self, running: list[Future[pa.Table]]) -> list[pa.Table]:
+        try:
+            return [future.result() for future in running]
+        except BaseException:  # Ctrl-C too: nothing may go on reading days that the next query detaches
+            for future in running:
+                future.cancel()
+            for cursor in self._all_cursors:
+                cursor.interrupt()
+            for future in running:
+                if not future.cancelled():
+                    future.exception()
+            raise
+
+    def _chunk(self, arms: Sequence[Arm], aliases: Mapping[Path, str], parameters: Mapping[str, object]) -> pa.Table:
+        sql = " UNION ALL ".join(arm.select(aliases) for arm in arms)
+        cursor = self._cursors.get()
+        try:
+            return batches(cursor, sql, parameters).read_all()
+        except duckdb.InterruptException:
+            raise
+        except duckdb.OutOfMemoryException as e:
+            raise Refused(
+                f"the query needs more memory than query.memory_max_mib = {self._settings.memory_max_mib}; "
+                "ask for fewer symbols or days at once, or raise it"
+            ) from e
+        except duckdb.Error as e:
+            raise (_damage(arms) or e) from e
+        finally:
+            self._cursors.put(cursor)
+
+
+def _waves(arms: Sequence[Arm], files_max: int) -> Iterator[list[Arm]]:
+    """Split the parts so that no wave needs more day files than may be attached at once."""
+    wave: list[Arm] = []
+    count = 0
+    for arm in arms:
+        if wave and count + len(arm.day_files) > files_max:
+            yield wave
+            wave, count = [], 0
+        wave.append(arm)
+        count += len(arm.day_files)
+    if wave:
+        yield wave
+
+
+def _damage(arms: Sequence[Arm]) -> Exception | None:
+    """Find the file that broke a chunk."""
+    for arm in arms:
+        if error := find_damage([file.path for file in arm.day_files], arm.parquet_files, arm.table, arm.columns):
+            return error
+    return None

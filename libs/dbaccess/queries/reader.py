@@ -1,0 +1,146 @@
+"""One reader of market data: its catalogue, its calendars, its engine, and threads that take turns with them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+import pyarrow as pa
+
+from libs.calendar import Calendar, CalendarError
+from libs.contracts.market import TIMEFRAMES
+from libs.core.clock import Clock, trading_date
+from libs.core.errors import Refused
+from libs.dbaccess.errors import StoreMissing
+from libs.dbaccess.layout import Layout
+from libs.dbaccess.queries.attached import DayGone
+from libs.dbaccess.queries.catalogue import Catalogue
+from libs.dbaccess.queries.coverage import Coverage, cover
+from libs.dbaccess.queries.engine import Engine
+from libs.dbaccess.queries.frames import in_order
+from libs.dbaccess.queries.live import live_part
+from libs.dbaccess.queries.plan import DayPlan, Place, make_plan
+from libs.dbaccess.queries.request import Request
+from libs.dbaccess.queries.selects import SelectWriter
+from libs.settings import Settings
+
+#: A day may be archived between its listing and its opening; after so many surprises something else is wrong.
+_ATTEMPTS_MAX = 5
+#: Minutes of the usual session, to guess how many days hold so many candles.
+_SESSION_MINUTES = 375
+
+Answer = TypeVar("Answer")
+
+
+class Stores(Protocol):
+    """What a query needs of a DatabaseManager."""
+
+    layout: Layout
+    settings: Settings
+    clock: Clock
+
+
+class Reader:
+    """Reads requests. Several threads may call it; one at a time is served."""
+
+    def __init__(self, db: Stores) -> None:
+        self._db = db
+        self._turn = threading.RLock()
+        self._catalogue = Catalogue(db.layout, db.clock)
+        self._calendars: dict[str, Calendar | None] = {}
+        self._engine: Engine | None = None
+        self._closed = False
+
+    def read(self, request: Request) -> tuple[pa.Table, list[DayPlan]]:
+        """Give the rows, and how each of their dates was read."""
+        return self._served(self._read, request)
+
+    def newest(self, request: Request, count: int) -> pa.Table:
+        """Give the last `count` rows, from as few of the newest days as hold them."""
+        return self._served(lambda asked: self._newest(asked, count), request)
+
+    def coverage(self, request: Request) -> Coverage:
+        """Say which days of a request there are, without reading them."""
+        with self._turn, self._plans(request) as plans:
+            return self.cover(request, plans)
+
+    def cover(self, request: Request, plans: Sequence[DayPlan]) -> Coverage:
+        """Compare the days found with the days there should be."""
+        return cover(request, plans, trading_date(self._db.clock.now_us()), self._sessions)
+
+    @property
+    def days_attached(self) -> int:
+        """How many day files the engine has open."""
+        return len(self._engine.attached) if self._engine else 0
+
+    def close(self) -> None:
+        """Let go of every file, for good."""
+        with self._turn:
+            self._closed = True
+            self._drop_engine()
+
+    def _served(self, read: Callable[[Request], Answer], request: Request) -> Answer:
+        """Read when it is this thread's turn, again when a day went to the archive under it."""
+        with self._turn:
+            for _ in range(_ATTEMPTS_MAX - 1):
+                try:
+                    return read(request)
+                except DayGone:
+                    self._catalogue.forget()
+            return read(request)
+
+    def _read(self, request: Request) -> tuple[pa.Table, list[DayPlan]]:
+        with self._plans(request) as plans:
+            return in_order(self._run(request, plans), request.schema), plans
+
+    def _newest(self, request: Request, count: int) -> pa.Table:
+        bars_a_day = max(1, _SESSION_MINUTES // TIMEFRAMES[str(request.timeframe)])
+        with self._plans(request) as plans:
+            days = -(-count // bars_a_day) + (1 if plans and plans[-1].source.place is Place.LIVE else 0)
+            while True:
+                table = in_order(self._run(request, plans[-days:] if days else []), request.schema)
+                if table.num_rows >= count or days >= len(plans):
+                    return table.slice(max(0, table.num_rows - count))
+                days = max(days, 1) * 4  # a symbol that trades seldom
+
+    @contextmanager
+    def _plans(self, request: Request) -> Iterator[list[DayPlan]]:
+        """Plan a request, with the snapshot it may read pinned for the block."""
+        if self._closed:
+            raise Refused("this MarketDataQuery was closed; make another")
+        if not self._db.layout.root.is_dir():
+            raise StoreMissing(
+                self._db.layout.root, "the data root is not there; run `fleet init` or set TRADEFLEET_DATA"
+            )
+        with live_part(self._db.layout, self._db.settings.live, request.first_day, request.last_day) as live:
+            yield make_plan(request, self._catalogue, live)
+
+    def _run(self, request: Request, plans: Sequence[DayPlan]) -> list[pa.Table]:
+        if not plans or not request.symbols:
+            return []
+        writer = SelectWriter(request, self._sessions)
+        try:
+            if self._engine is None:
+                self._engine = Engine(self._db.settings.query)
+            return self._engine.run([writer.arm(plan) for plan in plans], writer.parameters())
+        except BaseException:
+            self._drop_engine()  # damage may have spoiled it, and an interrupted one may have detached half
+            raise
+
+    def _drop_engine(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    def _sessions(self, exchange: str) -> Calendar | None:
+        """Give the exchange's calendar, or None when there is no data for it."""
+        if exchange not in self._calendars:
+            try:
+                self._calendars[exchange] = Calendar.load(exchange)
+            except CalendarError as e:
+                if not isinstance(e.__cause__, FileNotFoundError):
+                    raise
+                self._calendars[exchange] = None
+        return self._calendars[exchange]

@@ -1,0 +1,149 @@
+"""The SQL that reads one date: rows as they are stored, or longer bars made from its minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from libs.calendar import Calendar
+from libs.contracts.market import TIMEFRAMES
+from libs.contracts.sessions import Session
+from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us, to_datetime
+from libs.dbaccess.queries.attached import quoted
+from libs.dbaccess.queries.catalogue import StoredFile
+from libs.dbaccess.queries.plan import DayPlan, Place, Source
+from libs.dbaccess.queries.request import Request
+
+#: Where bars of a date without a session (a correction, an unknown exchange) are anchored: 09:15 IST.
+_USUAL_OPEN_US = 555 * US_PER_MINUTE
+
+_TICK_COLUMNS = "symbol, timestamp, price, volume, bid, ask, volume_day, seq"
+_PRICES = "open, high, low, close, volume"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One date's part of a query: the files it reads, and its SELECT once the day files' aliases are known."""
+
+    table: str
+    columns: str
+    day_files: tuple[StoredFile, ...]
+    parquet_files: tuple[Path, ...]
+    select: Callable[[Mapping[Path, str]], str]
+
+
+class SelectWriter:
+    """Writes the SELECT of each date of one request. Symbols are bound, as $symbols; everything else is our own."""
+
+    def __init__(self, request: Request, sessions: Callable[[str], Calendar | None]) -> None:
+        self._request = request
+        self._sessions = sessions
+        self._columns = _TICK_COLUMNS if request.data_type == "ticks" else f"symbol, timeframe, timestamp, {_PRICES}"
+
+    def arm(self, plan: DayPlan) -> Arm:
+        """Give one date's part."""
+        sources = [source for source in (plan.stored, plan.minutes) if source]
+        day_files = [file for source in sources if source.place is Place.HOT for file in source.files]
+        archived = [file.path for source in sources if source.place is Place.ARCHIVE for file in source.files]
+        segments = [path for source in sources for path in source.segments]
+        return Arm(
+            self._request.data_type,
+            self._columns,
+            tuple(day_files),
+            (*archived, *segments),
+            lambda aliases: self._day(plan, aliases),
+        )
+
+    def parameters(self) -> dict[str, object]:
+        """Give what the SELECTs bind."""
+        symbols = self._request.symbols
+        return {"symbols": symbols[0] if len(symbols) == 1 else list(symbols)}
+
+    def _day(self, plan: DayPlan, aliases: Mapping[Path, str]) -> str:
+        if plan.minutes is None:
+            return self._stored(plan, plan.source, aliases)
+        if plan.stored is None:
+            return self._made(plan, plan.minutes, aliases)
+        stored = self._stored(plan, plan.stored, aliases, whole_day=True)
+        made = self._made(plan, plan.minutes, aliases)
+        # By bar in the live buffer, where longer bars appear as they close; by symbol in an imported file.
+        key = "(symbol, timestamp)" if plan.stored.place is Place.LIVE else "symbol"
+        return (
+            f"(WITH stored AS MATERIALIZED ({stored}), made AS ({made}) SELECT * FROM stored WHERE true"
+            f"{self._bounds(plan)} UNION ALL SELECT * FROM made WHERE {key} NOT IN (SELECT {key} FROM stored))"
+        )
+
+    def _stored(self, plan: DayPlan, source: Source, aliases: Mapping[Path, str], *, whole_day: bool = False) -> str:
+        bounds = "" if whole_day else self._bounds(plan)
+        return f"SELECT {self._columns} FROM {self._rows(plan, source, aliases)} WHERE {self._wanted()}{bounds}"
+
+    def _rows(self, plan: DayPlan, source: Source, aliases: Mapping[Path, str]) -> str:
+        table = self._request.data_type
+        if source.place is Place.HOT:
+            return f"{aliases[source.files[0].path]}.{table}"
+        if source.place is Place.ARCHIVE:
+            return _parquet([file.path for file in source.files])
+        # A segment may hold other dates and timeframes; and what a reader sees twice must not count twice.
+        key = "symbol, seq" if table == "ticks" else "symbol, timestamp"
+        start = day_start_us(plan.day)
+        series = "" if table == "ticks" else f" AND timeframe = '{source.timeframe}'"
+        return (
+            f"(SELECT * FROM {_parquet(list(source.segments))} WHERE {self._wanted()}{series}"
+            f" AND timestamp >= {_instant(start)} AND timestamp < {_instant(start + US_PER_DAY)}"
+            f" QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY seq DESC) = 1)"
+        )
+
+    def _made(self, plan: DayPlan, minutes: Source, aliases: Mapping[Path, str]) -> str:
+        """Fold minutes into longer bars; of a day that still runs, only bars that are over."""
+        timeframe = str(self._request.timeframe)
+        calendar = self._sessions(self._request.exchange)
+        session = calendar.session(plan.day) if calendar else None
+        start = _bar_start(plan, timeframe, session)
+        rows = self._rows(plan, minutes, aliases)
+        over = ""
+        if minutes.place is Place.LIVE:
+            length = US_PER_DAY if timeframe == "1d" else TIMEFRAMES[timeframe] * US_PER_MINUTE
+            last_us = session.last_us if session else day_start_us(plan.day) + US_PER_DAY
+            newest = (
+                f"SELECT max(timestamp) FROM {_parquet(list(minutes.segments))} WHERE timeframe = '1m'"
+                f" AND timestamp < {_instant(day_start_us(plan.day) + US_PER_DAY)}"
+            )
+            over = (
+                f" AND least(timestamp + INTERVAL {length} MICROSECONDS, greatest({_instant(last_us)}, timestamp))"
+                f" <= ({newest}) + INTERVAL 1 MINUTE"
+            )
+        return (
+            f"SELECT * FROM (SELECT symbol, '{timeframe}' AS timeframe, bar AS timestamp,"
+            " arg_min(open, minute) AS open, max(high) AS high, min(low) AS low, arg_max(close, minute) AS close,"
+            " sum(volume)::BIGINT AS volume"
+            f" FROM (SELECT symbol, {start} AS bar, timestamp AS minute, {_PRICES} FROM {rows} WHERE {self._wanted()})"
+            f" GROUP BY symbol, bar) WHERE true{self._bounds(plan)}{over}"
+        )
+
+    def _wanted(self) -> str:
+        return "symbol = $symbols" if len(self._request.symbols) == 1 else "symbol IN $symbols"
+
+    def _bounds(self, plan: DayPlan) -> str:
+        """Limit the dates the interval cuts; the others are inside as a whole."""
+        request = self._request
+        if request.covers(plan.day):
+            return ""
+        return f" AND timestamp >= {_instant(request.start_us)} AND timestamp < {_instant(request.end_us)}"
+
+
+def _bar_start(plan: DayPlan, timeframe: str, session: Session | None) -> str:
+    midnight = day_start_us(plan.day)
+    if timeframe == "1d":
+        return _instant(midnight)
+    anchor = session.open_us if session else midnight + _USUAL_OPEN_US
+    return f"time_bucket(INTERVAL '{TIMEFRAMES[timeframe]} minutes', timestamp, {_instant(anchor)})"
+
+
+def _parquet(paths: list[Path]) -> str:
+    listed = ", ".join(quoted(path) for path in paths)
+    return f"read_parquet([{listed}], hive_partitioning = false)"
+
+
+def _instant(moment_us: int) -> str:
+    return f"TIMESTAMPTZ '{to_datetime(moment_us).isoformat()}'"
