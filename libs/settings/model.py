@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from libs.settings import bus, storage
+from libs.settings import bus, risk, storage
 from libs.settings import exchange_sim as simulator
 
 
@@ -22,3 +22,4 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: storage.Log = storage.Log()
     bus: bus.Bus = bus.Bus()
     exchange_sim: simulator.ExchangeSim = simulator.ExchangeSim()
+    risk: risk.Risk = risk.Risk()

@@ -110,6 +110,18 @@ def no_pickle(file: SourceFile) -> Iterator[str]:
             yield f"{file.path}:{node.lineno}: pickle runs what it reads; use msgspec"
 
 
+def approvals_come_from_the_gate(file: SourceFile) -> Iterator[str]:
+    """An `Approved` proves that every check passed; only libs/risk may make one, or hold the seal that does."""
+    if file.path.startswith("libs/risk/"):
+        return
+    for node in ast.walk(file.tree):
+        is_made = isinstance(node, ast.Call) and _name(node.func).split(".")[-1] == "Approved"
+        names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+        is_taken = isinstance(node, ast.Attribute) and node.attr == "_SEAL"
+        if is_made or is_taken or "_SEAL" in names:
+            yield f"{file.path}:{node.lineno}: only the risk gate approves; ask libs.risk.gate.Gate.decide"
+
+
 def crash_points(file: SourceFile) -> Iterator[str]:
     """Names of crash points are literals, so that the registry can be compared with the code."""
     for node in _calls(file.tree):
@@ -129,6 +141,7 @@ RULES: tuple[Callable[[SourceFile], Iterator[str]], ...] = (
     stores_opened_in_one_place,
     no_pickle,
     crash_points,
+    approvals_come_from_the_gate,
 )
 
 

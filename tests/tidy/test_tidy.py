@@ -29,6 +29,7 @@ VIOLATIONS = {
     rules.stores_opened_in_one_place: "import duckdb\ndef f():\n    return duckdb.connect('x')\n",
     rules.no_pickle: "from pickle import loads\n",
     rules.crash_points: "def f(name):\n    crash_point(name)\n",
+    rules.approvals_come_from_the_gate: "def f(request):\n    return Approved(request, 0, None)\n",
 }
 
 

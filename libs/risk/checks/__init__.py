@@ -1,0 +1,1 @@
+"""One check a file: `check(case) -> Rejected | None`, pure, cheap, with the figures that decided it."""

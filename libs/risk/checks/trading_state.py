@@ -1,0 +1,19 @@
+"""ACTIVE sends all, REDUCING what reduces, HALTED what an operator flattens. Cancels never come here."""
+
+from __future__ import annotations
+
+from libs.contracts.risk import TradingState
+from libs.orders.model import Purpose
+from libs.risk.case import Case
+from libs.risk.verdict import Rejected
+
+_ACTIVE = TradingState.ACTIVE
+
+
+def check(case: Case) -> Rejected | None:
+    state = case.state.trading_state
+    if state is _ACTIVE or case.request.purpose is Purpose.FLATTEN:
+        return None
+    if state is TradingState.REDUCING and case.request.purpose is Purpose.EXIT:
+        return None
+    return Rejected("trading_state", f"trading is {state}; this is an order of purpose {case.request.purpose}")

@@ -1,0 +1,125 @@
+"""The gate: every order passes it, and it alone makes an `Approved`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from libs.core.money import UNITS_PER_PAISA, UNITS_PER_RUPEE
+from libs.orders.model import Purpose
+from libs.risk.case import Case
+from libs.risk.checks import (
+    daily_loss,
+    daily_trades,
+    drawdown,
+    duplicate,
+    exit_quantity,
+    freeze,
+    lot,
+    market_hours,
+    market_price,
+    order_rate,
+    order_size,
+    position_size,
+    price_band,
+    stale_signal,
+    tick,
+    trading_state,
+    unknown_order,
+)
+from libs.risk.limits import Limits, LimitTree
+from libs.risk.request import OrderRequest
+from libs.risk.state import Holding, HoldingKey, RiskState, SymbolState
+from libs.risk.verdict import _SEAL, Approved, Rejected, Verdict
+
+_PRICE_MAX = 1e9
+
+Check = Callable[[Case], Rejected | None]
+
+#: In this order: the first that objects names the rejection. What is plainly wrong comes before what is too much.
+ENTRY_CHECKS: tuple[Check, ...] = (
+    trading_state.check,
+    market_hours.check,
+    lot.check,
+    tick.check,
+    freeze.check,
+    duplicate.check,
+    unknown_order.check,
+    stale_signal.check,
+    market_price.check,
+    price_band.check,
+    order_size.check,
+    position_size.check,
+    daily_trades.check,
+    daily_loss.check,
+    drawdown.check,
+    order_rate.check,
+)
+
+#: An exit reduces: no limit on size, age or loss may keep a position open.
+EXIT_CHECKS: tuple[Check, ...] = (
+    trading_state.check,
+    market_hours.check,
+    lot.check,
+    tick.check,
+    freeze.check,
+    duplicate.check,
+    exit_quantity.check,
+    price_band.check,
+    order_rate.check,
+)
+
+
+class Gate:
+    """Decides on one order at a time against the state as it is. Deciding changes nothing.
+
+    Whoever acts on an `Approved` tells the state at once (`RiskState.on_order`), before the next decision.
+    """
+
+    def __init__(self, state: RiskState, limits: LimitTree) -> None:
+        self.state = state
+        self.limits = limits
+        self._desks: dict[HoldingKey, _Desk] = {}
+
+    def use_limits(self, limits: LimitTree) -> None:
+        """Hold the next decision against other limits: the config store changed."""
+        self.limits = limits
+        self._desks.clear()
+
+    def decide(self, request: OrderRequest, now_us: int) -> Verdict:
+        """Approve, or reject with the first check that objects."""
+        desk = self._desks.get((request.strategy_id, request.exchange, request.symbol, request.product))
+        if desk is None:
+            desk = self._desk(request)
+        symbol = desk.symbol
+        instrument = symbol.instrument
+        if instrument is None:
+            return Rejected("instrument", f"{request.exchange}:{request.symbol} is in no instrument list")
+        price = request.price
+        if price is None:
+            units = symbol.units
+        elif 0 < price < _PRICE_MAX:
+            units = max(symbol.units, round(price * UNITS_PER_RUPEE))
+        else:
+            return Rejected("tick", f"{price} is no price")
+        value = units * request.quantity // UNITS_PER_PAISA
+        case = Case(request, now_us, desk.limits, self.state, symbol, desk.holding, instrument, units, value)
+        for check in ENTRY_CHECKS if request.purpose is Purpose.ENTRY else EXIT_CHECKS:
+            rejected = check(case)
+            if rejected is not None:
+                return rejected
+        return Approved(request, now_us, _SEAL)
+
+    def _desk(self, request: OrderRequest) -> _Desk:
+        key = (request.strategy_id, request.exchange, request.symbol, request.product)
+        symbol, holding = self.state.holding(*key)
+        desk = self._desks[key] = _Desk(symbol, holding, self.limits.resolve(request.strategy_id, request.symbol))
+        return desk
+
+
+class _Desk(NamedTuple):
+    """What every order of one strategy in one instrument is held against; the state keeps these for good."""
+
+    symbol: SymbolState
+    holding: Holding
+    limits: Limits

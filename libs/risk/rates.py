@@ -1,0 +1,39 @@
+"""Order rate in several windows at once, as brokers count it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class RateWindows:
+    """The last requests' instants in a ring as long as the largest limit.
+
+    A window has room again when the request that is `limit` back falls out of it. That instant is worked out when a
+    request leaves, so that asking costs one comparison, however many windows there are.
+    """
+
+    def __init__(self, windows: Iterable[tuple[int, int]], *, entries_percent: int = 100) -> None:
+        """Take (length in microseconds, most requests in it); entries may use only their percentage of each."""
+        self.windows = tuple(windows)
+        self._entry_windows = tuple((us, max(1, most * entries_percent // 100)) for us, most in self.windows)
+        self._size = max((most for _, most in self.windows), default=1)
+        self._ring = [-(1 << 62)] * self._size
+        self._next = 0
+        self._free_us = self._entry_free_us = -(1 << 62)
+
+    def record(self, now_us: int) -> None:
+        """Note a request that left: place, modify or cancel."""
+        self._ring[self._next] = now_us
+        self._next = (self._next + 1) % self._size
+        self._free_us = max((self._frees_at(window) for window in self.windows), default=now_us)
+        self._entry_free_us = max((self._frees_at(window) for window in self._entry_windows), default=now_us)
+
+    def full_window(self, now_us: int, *, is_entry: bool = False) -> tuple[int, int] | None:
+        """Give the first window (length, limit) without room, or None."""
+        if now_us >= (self._entry_free_us if is_entry else self._free_us):
+            return None
+        windows = self._entry_windows if is_entry else self.windows
+        return next(window for window in windows if now_us < self._frees_at(window))
+
+    def _frees_at(self, window: tuple[int, int]) -> int:
+        return self._ring[(self._next - window[1]) % self._size] + window[0]
