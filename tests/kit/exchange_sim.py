@@ -12,8 +12,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from tests.kit.paths import PROJECT
 from tests.kit.processes import wait_until
@@ -71,6 +73,15 @@ class Simulator:
     def token(self, scope: str = "trading", **options: Any) -> str:
         """Make an access token."""
         return str(self._control("POST", "/_sim/tokens", {"scope": scope, **options})["access_token"])
+
+    def login_code(self, client_id: str, redirect_uri: str) -> str:
+        """Go through the login dialog and give the one-time code it sends back."""
+        query = urlencode({"response_type": "code", "client_id": client_id, "redirect_uri": redirect_uri})
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("GET", f"/v2/login/authorization/dialog?{query}")
+        location = connection.getresponse().headers["Location"]
+        connection.close()
+        return parse_qs(urlsplit(location).query)["code"][0]
 
     def _control(self, method: str, path: str, body: Any = None) -> Any:
         status, answer = self.ask(method, path, body)

@@ -37,21 +37,46 @@ async def funds_v3(request: web.Request) -> web.StreamResponse:
     """GET /v3/user/get-funds-and-margin."""
     sim = request.app[SIMULATOR]
     used = sim.account.margin_used(sim.book.open_orders())
-    cash = sim.account.cash_now()
-    available = round(cash - used, 2)
+    available = round(sim.account.cash_now() - used, 2)
+    cash = {
+        "total": available,
+        "cash": {
+            "opening_balance": sim.account.cash,
+            "added_today": 0.0,
+            "withdrawn_today": 0.0,
+            "amount_from_stock_sale": 0.0,
+            "unpaid_charges": 0.0,
+        },
+        "margin_used": _margin_used(used),
+    }
+    pledge = {
+        "margin_from_pledge": {"total": 0.0, "equity": 0.0, "mutual_funds": 0.0},
+        "margin_used": _margin_used(0.0),
+    }
+    unavailable = {
+        "cash_unavailable_to_trade": {"unsettled_profit": {"total": 0.0}},
+        "pledge_unavailable_to_trade": {"equity": 0.0, "mutual_funds": 0.0},
+    }
     return success(
         {
             "available_to_trade": {
-                "total": available,
-                "cash_available_to_trade": {"total": available, "cash": cash, "margin_used": {"total": used}},
-                "pledge_available_to_trade": {"total": 0.0, "margin_used": {"total": 0.0}},
+                "total": available, "cash_available_to_trade": cash, "pledge_available_to_trade": pledge,
             },
-            "unavailable_to_trade": {
-                "cash_unavailable_to_trade": {"total": 0.0},
-                "pledge_unavailable_to_trade": {"total": 0.0},
-            },
+            "unavailable_to_trade": unavailable,
         }
-    )
+    )  # fmt: skip
+
+
+def _margin_used(total: float) -> dict[str, object]:
+    return {
+        "total": total,
+        "mtf": 0.0,
+        "loss": {"total": 0.0},
+        "span_exposure": 0.0,
+        "cash_margin_var_elm": total,
+        "premium_present": 0.0,
+        "delivery_margin": {"total": 0.0, "equity": 0.0, "fo_settlement": 0.0},
+    }
 
 
 async def funds_v2(request: web.Request) -> web.StreamResponse:
