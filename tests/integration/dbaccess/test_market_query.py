@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from libs.core.clock import IST, US_PER_MINUTE, to_datetime
+from libs.calendar import Calendar
+from libs.core.clock import US_PER_MINUTE
 from libs.core.errors import Refused
 from libs.dbaccess import StoreCorrupt, UnsafeName
 from libs.dbaccess.queries import BadBounds, MarketDataQuery
@@ -254,18 +255,12 @@ def test_of_today_only_bars_that_are_over_are_made(data_root, query):
 
 
 def test_after_the_close_the_last_shorter_bar_of_today_is_over(data_root, query):
-    day = date(2026, 2, 2)
-    last = 375 if not (session := _session(day)) else (session.last_us - session.open_us) // US_PER_MINUTE
+    day, session = MONDAY, Calendar.load("nse").session(MONDAY)
+    last = (session.last_us - session.open_us) // US_PER_MINUTE
     capture(data_root, minutes("INFY", day, last))
 
     assert len(query.get_candles("INFY", "nse", "1h", day, TUESDAY)) == -(-last // 60)
     assert len(query.get_candles("INFY", "nse", "1d", day, TUESDAY)) == 1
-
-
-def _session(day):
-    from libs.calendar import Calendar
-
-    return Calendar.load("nse").session(day)
 
 
 def test_stored_bars_of_today_win_and_missing_ones_are_made(data_root, query):
@@ -518,8 +513,6 @@ def test_last_candles_looks_back_as_far_as_it_must(data_root, query):
         at_us(MONDAY, OPEN_MINUTE + n) for n in (1, 2, 3)
     ]
     assert query.last_candles("INFY", "nse", "1m", 0).empty
-    assert to_datetime(moments(query.last_candles("INFY", "nse", "1d", 1))[0]).astimezone(IST).date() == date(
-        2026, 3, 3
-    )
+    assert moments(query.last_candles("INFY", "nse", "1d", 1)) == [at_us(MONDAY + timedelta(days=22), 0)]
     with pytest.raises(Refused, match="count -1"):
         query.last_candles("INFY", "nse", "1m", -1)
