@@ -18,6 +18,7 @@ from libs.contracts.bus import Envelope, Heads, ReplayReply, ReplayRequest, Stre
 from libs.core.ids import random_id
 from libs.messaging.codec import Codec, Received, UnknownPayload, encode
 from libs.messaging.errors import GapUnrecoverable, MalformedMessage
+from libs.messaging.joining import Sync
 from libs.messaging.metrics import StreamReceived, SubscriberMetrics
 from libs.messaging.position import Replay, StreamPosition
 from libs.messaging.wires import FollowerWire
@@ -44,8 +45,7 @@ class Follower:
         self._backfill = backfill
         self._nonces = nonces
         self._codec = Codec()
-        self._nonce = ""
-        self._nonce_asked_ns = 0
+        self._sync = Sync(wire, nonces, settings.sync_timeout_ms * 1_000_000)
         self._heard = True
         self._heard_ns = 0
         self._now_ns = 0
@@ -60,7 +60,7 @@ class Follower:
 
     @property
     def joined(self) -> bool:
-        return not self._nonce and all(stream.live for stream in self._streams.values())
+        return not self._sync.pending and all(stream.live for stream in self._streams.values())
 
     def positions(self) -> dict[str, int]:
         return {name: stream.base for name, stream in self._streams.items() if stream.base is not None}
@@ -79,10 +79,10 @@ class Follower:
         self._now_ns = now_ns
         if self._heard:
             self._heard, self._heard_ns = False, now_ns
-        if self._nonce:
-            if now_ns - self._nonce_asked_ns >= self._settings.sync_timeout_ms * 1_000_000:
+        if self._sync.pending:
+            if self._sync.is_late(now_ns):
                 self._metrics.syncs_unanswered += 1
-                self._join()
+                self._sync.ask(now_ns)
             return
         if now_ns - self._heard_ns >= _SILENT_HEADS * self._settings.head_interval_ms * 1_000_000:
             self._join()
@@ -91,7 +91,7 @@ class Follower:
             replay = stream.replay
             if replay and now_ns - replay.asked_ns >= self._settings.replay_timeout_ms * 1_000_000:
                 self._metrics.replays_unanswered += 1
-                self._ask(stream, replay.upto)
+                self._send(stream, replay)
 
     def on_message(self, topic_bytes: bytes, body: bytes, now_us: int) -> None:
         """Take in one message off the wire."""
@@ -195,10 +195,10 @@ class Follower:
             stream.held.append((topic, envelope))
 
     def _on_heads(self, topic: str, heads: Heads) -> None:
-        if topic == f"sync.{self._nonce}|":
+        if self._sync.answers(topic):
             self._on_sync(heads)
             return
-        if self._nonce or not topic.startswith("head."):
+        if self._sync.pending or not topic.startswith("head."):
             return
         for head in heads.heads:
             stream = self._streams.get(head.stream)
@@ -224,24 +224,21 @@ class Follower:
         stream.advance(head.seq)
 
     def _join(self) -> None:
-        if self._nonce:
-            self._wire.unsubscribe(f"sync.{self._nonce}|")
-        self._nonce = self._nonces()
-        self._nonce_asked_ns = self._now_ns
+        """Begin again: nothing is handed over until the owner has said where it is."""
+        self._sync.forget()
         self._metrics.joins += 1
         for stream in self._streams.values():
             stream.live = False
             stream.replay = None
-        self._wire.subscribe(f"sync.{self._nonce}|")
+        self._sync.ask(self._now_ns)
 
     def _on_sync(self, heads: Heads) -> None:
-        self._wire.unsubscribe(f"sync.{self._nonce}|")
-        self._nonce = ""
+        self._sync.forget()
         known = {head.stream: head for head in heads.heads}
         for stream in self._streams.values():
             head = known.get(stream.name) or StreamHead(stream.name, "", 0, replayable=False)
             self._begin(stream, head)
-            if self._nonce:
+            if self._sync.pending:
                 return  # flushing what was held led to another join
 
     def _begin(self, stream: StreamPosition, head: StreamHead) -> None:
@@ -273,9 +270,12 @@ class Follower:
         stream.live = False
         stream.figures.replays += 1
         stream.replay = Replay(self._nonces(), after, upto, self._now_ns)
-        self._wire.request(
-            encode(ReplayRequest(stream.replay.request_id, stream.name, list(stream.prefixes), after, upto))
-        )
+        self._send(stream, stream.replay)
+
+    def _send(self, stream: StreamPosition, replay: Replay) -> None:
+        replay.asked_ns = self._now_ns
+        request = ReplayRequest(replay.request_id, stream.name, list(stream.prefixes), replay.after, replay.upto)
+        self._wire.request(encode(request))
 
     def _lost(self, stream: StreamPosition, first: int, last: int, why: str) -> None:
         stream.figures.lost_ranges += 1
