@@ -21,11 +21,13 @@ from libs.dbaccess.roles import Role, Store
 if TYPE_CHECKING:
     from libs.dbaccess.backup import BackupManager
     from libs.dbaccess.health import HealthCheck
+    from libs.dbaccess.queries import MarketDataQuery
 
 #: Loaded when first asked for: a process that only writes orders needs none of them.
 _LATER = {
     "BackupManager": "libs.dbaccess.backup",
     "HealthCheck": "libs.dbaccess.health",
+    "MarketDataQuery": "libs.dbaccess.queries",
 }
 
 
@@ -40,6 +42,7 @@ __all__ = [
     "DatabaseManager",
     "HealthCheck",
     "ImmutableDay",
+    "MarketDataQuery",
     "OwnershipError",
     "Role",
     "SchemaTooNew",

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from libs.core.clock import US_PER_MINUTE, SystemClock, day_start_us
-from libs.dbaccess import schema
-from libs.dbaccess.history import write_day
+from libs.core.clock import US_PER_MINUTE, day_start_us
+from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.layout import Layout
-from libs.dbaccess.live import open_live_buffer
 from libs.settings import load_settings
 
 #: 2026-02-02 is a Monday.
@@ -27,10 +24,10 @@ CANDLE_COLUMNS = ["symbol", "timeframe", "timestamp", "open", "high", "low", "cl
 TICK_COLUMNS = ["symbol", "timestamp", "price", "volume", "bid", "ask", "volume_day", "seq"]
 
 
-def stores(root: Path, **query: Any) -> SimpleNamespace:
-    """What a MarketDataQuery needs of a DatabaseManager."""
+def stores(root: Path, role: Role | None = None, **query: Any) -> DatabaseManager:
+    """A manager, with settings of [query] as given."""
     environment = {f"TRADEFLEET_QUERY_{key.upper()}": str(value) for key, value in query.items()}
-    return SimpleNamespace(layout=Layout(root), settings=load_settings(environment=environment), clock=SystemClock())
+    return DatabaseManager(root, role, settings=load_settings(environment=environment))
 
 
 def at_us(day: date, minute: int) -> int:
@@ -72,10 +69,10 @@ def close_day(
 ) -> Path:
     """Write a closed day: candles of a timeframe, or ticks when there is none."""
     data_type = "candles" if timeframe else "ticks"
-    path = Layout(root).day(exchange, data_type, timeframe, day)
-    with write_day(path, root, schema.day_ddl(data_type), data_type, timeframe, day) as writer:
+    root.mkdir(exist_ok=True)
+    with stores(root, Role.INGESTOR).historical_writer(exchange, data_type, timeframe, day) as writer:
         writer.append(arrow(rows))
-    return path
+    return Layout(root).day(exchange, data_type, timeframe, day)
 
 
 def archive_day(
@@ -93,10 +90,7 @@ def archive_day(
 
 def capture(root: Path, candles: Sequence[dict[str, Any]] = (), ticks: Sequence[dict[str, Any]] = ()) -> None:
     """Put rows into the live buffer, in two flushes, and stop."""
-    layout, settings = Layout(root), load_settings(environment={})
-    layout.live.mkdir(parents=True, exist_ok=True)
-    ddl = dict(zip(("ticks", "candles"), map(";".join, schema.live_ddl()), strict=True))
-    with open_live_buffer(layout, settings.live, SystemClock(), exchange="nse", ddl=ddl) as buffer:
+    with stores(root, Role.INGESTOR).live_buffer_writer() as buffer:
         for table, rows in (("candles", candles), ("ticks", ticks)):
             half = len(rows) // 2
             for part in (rows[:half], rows[half:]):

@@ -18,8 +18,8 @@ import pytest
 from libs.calendar import Calendar
 from libs.core.clock import US_PER_MINUTE
 from libs.core.errors import Refused
-from libs.dbaccess import StoreCorrupt, UnsafeName
-from libs.dbaccess.queries import BadBounds, MarketDataQuery
+from libs.dbaccess import MarketDataQuery, StoreCorrupt, UnsafeName
+from libs.dbaccess.queries import BadBounds
 from tests.kit.market_days import (
     CANDLE_COLUMNS,
     MONDAY,
