@@ -33,6 +33,7 @@ OPEN_US = day_start_us(DAY) + 555 * US_PER_MINUTE
 NOW_US = OPEN_US + 60 * US_PER_MINUTE
 GOAL = 200_000
 STRATEGIES, SYMBOLS = 20, 50
+DISTINCT = 5_000
 
 
 def busy_gate(rng: random.Random) -> Gate:
@@ -80,20 +81,24 @@ def orders(rng: random.Random, count: int) -> list[OrderRequest]:
 
 def measures(count: int = 200_000) -> Iterator[Measure]:
     rng = random.Random(7)
-    gate, asked = busy_gate(rng), orders(rng, count)
+    gate, asked = busy_gate(rng), orders(rng, min(count, DISTINCT))
+    rounds = count // len(asked)
+    count = rounds * len(asked)
     answers = [gate.decide(request, NOW_US) for request in asked]
     refused = [answer for answer in answers if not isinstance(answer, Approved)]
     if refused:
-        raise SystemExit(f"{len(refused)} of {count} orders were rejected, the first: {refused[0]}")
+        raise SystemExit(f"{len(refused)} of {len(asked)} orders were rejected, the first: {refused[0]}")
     gc.freeze()
 
     def decide() -> None:
-        for request in asked:
-            gate.decide(request, NOW_US)
+        for _ in range(rounds):
+            for request in asked:
+                gate.decide(request, NOW_US)
 
     def call_only() -> None:
-        for request in asked:
-            gate.limits.resolve(request.strategy_id, request.symbol)
+        for _ in range(rounds):
+            for request in asked:
+                gate.limits.resolve(request.strategy_id, request.symbol)
 
     decided_s, called_s = interleaved(decide, call_only)
     yield Measure(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from libs.core.money import UNITS_PER_PAISA, UNITS_PER_RUPEE
 from libs.orders.model import Purpose
@@ -33,6 +34,8 @@ from libs.risk.state import Holding, HoldingKey, RiskState, SymbolState
 from libs.risk.verdict import _SEAL, Approved, Rejected, Verdict
 
 _PRICE_MAX = 1e9
+#: Looking a member up on its enum costs as much as a check.
+_ENTRY = Purpose.ENTRY
 
 Check = Callable[[Case], Rejected | None]
 
@@ -104,7 +107,7 @@ class Gate:
             return Rejected("tick", f"{price} is no price")
         value = units * request.quantity // UNITS_PER_PAISA
         case = Case(request, now_us, desk.limits, self.state, symbol, desk.holding, instrument, units, value)
-        for check in ENTRY_CHECKS if request.purpose is Purpose.ENTRY else EXIT_CHECKS:
+        for check in ENTRY_CHECKS if request.purpose is _ENTRY else EXIT_CHECKS:
             rejected = check(case)
             if rejected is not None:
                 return rejected
@@ -117,7 +120,7 @@ class Gate:
         return desk
 
 
-class _Desk(NamedTuple):
+class _Desk(msgspec.Struct, frozen=True):
     """What every order of one strategy in one instrument is held against; the state keeps these for good."""
 
     symbol: SymbolState

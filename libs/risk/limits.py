@@ -13,7 +13,7 @@ import msgspec
 
 from libs.core.clock import US_PER_SECOND
 from libs.core.errors import Refused
-from libs.core.money import PAISE_PER_RUPEE
+from libs.core.money import PAISE_PER_RUPEE, UNITS_PER_RUPEE
 from libs.settings.risk import Risk
 
 #: More than any figure: a limit that never holds anybody back.
@@ -33,7 +33,7 @@ class Override(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for one strategy in one symbol, ready to compare: paise, microseconds, no absent values.
+    """What holds for one strategy in one symbol, ready to compare: microseconds, paise, exposures in price units.
 
     `order_value_max` is the least of the three levels; `order_value_level` says whose it is.
     """
@@ -83,6 +83,9 @@ class LimitTree:
         for scope in SCOPES:
             values |= self._overrides.get((scope, names[scope]), {})
         paise = {name: _limit(v * PAISE_PER_RUPEE) for name, v in values.items() if name.endswith("_rupees")}
+        units = {
+            name: _limit(v * UNITS_PER_RUPEE) for name, v in values.items() if name.endswith("_exposure_max_rupees")
+        }
         levels = {level: paise[f"{level}_order_value_max_rupees"] for level in ("symbol", "strategy", "account")}
         tightest = min(levels, key=lambda level: levels[level])
         return Limits(
@@ -90,9 +93,9 @@ class LimitTree:
             order_value_level=tightest,
             order_quantity_max=_limit(values["symbol_order_max_quantity"]),
             position_quantity_max=_limit(values["symbol_position_max_quantity"]),
-            symbol_exposure_max=paise["symbol_exposure_max_rupees"],
-            strategy_exposure_max=paise["strategy_exposure_max_rupees"],
-            account_exposure_max=paise["account_exposure_max_rupees"],
+            symbol_exposure_max=units["symbol_exposure_max_rupees"],
+            strategy_exposure_max=units["strategy_exposure_max_rupees"],
+            account_exposure_max=units["account_exposure_max_rupees"],
             account_exposure_percent_max=_limit(values["account_exposure_equity_max_percent"]),
             symbol_trades_max=_limit(values["symbol_trades_day_max"]),
             strategy_trades_max=_limit(values["strategy_trades_day_max"]),

@@ -1,6 +1,7 @@
 """What the gate knows: prices, positions, what may still fill, counts of the day, equity. A fold; rebuilt at start.
 
-Exposure is worst case: a position together with everything on its side that may still trade, at the last price.
+Exposure is worst case: a position together with everything on its side that may still trade, at the last price;
+counted in ten-thousandths of a rupee, as prices are (`price_units`).
 Kept up to date by the difference each event makes, so that a decision adds nothing up.
 """
 
@@ -14,7 +15,7 @@ from libs.contracts.orders import OrderStatus, Side
 from libs.contracts.risk import TradingState
 from libs.contracts.sessions import Session
 from libs.core.clock import trading_date
-from libs.core.money import UNITS_PER_PAISA, UNITS_PER_RUPEE, price_units
+from libs.core.money import UNITS_PER_RUPEE, price_units
 from libs.orders.instrument import Instrument
 from libs.orders.model import FINAL, Order, Product, Purpose
 from libs.orders.positions import Position
@@ -36,7 +37,7 @@ class Holding(msgspec.Struct):
     entering_buy: int = 0
     entering_sell: int = 0
     unknown: int = 0
-    exposure_paise: int = 0
+    exposure: int = 0
 
     def worst_quantity(self) -> int:
         """Give the largest position, long or short, that could come of it."""
@@ -141,7 +142,7 @@ class RiskState:
             return
         state.price, state.units = price, round(price * UNITS_PER_RUPEE)
         for strategy_id, holding in state.holdings:
-            if holding.exposure_paise or holding.quantity or holding.buying or holding.selling:
+            if holding.exposure or holding.quantity or holding.buying or holding.selling:
                 self._expose(strategy_id, state, holding)
         self._expose_net(state)
 
@@ -205,15 +206,15 @@ class RiskState:
         self.trades_symbol[key] = self.trades_symbol.get(key, 0) + step
 
     def _expose(self, strategy_id: str, state: SymbolState, holding: Holding) -> None:
-        exposure = holding.worst_quantity() * state.units // UNITS_PER_PAISA
-        change = exposure - holding.exposure_paise
-        holding.exposure_paise = exposure
+        exposure = holding.worst_quantity() * state.units
+        change = exposure - holding.exposure
+        holding.exposure = exposure
         self.strategy_exposure[strategy_id] = self.strategy_exposure.get(strategy_id, 0) + change
 
     def _expose_net(self, state: SymbolState) -> None:
-        exposure = state.net.worst_quantity() * state.units // UNITS_PER_PAISA
-        self.account_exposure += exposure - state.net.exposure_paise
-        state.net.exposure_paise = exposure
+        exposure = state.net.worst_quantity() * state.units
+        self.account_exposure += exposure - state.net.exposure
+        state.net.exposure = exposure
 
 
 def _share(order: Order, holding: Holding, net: Holding) -> _Share:

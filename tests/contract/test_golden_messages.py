@@ -13,6 +13,7 @@ import pytest
 
 from libs.contracts import Health, MinuteClosed, OHLCVBar, OrderEvent, SignalEvent, Tick, TradeEvent
 from libs.contracts.base import Message
+from libs.contracts.risk import PositionEvent, RiskEvent
 
 GOLDEN = Path(__file__).parent / "golden" / "messages"
 MOMENT = 1_770_003_900_000_000
@@ -26,6 +27,8 @@ SAMPLES: dict[str, Message] = {
     ),
     "order": OrderEvent("o-1", "c0ffee", MOMENT, "RELIANCE", "limit", "buy", 10, 1411.05, "acknowledged"),
     "trade": TradeEvent("t-1", "c0ffee", MOMENT, "RELIANCE", "filled", "long", 10, 1411.05, Decimal("12.34")),
+    "risk": RiskEvent("rejected", MOMENT, "too old", "stale_signal", {"age_us": 5.0}, "sma_cross", "RELIANCE"),
+    "position": PositionEvent("sma_cross", "RELIANCE", MOMENT, -10, 1411.05, 1410.0, Decimal("12.34")),
     "health": Health("ingestor", MOMENT, "green", 4711, figures={"ticks_per_second": 5000.0}),
 }
 

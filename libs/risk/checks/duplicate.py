@@ -7,6 +7,9 @@ from libs.orders.model import Purpose
 from libs.risk.case import Case
 from libs.risk.verdict import Rejected
 
+_ENTRY = Purpose.ENTRY
+_BUY = Side.BUY
+
 
 def check(case: Case) -> Rejected | None:
     request, state = case.request, case.state
@@ -16,9 +19,9 @@ def check(case: Case) -> Rejected | None:
         return None
     if request.signal_id and request.signal_id in state.signal_ids:
         return Rejected("duplicate", f"signal {request.signal_id} has its order already")
-    if request.purpose is not Purpose.ENTRY:
+    if request.purpose is not _ENTRY:
         return None
-    working = case.holding.entering_buy if request.side is Side.BUY else case.holding.entering_sell
+    working = case.holding.entering_buy if request.side is _BUY else case.holding.entering_sell
     if working:
         reason = f"an entry of {request.strategy_id} to {request.side} {request.symbol} is still working"
         return Rejected("duplicate", reason, {"working": working})

@@ -6,10 +6,12 @@ from libs.contracts.orders import Side
 from libs.risk.case import Case
 from libs.risk.verdict import Rejected
 
+_SELL = Side.SELL
+
 
 def check(case: Case) -> Rejected | None:
     request, held = case.request, case.holding.quantity
-    closable = held if request.side is Side.SELL else -held
+    closable = held if request.side is _SELL else -held
     left = closable - case.holding.exiting
     if request.quantity <= left:
         return None

@@ -6,6 +6,8 @@ from libs.orders.model import Purpose
 from libs.risk.case import Case
 from libs.risk.verdict import Rejected
 
+_ENTRY = Purpose.ENTRY
+
 
 def check(case: Case) -> Rejected | None:
     now_us, state = case.now_us, case.state
@@ -15,7 +17,7 @@ def check(case: Case) -> Rejected | None:
     else:
         spans = ", ".join(f"{start}-{end}" for start, end in state.spans) or "none today"
         return Rejected("market_hours", f"the market is closed; sessions: {spans}", {"now_us": now_us})
-    if now_us >= state.last_entry_us and case.request.purpose is Purpose.ENTRY:
+    if now_us >= state.last_entry_us and case.request.purpose is _ENTRY:
         figures = {"now_us": now_us, "last_entry_us": state.last_entry_us}
         return Rejected("market_hours", "too late in the session for an entry", figures)
     return None

@@ -6,9 +6,11 @@ from libs.orders.model import Purpose
 from libs.risk.case import Case
 from libs.risk.verdict import Rejected
 
+_ENTRY = Purpose.ENTRY
+
 
 def check(case: Case) -> Rejected | None:
-    is_entry = case.request.purpose is Purpose.ENTRY
+    is_entry = case.request.purpose is _ENTRY
     full = case.state.rates.full_window(case.now_us, is_entry=is_entry)
     if full is None:
         return None

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from libs.contracts.orders import Side
-from libs.core.money import UNITS_PER_PAISA
+from libs.core.money import UNITS_PER_RUPEE
 from libs.risk.case import Case
 from libs.risk.verdict import Rejected
+
+_BUY = Side.BUY
 
 
 def check(case: Case) -> Rejected | None:
     request, limits, state, net = case.request, case.limits, case.state, case.symbol.net
     # The most that could be held on either side once this order fills too: `Holding.worst_quantity`, spelled out here
     # because the gate spends its time on this line.
-    buying, selling = (request.quantity, 0) if request.side is Side.BUY else (0, request.quantity)
+    buying, selling = (request.quantity, 0) if request.side is _BUY else (0, request.quantity)
     quantity = net.quantity + net.buying + buying
     if (short := net.selling + selling - net.quantity) > quantity:
         quantity = short
@@ -20,7 +22,7 @@ def check(case: Case) -> Rejected | None:
         return _rejected("symbol's quantity", quantity, limits.position_quantity_max, 1)
     # Valued at the order's own price where that is worse than the last.
     units = case.units
-    in_symbol = quantity * units // UNITS_PER_PAISA
+    in_symbol = quantity * units
     if in_symbol > limits.symbol_exposure_max:
         return _rejected("symbol's exposure", in_symbol, limits.symbol_exposure_max)
     own = case.holding
@@ -28,17 +30,17 @@ def check(case: Case) -> Rejected | None:
     if (short := own.selling + selling - own.quantity) > held:
         held = short
     exposure = state.strategy_exposure.get(request.strategy_id, 0)
-    in_strategy = exposure - own.exposure_paise + held * units // UNITS_PER_PAISA
+    in_strategy = exposure - own.exposure + held * units
     if in_strategy > limits.strategy_exposure_max:
         return _rejected("strategy's exposure", in_strategy, limits.strategy_exposure_max)
-    in_account = state.account_exposure - net.exposure_paise + in_symbol
+    in_account = state.account_exposure - net.exposure + in_symbol
     if in_account > limits.account_exposure_max:
         return _rejected("account's exposure", in_account, limits.account_exposure_max)
-    most = state.equity.now_paise * limits.account_exposure_percent_max // 100
+    most = state.equity.now_paise * limits.account_exposure_percent_max  # a per cent of a paisa is a unit
     if in_account > most:
         return _rejected("account's exposure against its equity", in_account, most)
     return None
 
 
-def _rejected(what: str, found: int, most: int, unit: int = 100) -> Rejected:
+def _rejected(what: str, found: int, most: int, unit: int = UNITS_PER_RUPEE) -> Rejected:
     return Rejected("position_size", f"the {what} would exceed its limit", {"worst": found / unit, "max": most / unit})

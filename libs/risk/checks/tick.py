@@ -8,9 +8,7 @@ from libs.risk.case import Case
 from libs.risk.verdict import Rejected
 
 _PRICE_MAX = 1e9
-_MARKET = OrderType.MARKET
-_NEEDS_PRICE = (OrderType.LIMIT, OrderType.SL)
-_NEEDS_TRIGGER = (OrderType.SL, OrderType.SL_M)
+_MARKET, _LIMIT, _SL_M = OrderType.MARKET, OrderType.LIMIT, OrderType.SL_M
 
 
 def check(case: Case) -> Rejected | None:
@@ -18,16 +16,16 @@ def check(case: Case) -> Rejected | None:
     kind = request.order_type
     if kind is _MARKET:
         return None
-    for price, is_needed, what in (
-        (request.price, kind in _NEEDS_PRICE, "price"),
-        (request.price_trigger, kind in _NEEDS_TRIGGER, "trigger price"),
-    ):
-        if not is_needed:
-            continue
-        if price is None or not 0 < price < _PRICE_MAX:
-            return Rejected("tick", f"a {kind} order needs a {what}, got {price}")
-        units = round(price * UNITS_PER_RUPEE)
-        if units % case.symbol.tick_units or units / UNITS_PER_RUPEE != price:
-            figures = {"price": price, "tick": case.instrument.tick_size}
-            return Rejected("tick", f"{what} {price} is not on the grid of {case.instrument.tick_size}", figures)
-    return None
+    if kind is not _SL_M and (rejected := _off_grid(case, request.price, "price")):
+        return rejected
+    return None if kind is _LIMIT else _off_grid(case, request.price_trigger, "trigger price")
+
+
+def _off_grid(case: Case, price: float | None, what: str) -> Rejected | None:
+    if price is None or not 0 < price < _PRICE_MAX:
+        return Rejected("tick", f"a {case.request.order_type} order needs a {what}, got {price}")
+    units = round(price * UNITS_PER_RUPEE)
+    if units % case.symbol.tick_units == 0 and units / UNITS_PER_RUPEE == price:
+        return None
+    tick = case.instrument.tick_size
+    return Rejected("tick", f"{what} {price} is not on the grid of {tick}", {"price": price, "tick": tick})

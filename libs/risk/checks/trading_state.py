@@ -8,12 +8,15 @@ from libs.risk.case import Case
 from libs.risk.verdict import Rejected
 
 _ACTIVE = TradingState.ACTIVE
+_EXIT = Purpose.EXIT
+_FLATTEN = Purpose.FLATTEN
+_REDUCING = TradingState.REDUCING
 
 
 def check(case: Case) -> Rejected | None:
     state = case.state.trading_state
-    if state is _ACTIVE or case.request.purpose is Purpose.FLATTEN:
+    if state is _ACTIVE or case.request.purpose is _FLATTEN:
         return None
-    if state is TradingState.REDUCING and case.request.purpose is Purpose.EXIT:
+    if state is _REDUCING and case.request.purpose is _EXIT:
         return None
     return Rejected("trading_state", f"trading is {state}; this is an order of purpose {case.request.purpose}")

@@ -96,7 +96,7 @@ CASES = [
     ("order_size", ask(quantity=11), None, {"symbol_order_value_max_rupees": 1_000}, NOW_US),
     ("order_size", ask(quantity=11), None, {"strategy_order_value_max_rupees": 1_000}, NOW_US),
     ("order_size", ask(quantity=11), None, {"account_order_value_max_rupees": 1_000}, NOW_US),
-    ("order_size", ask(order_type=OrderType.LIMIT, price=100.05), None, {"account_order_value_max_rupees": 1_000}, NOW_US),
+    ("order_size", ask(**LIMIT | {"price": 100.05}), None, {"account_order_value_max_rupees": 1_000}, NOW_US),
     ("position_size", ask(quantity=11), None, {"symbol_position_max_quantity": 10}, NOW_US),
     ("position_size", ask(quantity=11), None, {"symbol_exposure_max_rupees": 1_000}, NOW_US),
     ("position_size", ask(quantity=11), None, {"strategy_exposure_max_rupees": 1_000}, NOW_US),

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from libs.contracts.orders import OrderStatus as S
 from libs.contracts.orders import Side
 from libs.core.errors import Refused
+from libs.core.money import UNITS_PER_RUPEE
 from libs.orders.model import Child, Purpose
 from libs.orders.positions import Position, PositionKey
 from libs.orders.profit import Equity
@@ -58,9 +59,9 @@ def test_exposure_is_the_sum_whatever_happened(seed):
             selling = sum(o.quantity_reserved for o in mine if o.side is Side.SELL)
             key = PositionKey(strategy, symbol)
             quantity = positions[key].quantity if key in positions else 0
-            by_strategy[strategy] += max(quantity + buying, selling - quantity, 0) * units // 100
+            by_strategy[strategy] += max(quantity + buying, selling - quantity, 0) * units
             net = [net[0] + quantity, net[1] + buying, net[2] + selling]
-        account += max(net[0] + net[1], net[2] - net[0], 0) * units // 100
+        account += max(net[0] + net[1], net[2] - net[0], 0) * units
     assert {name: state.strategy_exposure.get(name, 0) for name in by_strategy} == by_strategy
     assert state.account_exposure == account
     alive = [o for o in orders.values() if o.status is not S.REJECTED]
@@ -82,7 +83,7 @@ def test_settled_order_holds_nothing_back_and_stays_counted():
     state = make_gate().state
     child = Child("b1", S.FILLED, 100, 100, 100)
     state.on_order(make_order(status=S.OPEN))
-    assert state.account_exposure == 10_000_00
+    assert state.account_exposure == 10_000 * UNITS_PER_RUPEE
     state.on_order(make_order(status=S.FILLED, children=(child,), quantity_traded=100))
 
     assert (state.account_exposure, state.trades_account) == (0, 1)
@@ -94,7 +95,7 @@ def test_another_day_counts_anew():
     state.on_day(DAY + timedelta(days=1))
     state.on_order(make_order(status=S.OPEN))
 
-    assert (state.trades_account, state.account_exposure) == (0, 10_000_00)
+    assert (state.trades_account, state.account_exposure) == (0, 10_000 * UNITS_PER_RUPEE)
 
 
 def test_locks_outlive_the_recovery():
