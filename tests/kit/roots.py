@@ -1,0 +1,23 @@
+"""Data roots for tests: with every store in them, and settings that don't depend on the machine's disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from libs.core.clock import SystemClock
+from libs.dbaccess.init import Made, init_all
+from libs.dbaccess.layout import Layout
+from libs.settings import Settings, load_settings
+
+#: A small disk is no fault in a test.
+ROOMY = {"TRADEFLEET_HEALTH_DISK_FREE_ERROR_GIB": "0", "TRADEFLEET_HEALTH_DISK_FREE_WARNING_GIB": "0"}
+
+
+def settings(**environment: str) -> Settings:
+    """The defaults, on a roomy disk, with what the test changes."""
+    return load_settings(environment=ROOMY | environment)
+
+
+def make_stores(root: Path) -> list[Made]:
+    """Do what `fleet init` does."""
+    return init_all(Layout(root), settings=settings(), clock=SystemClock())
