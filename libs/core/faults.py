@@ -36,6 +36,16 @@ POINTS: dict[str, str] = {
     "live.merge.after": "a merged segment has its name, the manifest still lists its parts",
     "live.recovery.before": "missing segments are rebuilt, the old manifest stands",
     "live.recovery.after": "the repaired manifest stands, strangers are not removed",
+    "journal.write.before": "records have their seqs, the journal does not have them",
+    "journal.write.after": "records are in the journal, nobody was told yet",
+    "journal.sync.before": "records are the kernel's, not the disk's",
+    "journal.sync.after": "records are on disk, nobody may build on it yet",
+    "journal.rotate.before": "a segment is full",
+    "journal.rotate.sealed": "a full segment is on disk with its index, the next is not there",
+    "journal.rotate.after": "the next segment is there and empty",
+    "journal.lease.before": "seqs are about to run out, the lease is the old one",
+    "journal.lease.after": "the new lease is on disk, nobody uses it yet",
+    "journal.drop.before": "a segment is no longer needed, its file is there",
 }
 
 _armed = os.environ.get("TRADEFLEET_CRASH_AT", "")

@@ -6,6 +6,7 @@ import msgspec
 
 from libs.settings import bus, risk, storage
 from libs.settings import exchange_sim as simulator
+from libs.settings import journal as journal_settings
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -15,6 +16,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_root: str
     data: storage.Data = storage.Data()
     live: storage.Live = storage.Live()
+    journal: journal_settings.Journal = journal_settings.Journal()
     sqlite: storage.Sqlite = storage.Sqlite()
     query: storage.Query = storage.Query()
     health: storage.Health = storage.Health()
