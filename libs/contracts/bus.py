@@ -96,7 +96,7 @@ class ReplayReply(Message, frozen=True, tag="replayed"):
 class CommandRequest(Message, frozen=True, tag="command"):
     """Ask an owner to do something. A repeat with the same `command_id` gets the first answer and does nothing.
 
-    An owner that reads it only after `expires_us` (0: never) does not do it.
+    An owner that reads it only after `expires_us` (0: never) neither does nor answers it.
     """
 
     command_id: str
@@ -115,12 +115,16 @@ class CommandStatus(StrEnum):
 
 
 class CommandReply(Message, frozen=True, tag="command.reply"):
-    """The owner's answer. `UNKNOWN`: it failed while doing it, and how far it came nobody knows."""
+    """The owner's answer. `UNKNOWN`: it failed while doing it, and how far it came nobody knows.
+
+    `expires_us` repeats the request's, so that a late `RETRY_LATER` is not taken for the answer to the next attempt.
+    """
 
     command_id: str
     status: CommandStatus
     detail: str = ""
     result: Any = None
+    expires_us: int = 0
 
 
 #: What a family of topics carries; a union where it carries several. A family that is not here carries plain maps.

@@ -101,6 +101,9 @@ class CommandServer:
             self.metrics.repeated += 1
             send_or_drop(self._socket, (frames[0], answer))
             return
+        if request.expires_us and self._clock.now_us() > request.expires_us:
+            self.metrics.expired += 1  # its sender has given up, and may be asking again by now
+            return
         reply, stop = self._do(request)
         answer = _encoded(reply)
         if reply.status is not CommandStatus.RETRY_LATER:
@@ -113,10 +116,6 @@ class CommandServer:
 
     def _do(self, request: CommandRequest) -> tuple[CommandReply, Corrupt | None]:
         stop = None
-        if request.expires_us and self._clock.now_us() > request.expires_us:
-            self.metrics.refused += 1
-            detail = f"command {request.name!r} was read after its time was up, and not done"
-            return CommandReply(request.command_id, CommandStatus.REFUSED, detail), None
         try:
             result = self._handler(request)
         except Refused as e:
@@ -129,12 +128,14 @@ class CommandServer:
             status, detail = CommandStatus.UNKNOWN, f"{type(e).__name__}: {e}"
         else:
             self.metrics.done += 1
-            return CommandReply(request.command_id, CommandStatus.OK, result=result), None
+            return CommandReply(
+                request.command_id, CommandStatus.OK, result=result, expires_us=request.expires_us
+            ), None
         if status is CommandStatus.UNKNOWN:
             self.metrics.failed += 1
         else:
             self.metrics.refused += 1
-        return CommandReply(request.command_id, status, detail), stop
+        return CommandReply(request.command_id, status, detail, expires_us=request.expires_us), stop
 
 
 class CommandClient:
@@ -178,7 +179,7 @@ class CommandClient:
                     f"{self._service} did not answer command {name!r} ({request.command_id}) within {wait_ms} ms; "
                     "it may or may not have been done. Repeat it with the same command id"
                 )
-            reply = self._reply(request.command_id)
+            reply = self._reply(request)
             if reply is not None:
                 return _result(self._service, name, reply)
 
@@ -201,7 +202,7 @@ class CommandClient:
     ) -> None:
         self.close()
 
-    def _reply(self, command_id: str) -> CommandReply | None:
+    def _reply(self, request: CommandRequest) -> CommandReply | None:
         """Take one reply off the socket; those to earlier commands, too late, are nobody's."""
         frames = receive(self._socket)
         if frames is None or len(frames) != 1:
@@ -210,7 +211,8 @@ class CommandClient:
             reply = self._decoder.decode(frames[0])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        return reply if reply.command_id == command_id else None
+        late = reply.status is CommandStatus.RETRY_LATER and reply.expires_us != request.expires_us
+        return None if late or reply.command_id != request.command_id else reply
 
 
 def _encoded(reply: CommandReply) -> bytes:

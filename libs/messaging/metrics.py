@@ -85,6 +85,7 @@ class CommandMetrics:
     done: int = 0
     refused: int = 0
     failed: int = 0
+    expired: int = 0
     repeated: int = 0
     malformed: int = 0
 

@@ -140,4 +140,4 @@ def test_a_mute_owner_means_unknown_and_the_late_command_is_not_done(settings, s
         server.pump()
 
         assert store.done == []
-        assert server.metrics.refused == 1
+        assert server.metrics.expired == 1
