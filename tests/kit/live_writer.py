@@ -60,23 +60,26 @@ def write(buffer: LiveBuffer, task: Task) -> None:
     first = positions(buffer)[0] // task.ticks
     start = time.monotonic()
     published = start
+    append_ms = 0.0
     for number, batch in enumerate(range(first, task.batches), start=1):
         time.sleep(max(0.0, start + (number - 1) * task.batch_s - time.monotonic()))
         before = time.monotonic()
         buffer.append("ticks", ticks(batch * task.ticks, task.ticks))
         buffer.append("candles", candles(batch * task.candles, task.candles))
-        append_ms = (time.monotonic() - before) * 1000
+        append_ms += (time.monotonic() - before) * 1000
         if number % task.per_flush and batch + 1 < task.batches:
             continue
         flushed = buffer.flush(watermarks={"tick": (batch + 1) * task.ticks - 1, "bar": (batch + 1) * task.candles - 1})
         before, published = published, time.monotonic()
         say(
             batches=batch + 1,
-            took_ms=flushed.took_ms + append_ms,
+            flush_ms=flushed.took_ms,
+            append_ms=append_ms,
             gap_ms=(published - before) * 1000,
             segments=flushed.segments,
             merge_error=flushed.merge_error,
         )
+        append_ms = 0.0
         if task.settle_merges:
             buffer.finish_merges()
 

@@ -11,7 +11,7 @@ import duckdb
 import msgspec
 
 from libs.core.clock import Clock
-from libs.core.errors import Refused
+from libs.core.errors import OutcomeUnknown, Refused
 from libs.core.faults import crash_point
 from libs.core.ids import random_id
 from libs.dbaccess.connections import duckdb_writer
@@ -85,6 +85,7 @@ class LiveBuffer:
         self._merger = merger
         self._nonce = random_id(8)
         self._merge_error = ""
+        self._failed_commit = ""
         self.manifest = manifest
         self._begin()
 
@@ -120,6 +121,7 @@ class LiveBuffer:
 
     def rollback(self) -> None:
         """Drop what was appended since the last flush."""
+        self._refuse_unknown()
         for connection in self._connections.values():
             connection.execute("ROLLBACK")
         self._begin()
@@ -137,12 +139,25 @@ class LiveBuffer:
             connection.execute("BEGIN TRANSACTION")
 
     def _commit(self, watermarks: Mapping[str, int]) -> None:
+        self._refuse_unknown()
         for table, connection in self._connections.items():
             self._mark(connection, table, watermarks)
         for connection in self._connections.values():
             crash_point("live.commit.before")
-            connection.execute("COMMIT")
+            try:
+                connection.execute("COMMIT")
+            except duckdb.Error as e:
+                self._failed_commit = str(e)
+                self._refuse_unknown()
             crash_point("live.commit.after")
+
+    def _refuse_unknown(self) -> None:
+        # Without its transaction, a file would take the next watermark at once, past the rows it lost.
+        if self._failed_commit:
+            raise OutcomeUnknown(
+                f"{self._paths.root}: a commit failed: {self._failed_commit}; open the buffer again, its watermarks "
+                "say what was kept"
+            )
 
     def _mark(self, connection: duckdb.DuckDBPyConnection, table: str, watermarks: Mapping[str, int]) -> None:
         try:
@@ -243,11 +258,7 @@ def open_live_buffer(
         merger = Merger(paths, settings)
         stack.callback(merger.close)
         buffer = LiveBuffer(paths, settings, clock, connections, manifest, merger)
-        try:
-            yield buffer
-        except BaseException:
-            buffer.rollback()
-            raise
+        yield buffer  # if the block raises, closing the files rolls back
         buffer.flush()
 
 

@@ -13,6 +13,7 @@ from libs.dbaccess.live import live_buffer_reader, open_live_buffer
 from libs.dbaccess.schema import live_ddl
 from libs.settings.storage import Live
 from tests.kit.live import candles, ticks
+from tests.kit.processes import run_code
 
 SETTINGS = Live(merge_minute_segments_min=3, merge_hour_segments_min=3, rebuild_segment_rows_max=25)
 FLUSHES = 8
@@ -181,6 +182,40 @@ def test_what_could_not_be_published_is_published_by_the_next_flush(layout):
         buffer.append("ticks", ticks(FLUSHES * 10 + 10, 10))
         buffer.flush()
         assert seen(layout)[0] == list(range(FLUSHES * 10 + 20))
+
+
+def test_commit_that_fails_moves_no_watermark(layout):
+    """A disk full at the commit itself: DuckDB drops the rows, so the buffer takes nothing until it is reopened."""
+    done = run_code(
+        """
+        import resource, signal, sys
+        from libs.core.clock import SystemClock
+        from libs.core.errors import OutcomeUnknown
+        from libs.dbaccess.layout import Layout
+        from libs.dbaccess.live import open_live_buffer
+        from libs.dbaccess.schema import live_ddl
+        from libs.settings.storage import Live
+        from tests.kit.live import ticks
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        layout = Layout(sys.argv[1])
+        with open_live_buffer(layout, Live(), SystemClock(), exchange="nse", ddl=live_ddl()) as buffer:
+            buffer.append("ticks", ticks(80, 5000))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+            for attempt in range(2):
+                try:
+                    buffer.flush(watermarks={"tick": 5079})
+                except OutcomeUnknown:
+                    print("unknown")
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            raise SystemExit(0)
+        """,
+        layout.root,
+    )
+    assert done.stdout.split() == ["unknown", "unknown"], done.stderr
+
+    with opened(layout) as buffer:
+        assert buffer.watermarks("ticks") == {"tick": FLUSHES * 10 - 1}
+        assert seen(layout)[0] == list(range(FLUSHES * 10))
 
 
 class TestRowids:
