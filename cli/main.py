@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "calendar": ("cli.calendar", "when the exchange trades"),
     "sim": ("cli.sim", "script the exchange simulator (demo only)"),
     "indicators": ("cli.indicators", "what strategies and scans may compute, with parameters and ranges"),
+    "strategies": ("cli.strategies", "what is registered, shipped and your own, with parameters and ranges"),
+    "new": ("cli.new", "a strategy from the template"),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from libs.settings import bus, risk, storage
+from libs.settings import bus, risk, storage, strategies
 from libs.settings import exchange_sim as simulator
 from libs.settings import journal as journal_settings
 
@@ -25,3 +25,4 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bus: bus.Bus = bus.Bus()
     exchange_sim: simulator.ExchangeSim = simulator.ExchangeSim()
     risk: risk.Risk = risk.Risk()
+    strategies: strategies.Strategies = strategies.Strategies()

@@ -24,6 +24,14 @@ _OPENERS = {
 }  # fmt: skip
 
 
+#: What decides on trades: the same bars must give the same trades.
+_PURE = tuple(f"libs/{name}/" for name in ("trading", "risk", "orders", "bars", "indicators", "strategies", "scanners"))
+_IMPURE_IMPORTS = {
+    "socket", "ssl", "threading", "multiprocessing", "concurrent", "subprocess", "asyncio", "secrets", "uuid", "urllib",
+    "http", "requests", "zmq", "duckdb", "sqlite3",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class SourceFile:
     """One file with its path relative to the project."""
@@ -122,6 +130,23 @@ def approvals_come_from_the_gate(file: SourceFile) -> Iterator[str]:
             yield f"{file.path}:{node.lineno}: only the risk gate approves; ask libs.risk.gate.Gate.decide"
 
 
+def pure_core(file: SourceFile) -> Iterator[str]:
+    """No threads, no sockets, no chance without a seed where trades are decided."""
+    if not file.path.startswith(_PURE):
+        return
+    for node in ast.walk(file.tree):
+        names = {alias.name for alias in node.names} if isinstance(node, (ast.Import, ast.ImportFrom)) else set()
+        module = (node.module or "") if isinstance(node, ast.ImportFrom) else ""
+        for name in _IMPURE_IMPORTS & {name.split(".")[0] for name in ({module} if module else names)}:
+            yield f"{file.path}:{node.lineno}: {name} where trades are decided; take what it gives as an argument"
+        if module == "random" and names != {"Random"}:
+            yield f"{file.path}:{node.lineno}: chance without a seed; take a random.Random"
+    for call in _calls(file.tree):
+        name = _name(call.func)
+        if name.startswith(("random.", "np.random.", "numpy.random.")) and not (name == "random.Random" and call.args):
+            yield f"{file.path}:{call.lineno}: {name} without a seed; take a random.Random"
+
+
 def crash_points(file: SourceFile) -> Iterator[str]:
     """Names of crash points are literals, so that the registry can be compared with the code."""
     for node in _calls(file.tree):
@@ -140,6 +165,7 @@ RULES: tuple[Callable[[SourceFile], Iterator[str]], ...] = (
     nothing_opened_at_import,
     stores_opened_in_one_place,
     no_pickle,
+    pure_core,
     crash_points,
     approvals_come_from_the_gate,
 )

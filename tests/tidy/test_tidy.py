@@ -28,6 +28,7 @@ VIOLATIONS = {
     rules.nothing_opened_at_import: "import sqlite3\nconnection = sqlite3.connect('x')\n",
     rules.stores_opened_in_one_place: "import duckdb\ndef f():\n    return duckdb.connect('x')\n",
     rules.no_pickle: "from pickle import loads\n",
+    rules.pure_core: "import random\ndef f():\n    return random.random()\n",
     rules.crash_points: "def f(name):\n    crash_point(name)\n",
     rules.approvals_come_from_the_gate: "def f(request):\n    return Approved(request, 0, None)\n",
 }
@@ -36,9 +37,26 @@ VIOLATIONS = {
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
 def test_a_violation_is_reported(rule):
     """A rule that cannot fail is no rule."""
-    file = rules.parse("libs/example/thing.py", VIOLATIONS[rule])
+    path = "libs/strategies/thing.py" if rule is rules.pure_core else "libs/example/thing.py"
+    file = rules.parse(path, VIOLATIONS[rule])
 
     assert list(rule(file))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import threading\n",
+        "from socket import create_connection\n",
+        "from random import choice\n",
+        "import random\ndef f():\n    return random.Random()\n",
+        "import numpy as np\ndef f():\n    return np.random.default_rng()\n",
+    ],
+)
+def test_whatever_decides_on_trades_is_pure(text):
+    """The same code outside those packages is none of this rule's business."""
+    assert list(rules.pure_core(rules.parse("libs/trading/thing.py", text)))
+    assert not list(rules.pure_core(rules.parse("libs/feeds/thing.py", text)))
 
 
 def test_exceptions_are_still_needed():
