@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from libs.calendar import Calendar
 from libs.core.clock import IST, Clock, to_us
@@ -19,6 +19,7 @@ from services.exchange_sim.exchange.account import Account
 from services.exchange_sim.exchange.gtt import GttBook
 from services.exchange_sim.exchange.matching import MatchingEngine
 from services.exchange_sim.exchange.orders import Fill, Order, OrderBook
+from services.exchange_sim.faults.kinds import IMMEDIATE
 from services.exchange_sim.faults.plan import Fault, FaultPlan
 from services.exchange_sim.feed.connections import StreamConnection
 from services.exchange_sim.feed.driver import Driver
@@ -126,6 +127,8 @@ class Simulator:
         self.book.end_day()
 
     def _act_at_once(self, fault: Fault) -> None:
+        if fault.kind not in IMMEDIATE:
+            return
         if fault.starts_ns > self.clock.monotonic_ns():
             self.later((fault.starts_ns - self.clock.monotonic_ns()) / 1e9, self._act, fault)
         else:
@@ -133,24 +136,20 @@ class Simulator:
 
     def _act(self, fault: Fault) -> None:
         stream = fault.parameters.get("stream", "all")
-        hit = [connection for connection in self.connections() if stream in {"all", connection.stream}]
-        if fault.kind == "close":
-            for connection in hit:
-                self.spawn(connection.close(fault.parameters["code"]))
-        elif fault.kind == "token_death":
+        if fault.kind == "token_death":
             self.tokens.kill_all()
-            for connection in hit:
-                self.spawn(connection.close(1008))
-        elif fault.kind == "reset":
-            for connection in hit:
+        for connection in self.connections():
+            if stream not in {"all", connection.stream}:
+                continue
+            if fault.kind == "close":
+                self.spawn(connection.close(fault.parameters["code"]))
+            elif fault.kind == "token_death":
+                self.spawn(connection.close(WSCloseCode.POLICY_VIOLATION))
+            elif fault.kind == "reset":
                 connection.reset()
-        elif fault.kind == "disconnect":
-            for connection in hit:
+            else:
                 connection.abort()
-        else:
-            return
-        fault.applied += 1
-        self.faults.struck[fault.kind] = self.faults.struck.get(fault.kind, 0) + 1
+        self.faults.note(fault)
 
 
 SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)

@@ -111,10 +111,14 @@ class FaultPlan:
                 continue
             if fault.probability < 1.0 and self._rng.random() >= fault.probability:
                 continue
-            fault.applied += 1
-            self.struck[kind] = self.struck.get(kind, 0) + 1
+            self.note(fault)
             return fault
         return None
+
+    def note(self, fault: Fault) -> None:
+        """Count that a fault struck."""
+        fault.applied += 1
+        self.struck[fault.kind] = self.struck.get(fault.kind, 0) + 1
 
     def in_force(self, kind: str, **facts: Any) -> Fault | None:
         """Find a lasting fault (a halt, a mute socket, a skewed clock) without using it up."""

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from services.exchange_sim.faults.plan import FaultPlan
 #: Key, trade time, price, cumulative volume: the truth about one tick that was sent.
 SentTick = tuple[str, int, float, int]
 MARKET, PORTFOLIO = "market", "portfolio"
+_EMPTYING_MAX_S = 5.0
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
@@ -62,6 +64,11 @@ class StreamConnection:
     def response(self) -> web.WebSocketResponse:
         """What the request's handler returns when the connection is over."""
         return self._socket
+
+    async def emptied(self) -> None:
+        """Wait until everything queued so far is on its way; not for ever, because a dead client takes nothing."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._queue.join(), _EMPTYING_MAX_S)
 
     async def open(self) -> None:
         """Shake hands."""
@@ -135,6 +142,7 @@ class StreamConnection:
     async def _send_queued(self) -> None:
         while True:
             payload, ticks = await self._queue.get()
+            self._queue.task_done()
             if self._muted():
                 self.sent.dropped_frames += 1
                 continue

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from libs.core.clock import Clock
 from libs.core.errors import Refused
@@ -29,61 +32,48 @@ _VOLUME_MARK = 0x3_5A7B_9D1E
 _SLICE_S = 0.01
 
 
-@dataclass
-class _Slot:
-    """One instrument's place in a frame, and where its price and volume stand now."""
-
-    key: str
-    price_at: int
-    time_at: int
-    volume_at: int | None
-    price: float
-    tick_size: float
-    volume: int
-
-
-class _Template:
-    """One frame that is sent again and again with new values."""
+class Template:
+    """One frame that is sent again and again with new values, written for all its ticks at once."""
 
     def __init__(self, quotes: list[tuple[Quote, str]], now_ms: int) -> None:
         feeds = [(quote.instrument.key, _marked_feed(quote, mode)) for quote, mode in quotes]
-        self.buffer = bytearray(encode.live_frame(feeds, now_ms))
-        self.slots: list[_Slot] = []
+        frame = encode.live_frame(feeds, now_ms)
+        self.keys = [key for key, _ in feeds]
+        self._bytes = np.frombuffer(frame, dtype=np.uint8).copy()
+        # The frame's own time is the last thing in it, six bytes wide until the year 2109.
+        times_at = [np.arange(len(frame) - 6, len(frame))]
+        prices_at: list[NDArray[np.int64]] = []
+        volumes_at: list[NDArray[np.int64]] = []
+        self._with_volume: list[int] = []
         place = 0
-        for (quote, mode), (_, feed) in zip(quotes, feeds, strict=True):
-            place = self.buffer.index(feed, place)
-            self.slots.append(self._slot(quote, mode, feed, place))
+        for number, ((quote, mode), (_, feed)) in enumerate(zip(quotes, feeds, strict=True)):
+            place = frame.index(feed, place)
+            prices_at.append(_span(place, feed, struct.pack("<d", _PRICE_MARK)))
+            times_at.append(_span(place, feed, encode.varint(_TIME_MARK)))
+            if mode != "ltpc" and not quote.instrument.is_index:
+                volumes_at.append(_span(place, feed, encode.varint(_VOLUME_MARK)))
+                self._with_volume.append(number)
             place += len(feed)
-        # The frame's own time is the last thing in it, six bytes wide until the year 2248.
-        self._stamp_at = len(self.buffer) - 6
-
-    def _slot(self, quote: Quote, mode: str, feed: bytes, place: int) -> _Slot:
-        has_volume = mode != "ltpc" and not quote.instrument.is_index
-        return _Slot(
-            key=quote.instrument.key,
-            price_at=place + feed.index(struct.pack("<d", _PRICE_MARK)),
-            time_at=place + feed.index(encode.varint(_TIME_MARK)),
-            volume_at=place + feed.index(encode.varint(_VOLUME_MARK)) if has_volume else None,
-            price=quote.price,
-            tick_size=quote.instrument.tick_size,
-            volume=quote.volume_day,
-        )
+        self._times_at = np.array(times_at)
+        self._prices_at = np.array(prices_at)
+        self._volumes_at = np.array(volumes_at)
+        self._prices = np.array([quote.price for quote, _ in quotes])
+        self._tick_sizes = np.array([quote.instrument.tick_size for quote, _ in quotes])
+        self._volumes = np.array([quote.volume_day for quote, _ in quotes])
+        self._places = np.arange(len(quotes))
 
     def fill(self, now_ms: int, turn: int, sent: list[SentTick] | None) -> bytes:
-        """Write this turn's values and give the frame."""
-        buffer = self.buffer
-        stamp = encode.varint(now_ms)
-        buffer[self._stamp_at :] = stamp
-        for place, slot in enumerate(self.slots):
-            price = round(slot.price + ((turn * 7 + place * 3) % 41 - 20) * slot.tick_size, 2)
-            struct.pack_into("<d", buffer, slot.price_at, price)
-            buffer[slot.time_at : slot.time_at + 6] = stamp
-            slot.volume += 1 + (turn + place) % 97
-            if slot.volume_at is not None:
-                buffer[slot.volume_at : slot.volume_at + 5] = _five_bytes(slot.volume)
-            if sent is not None:
-                sent.append((slot.key, now_ms, price, slot.volume))
-        return bytes(buffer)
+        """Write this turn's values and give the frame; what was written is appended to `sent`."""
+        prices = np.round(self._prices + ((turn * 7 + self._places * 3) % 41 - 20) * self._tick_sizes, 2)
+        self._volumes += 1 + (turn + self._places) % 97
+        self._bytes[self._times_at] = np.frombuffer(encode.varint(now_ms), dtype=np.uint8)
+        self._bytes[self._prices_at] = prices.astype("<f8").view(np.uint8).reshape(-1, 8)
+        if self._with_volume:
+            self._bytes[self._volumes_at] = _five_bytes(self._volumes[self._with_volume])
+        if sent is not None:
+            rows = zip(self.keys, prices.tolist(), self._volumes.tolist(), strict=True)
+            sent.extend((key, now_ms, price, volume) for key, price, volume in rows)
+        return self._bytes.tobytes()
 
 
 async def flood(
@@ -129,7 +119,7 @@ class _Flood:
             for key, mode in connection.subscriptions.modes.items()
         ]
         groups = [pairs[start : start + ticks_per_frame] for start in range(0, len(pairs), ticks_per_frame)]
-        self.templates = [_Template(group, now_ms) for group in groups]
+        self.templates = [Template(group, now_ms) for group in groups]
         self._market = market
         self._connection = connection
         self.ticks = self.frames = 0
@@ -137,26 +127,27 @@ class _Flood:
 
     async def run(self, clock: Clock, ticks_per_second: float, duration_s: float) -> None:
         """Send frames in small bursts; the network's back-pressure slows it when the client is slower."""
+        connection = self._connection
+        await connection.emptied()  # what the market itself had to say goes first
         begin_ns = clock.monotonic_ns()
-        keep = self._connection.sent.keep
         turn = 0
-        while not self._connection.closed:
+        while not connection.closed:
             self.took_s = (clock.monotonic_ns() - begin_ns) / 1e9
             if self.took_s >= duration_s:
                 return
-            due = ticks_per_second * self.took_s - self.ticks
+            due = min(ticks_per_second * self.took_s - self.ticks, ticks_per_second * _SLICE_S)
             if due < 1:
                 await asyncio.sleep(_SLICE_S / 2)
                 continue
             now_ms = self._market.now_ms()
-            while due >= 1 and not self._connection.closed:
+            while due >= 1 and not connection.closed:
                 template = self.templates[turn % len(self.templates)]
-                sent: list[SentTick] | None = [] if keep else None
+                sent: list[SentTick] | None = [] if connection.sent.keep else None
                 payload = template.fill(now_ms, turn // len(self.templates), sent)
-                await self._connection.send_now(payload, len(template.slots), sent or ())
-                self.ticks += len(template.slots)
+                await connection.send_now(payload, len(template.keys), sent or ())
+                self.ticks += len(template.keys)
                 self.frames += 1
-                due -= len(template.slots)
+                due -= len(template.keys)
                 turn += 1
             await asyncio.sleep(0)
 
@@ -166,8 +157,13 @@ def _marked_feed(quote: Quote, mode: str) -> bytes:
     return encode.encode_feed(marked, mode)
 
 
-def _five_bytes(value: int) -> bytes:
-    """Encode a number as a varint of exactly five bytes; leading zeros are allowed in one."""
-    return bytes(
-        (value & 127 | 128, value >> 7 & 127 | 128, value >> 14 & 127 | 128, value >> 21 & 127 | 128, value >> 28)
-    )
+def _span(place: int, feed: bytes, mark: bytes) -> NDArray[np.int64]:
+    start = place + feed.index(mark)
+    return np.arange(start, start + len(mark))
+
+
+def _five_bytes(values: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Encode numbers as varints of exactly five bytes; leading zeros are allowed in one."""
+    groups = (values[:, None] >> np.array([0, 7, 14, 21, 28])) & 127
+    groups[:, :4] |= 128
+    return np.asarray(groups, dtype=np.uint8)
