@@ -58,14 +58,17 @@ def catch_up(buffer: LiveBuffer, task: Task) -> None:
 
 def write(buffer: LiveBuffer, task: Task) -> None:
     first = positions(buffer)[0] // task.ticks
+    ticks(0, 1)  # pyarrow imports pandas with its first array, which is no business of the clock below
     start = time.monotonic()
     published = start
     append_ms = 0.0
     for number, batch in enumerate(range(first, task.batches), start=1):
         time.sleep(max(0.0, start + (number - 1) * task.batch_s - time.monotonic()))
+        new_ticks = ticks(batch * task.ticks, task.ticks)
+        new_candles = candles(batch * task.candles, task.candles)
         before = time.monotonic()
-        buffer.append("ticks", ticks(batch * task.ticks, task.ticks))
-        buffer.append("candles", candles(batch * task.candles, task.candles))
+        buffer.append("ticks", new_ticks)
+        buffer.append("candles", new_candles)
         append_ms += (time.monotonic() - before) * 1000
         if number % task.per_flush and batch + 1 < task.batches:
             continue
