@@ -11,6 +11,7 @@ from libs.contracts.base import Message
 from libs.contracts.health import Health
 from libs.contracts.market import OHLCVBar, Tick
 from libs.contracts.orders import OrderEvent, TradeEvent
+from libs.contracts.risk import PositionEvent
 from libs.contracts.signals import SignalEvent
 
 SCHEMA_VERSION = 1
@@ -127,7 +128,8 @@ class CommandReply(Message, frozen=True, tag="command.reply"):
     expires_us: int = 0
 
 
-#: What a family of topics carries; a union where it carries several. A family that is not here carries plain maps.
+#: What a family of topics carries. A family that is not here carries several kinds, or kinds of its service's own:
+#: they are told apart by their `type`, and one that no struct of ours has is a plain map.
 PAYLOADS: dict[str, Any] = {
     "tick": Tick,
     "ticks": TickBatch,
@@ -135,6 +137,7 @@ PAYLOADS: dict[str, Any] = {
     "signal": SignalEvent,
     "order": OrderEvent,
     "trade": TradeEvent,
+    "position": PositionEvent,
     HEAD: Heads,
     SYNC: Heads,
 }

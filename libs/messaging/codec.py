@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import msgspec
@@ -62,6 +63,7 @@ class Codec:
         self._kinds = {family: _Kind(payload) for family, payload in PAYLOADS.items()}
         self._telemetry = {kind: _Kind(payload) for kind, payload in TELEMETRY_PAYLOADS.items()}
         self._plain = _Kind(Any)
+        self._by_tag = {struct.__struct_config__.tag: struct for struct in _structs(Message)}
         self._topics: dict[bytes, tuple[str, _Kind]] = {}
 
     def decode(self, topic: bytes, body: bytes) -> tuple[str, Envelope[Any]]:
@@ -76,6 +78,8 @@ class Codec:
             raise self._why(kind, body, text, e) from e
         if envelope.v != SCHEMA_VERSION:
             raise UnknownPayload(envelope)
+        if kind is self._plain:
+            envelope = self._told_apart(envelope, text)
         return text, envelope
 
     def _learn(self, topic: bytes) -> tuple[str, _Kind]:
@@ -95,6 +99,18 @@ class Codec:
         self._topics[topic] = text, kind
         return text, kind
 
+    def _told_apart(self, envelope: Envelope[Any], topic: str) -> Envelope[Any]:
+        """Give a plain map the struct its `type` names, where there is one."""
+        payload = envelope.payload
+        tag = payload.get("type") if isinstance(payload, dict) else None
+        struct = self._by_tag.get(tag) if isinstance(tag, str) else None
+        if struct is None:
+            return envelope
+        try:
+            return msgspec.structs.replace(envelope, payload=msgspec.convert(payload, struct))
+        except msgspec.ValidationError as e:
+            raise MalformedMessage(f"a payload on {topic!r} does not fit: {e}") from e
+
     def _why(self, kind: _Kind, body: bytes, topic: str, error: Exception) -> MalformedMessage:
         """Tell a kind of message from the future from garbage."""
         try:
@@ -106,3 +122,11 @@ class Codec:
         if isinstance(tag, str) and tag not in kind.tags:
             return UnknownPayload(envelope)
         return MalformedMessage(f"a payload on {topic!r} does not fit: {error}")
+
+
+def _structs(base: type[Message]) -> Iterator[type[Message]]:
+    """Every kind of message that was imported."""
+    for struct in base.__subclasses__():
+        if struct.__struct_config__.tag is not None:
+            yield struct
+        yield from _structs(struct)

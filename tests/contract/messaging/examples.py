@@ -8,6 +8,7 @@ from typing import Any
 from libs.contracts import (
     Health,
     HealthState,
+    MinuteClosed,
     OHLCVBar,
     OrderEvent,
     OrderStatus,
@@ -31,6 +32,7 @@ from libs.contracts.bus import (
     StreamHead,
     TickBatch,
 )  # fmt: skip
+from libs.contracts.risk import PositionEvent
 
 AT = 1_770_003_900_000_000
 EPOCH = "5e0b7a1c9d2f4e68"
@@ -68,6 +70,11 @@ MESSAGES: dict[str, tuple[str, Envelope[Any]]] = {
             order_id="o-17",
         ),
     ),
+    "position": _said(
+        "position.RELIANCE|", "positions", 30,
+        PositionEvent("sma_cross", "RELIANCE", AT, 10, 1394.5, 1396.0, Decimal("15.00")),
+    ),
+    "minute_closed": _said("market.nse.minute_closed|", "candles", 1204, MinuteClosed("nse", AT, 48, seq=1204)),
     "health": _said(
         "telemetry.health.ingestor|", "telemetry", 300,
         Health("ingestor", AT, HealthState.GREEN, 4242, loop_lag_us=180, figures={"ticks_per_s": 812.0}),
