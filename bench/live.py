@@ -21,8 +21,6 @@ from bench.table import Measure, interleaved, percentile, print_measures, timed
 from libs.core.clock import SystemClock
 from libs.dbaccess.layout import Layout
 from libs.dbaccess.live import LiveBuffer, live_buffer_reader, open_live_buffer, pin_snapshot
-from libs.dbaccess.live.merging import Merge, Merger
-from libs.dbaccess.live.paths import LivePaths
 from libs.dbaccess.schema import live_ddl
 from libs.settings.storage import Live
 
@@ -110,31 +108,6 @@ def reads(layout: Layout, settings: Live, label: str) -> Measure:
     )  # fmt: skip
 
 
-def merges(buffer: LiveBuffer, layout: Layout, settings: Live, folder: Path) -> Measure:
-    """A minute's segments into one, against reading, sorting and writing the same rows with pyarrow."""
-    parts = tuple(segment for segment in buffer.manifest.segments["ticks"] if segment.rows == FLUSH_ROWS)
-    paths = LivePaths(layout)
-    merger = Merger(paths, settings)
-
-    def ours() -> None:
-        merger.start(Merge("ticks", parts))
-        merger.wait()
-        if merger.take() is None:
-            raise RuntimeError("the merge was not done")
-
-    def other() -> None:
-        rows = pa.concat_tables(pq.read_table(paths.segment(part.file)) for part in parts)
-        order = [("symbol", "ascending"), ("timestamp", "ascending"), ("seq", "ascending")]
-        pq.write_table(rows.sort_by(order), folder / "merged.parquet", compression="zstd")
-
-    ours_s, other_s = interleaved(ours, other)
-    merger.close()
-    return Measure(
-        f"merge {len(parts)} segments of 5,000", f"{ours_s * 1000:.0f} ms", f"{other_s * 1000:.0f} ms pyarrow",
-        other_s / ours_s, "0.5x of bare", other_s / ours_s >= 0.5,
-    )  # fmt: skip
-
-
 def measures(millions: list[int]) -> Iterator[Measure]:
     # Flush segments stay apart while they are timed, and are merged by the growth that follows.
     settings = Live(merge_minute_segments_min=FLUSHES + 2, merge_hour_segments_min=8)
@@ -153,7 +126,6 @@ def measures(millions: list[int]) -> Iterator[Measure]:
                 seq = grow(buffer, size * 1_000_000)
                 yield flushes(buffer, bare, folder, seq, f"day of {size} M")
                 yield reads(layout, settings, f"day of {size} M")
-            yield merges(buffer, layout, settings, folder)
 
 
 if __name__ == "__main__":
