@@ -5,6 +5,7 @@ A file is `<name>.<revision>.hex`: the MessagePack of the message of that name i
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from libs.contracts import Health, MinuteClosed, OHLCVBar, OrderEvent, SignalEvent, Tick, TradeEvent
 from libs.contracts.base import Message
+from libs.contracts.instruments import Instrument
 from libs.contracts.risk import PositionEvent, RiskEvent
 
 GOLDEN = Path(__file__).parent / "golden" / "messages"
@@ -21,6 +23,17 @@ MOMENT = 1_770_003_900_000_000
 SAMPLES: dict[str, Message] = {
     "tick": Tick("RELIANCE", MOMENT, 1411.05, volume=1402, bid=1411.0, ask=1411.1, volume_day=7_791_920, seq=42),
     "bar": OHLCVBar("RELIANCE", "1m", MOMENT, 1411.0, 1412.5, 1410.2, 1411.05, 120_400, seq=7),
+    "instrument": Instrument(
+        exchange="nse",
+        symbol="RELIANCE",
+        instrument_key="NSE_EQ|INE002A01018",
+        segment="NSE_EQ",
+        instrument_type="EQ",
+        valid_from=date(2026, 2, 2),
+        isin="INE002A01018",
+        tick_size=0.1,
+        freeze_quantity=71_000,
+    ),
     "minute_closed": MinuteClosed("nse", MOMENT, 52, seq=99),
     "signal": SignalEvent(
         "c0ffee", "sma_cross", "RELIANCE", MOMENT, "enter_long", 0.8, {"fast": 10}, stop=1400.0, target=1430.0
