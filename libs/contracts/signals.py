@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from libs.contracts.base import Event
-from libs.core.ids import content_id
+from libs.core.ids import ContentPrefix, content_id
 
 
 class SignalType(StrEnum):
@@ -46,3 +46,14 @@ def signal_id(
 ) -> str:
     """Name a signal by what it says and when. The code version is not in it: a deployment must not trade twice."""
     return content_id(instance, parameters, symbol, timeframe, bar_us, signal_type.value, leg)
+
+
+class SignalNames:
+    """Names the signals of one instance on one symbol, as `signal_id` does, at a fraction of its cost."""
+
+    def __init__(self, *, instance: str, parameters: str, symbol: str, timeframe: str) -> None:
+        self._prefix = ContentPrefix(instance, parameters, symbol, timeframe)
+
+    def name(self, bar_us: int, signal_type: SignalType, leg: int = 0) -> str:
+        """Name one signal."""
+        return self._prefix.id(bar_us, signal_type.value, leg)

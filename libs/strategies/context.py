@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable
 from datetime import date
 from functools import cached_property
@@ -10,13 +11,15 @@ from typing import Any
 
 from libs.contracts import TIMEFRAMES, OHLCVBar, SignalEvent, SignalType
 from libs.contracts.sessions import Session
-from libs.contracts.signals import signal_id
+from libs.contracts.signals import SignalNames
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us, trading_date
 from libs.core.errors import Refused
 from libs.indicators.base import Indicator
 from libs.strategies.indicator_set import HISTORY_BARS_MAX, HigherTimeframe, IndicatorSet
 from libs.strategies.position import FLAT, Position
 
+#: More signals than a strategy may give on one bar.
+_MADE_KEPT_MAX = 16
 _OPEN_MINUTE, _CLOSE_MINUTE = 9 * 60 + 15, 15 * 60 + 30
 
 
@@ -55,9 +58,12 @@ class StrategyContext:
         self.position: Position = FLAT
         #: True while earlier bars are replayed: signals are dropped, the position is flat.
         self.is_warming = False
-        self._parameters = parameters
+        #: How its signals are named; the host names with it, too.
+        self.names = SignalNames(instance=strategy_id, parameters=parameters, symbol=symbol, timeframe=timeframe)
         self._sessions = sessions
+        self._made: deque[SignalEvent] = deque(maxlen=_MADE_KEPT_MAX)
         self._indicators = IndicatorSet()
+        self._update_indicators = self._indicators.update
         self._higher: dict[str, HigherTimeframe] = {}
         self._day_end_us = 0
         self._session: Session | None = None
@@ -69,7 +75,7 @@ class StrategyContext:
         self.bar = bar
         if bar.timestamp_us >= self._day_end_us:
             self._new_day(bar.timestamp_us)
-        self._indicators.update(bar)
+        self._update_indicators(bar)
         if self._higher:
             for higher in self._higher.values():
                 higher.add(bar)
@@ -180,6 +186,11 @@ class StrategyContext:
         leave = self.exit_long if self.position.is_long else self.exit_short
         return [leave(reason=reason)]
 
+    def made_here(self, signal: SignalEvent) -> bool:
+        """Whether this context made the signal on the current bar: then its identity is true, and frozen."""
+        is_current = self.bar is not None and signal.timestamp_us == self.bar.timestamp_us
+        return is_current and any(signal is made for made in self._made)
+
     def _signal(
         self,
         kind: SignalType,
@@ -191,17 +202,10 @@ class StrategyContext:
     ) -> SignalEvent:
         if self.bar is None:
             raise Refused(f"strategy {self.strategy_id!r} signals before its first bar")
-        name = signal_id(
-            instance=self.strategy_id,
-            parameters=self._parameters,
-            symbol=self.symbol,
-            timeframe=self.timeframe,
-            bar_us=self.bar.timestamp_us,
-            signal_type=kind,
-            leg=leg,
-        )
-        return SignalEvent(
-            name,
+        # The price it was decided at: what the implied position is restored from.
+        metadata["price"] = self.bar.close
+        signal = SignalEvent(
+            self.names.name(self.bar.timestamp_us, kind, leg),
             self.strategy_id,
             self.symbol,
             self.bar.timestamp_us,
@@ -215,6 +219,8 @@ class StrategyContext:
             leg=leg,
             strategy_version=self.version,
         )
+        self._made.append(signal)
+        return signal
 
     def _new_day(self, timestamp_us: int) -> None:
         day = trading_date(timestamp_us)

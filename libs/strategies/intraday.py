@@ -39,7 +39,8 @@ class IntradayStrategy(BaseStrategy[P]):
 
     def process_bar(self, bar: OHLCVBar, context: StrategyContext) -> list[SignalEvent]:
         decided = self.decide(bar, context)
-        if context.closes_within(self.parameters.flat_before_close_minutes):
+        minutes = self.parameters.flat_before_close_minutes
+        if minutes and context.closes_within(minutes):
             return context.go_flat("session ends")
         return decided
 

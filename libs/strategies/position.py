@@ -46,7 +46,7 @@ FLAT = Position()
 def after(position: Position, signal: SignalEvent) -> Position:
     """Fold one signal in. A further entry the same way keeps the first, and moves stop and target where it has any."""
     kind = signal.signal_type
-    if kind in {SignalType.EXIT_LONG, SignalType.EXIT_SHORT}:
+    if kind is SignalType.EXIT_LONG or kind is SignalType.EXIT_SHORT:
         leaves = 1 if kind is SignalType.EXIT_LONG else -1
         return FLAT if position.direction == leaves else position
     direction = 1 if kind is SignalType.ENTER_LONG else -1

@@ -180,7 +180,7 @@ class StrategyHost:
         slot.history.append(bar)
 
     def _accept(self, slot: Slot, bar: OHLCVBar, returned: object, signals: list[SignalEvent]) -> None:
-        new = checked(returned, bar, instance=slot.instance, version=slot.version, parameters=slot.parameters)
+        new = checked(returned, bar, slot.context)
         last = signals[-1].signal_id if signals else ""
         for signal in new:
             if signal.signal_id != last:  # the exit at the stop, and the strategy's own on the same bar, are one

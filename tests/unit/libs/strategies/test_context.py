@@ -6,6 +6,8 @@ import random
 
 import pytest
 
+from libs.contracts import SignalType
+from libs.contracts.signals import signal_id
 from libs.core.clock import US_PER_MINUTE
 from libs.core.errors import Refused
 from libs.indicators import registry as indicators
@@ -119,6 +121,23 @@ def test_reversal_is_an_exit_and_an_entry():
     assert context.go_long() == []
     assert [signal.signal_type.value for signal in context.go_short()] == ["exit_long", "enter_short"]
     assert context.position.stop == 5.0
+
+
+def test_signals_are_named_as_everybody_names_them():
+    """The context hashes the first parts once; the name is the one `signal_id` gives."""
+    context = StrategyContext(symbol="ALFA", strategy_id="s", timeframe="5m", parameters='{"a":1}')
+    context.advance(BARS[0])
+    signal = context.enter_short(leg=2)
+
+    assert signal.signal_id == signal_id(
+        instance="s",
+        parameters='{"a":1}',
+        symbol="ALFA",
+        timeframe="5m",
+        bar_us=BARS[0].timestamp_us,
+        signal_type=SignalType.ENTER_SHORT,
+        leg=2,
+    )
 
 
 def test_signal_before_the_first_bar_is_refused():
