@@ -63,7 +63,7 @@ def match_bar(order: Resting, bar: OHLCVBar, settings: FillSettings) -> tuple[Re
     if order.price is not None and order.order_type in {OrderType.LIMIT, OrderType.SL}:
         worst = bar.low if order.side is Side.BUY else bar.high
         return _match_limit(order, price, worst, bar.volume, settings)
-    return _trade(order, _slipped(order, price, settings), bar.volume, settings)
+    return _trade(order, slipped(order, price, settings), bar.volume, settings)
 
 
 def match_tick(order: Resting, tick: Tick, settings: FillSettings) -> tuple[Resting, Trade | None]:
@@ -77,7 +77,15 @@ def match_tick(order: Resting, tick: Tick, settings: FillSettings) -> tuple[Rest
     price = _touch(order, tick, settings)
     if order.price is not None and order.order_type in {OrderType.LIMIT, OrderType.SL}:
         return _match_limit(order, price, price, tick.volume, settings)
-    return _trade(order, _slipped(order, price, settings), tick.volume, settings)
+    return _trade(order, slipped(order, price, settings), tick.volume, settings)
+
+
+def slipped(order: Resting, price: float, settings: FillSettings) -> float:
+    """Move a price against us, and onto the grid away from us; a sale never gets less than one tick."""
+    away = settings.slippage_ticks * order.tick_size + price * settings.slippage_basis_points / 10_000
+    if order.side is Side.BUY:
+        return round_to_tick(price + away, order.tick_size, Rounding.UP)
+    return max(round_to_tick(price - away, order.tick_size, Rounding.DOWN), order.tick_size)
 
 
 def _triggered_on_bar(order: Resting, bar: OHLCVBar) -> tuple[Resting, float]:
@@ -107,8 +115,8 @@ def _match_limit(
     is_buy = order.side is Side.BUY
     if start <= limit if is_buy else start >= limit:
         # Marketable from the start: it trades there, slips no further than its limit.
-        slipped = _slipped(order, start, settings)
-        price = min(slipped, limit) if is_buy else max(slipped, limit)
+        worse = slipped(order, start, settings)
+        price = min(worse, limit) if is_buy else max(worse, limit)
         return _trade(order, price, volume, settings)
     through = settings.limit_through_ticks * order.tick_size
     # Half a tick forgives the last bit of float arithmetic on either side.
@@ -122,14 +130,6 @@ def _touch(order: Resting, tick: Tick, settings: FillSettings) -> float:
     if order.side is Side.BUY:
         return tick.ask or tick.price + half
     return tick.bid or tick.price - half
-
-
-def _slipped(order: Resting, price: float, settings: FillSettings) -> float:
-    """Move a price against us, and onto the grid away from us; a sale never gets less than one tick."""
-    away = settings.slippage_ticks * order.tick_size + price * settings.slippage_basis_points / 10_000
-    if order.side is Side.BUY:
-        return round_to_tick(price + away, order.tick_size, Rounding.UP)
-    return max(round_to_tick(price - away, order.tick_size, Rounding.DOWN), order.tick_size)
 
 
 def _trade(order: Resting, price: float, volume: int, settings: FillSettings) -> tuple[Resting, Trade | None]:

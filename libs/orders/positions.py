@@ -7,7 +7,7 @@ cost, rounded to the paisa, and what is left keeps the rest, so over a round tri
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -86,13 +86,25 @@ def after_fill(position: Position, fill: Fill) -> Position:
     )  # fmt: skip
 
 
+class _Entry(msgspec.Struct):
+    """A fill in its place (the exchange's time, then its name) and the position after it."""
+
+    place: tuple[int, FillKey]
+    fill: Fill
+    after: Position
+
+
+def _place(entry: _Entry) -> tuple[int, FillKey]:
+    return entry.place
+
+
 class PositionBook:
     """Every position, each a fold over its own fills, upon what was carried over from earlier days."""
 
     def __init__(self, fills: Iterable[Fill] = (), *, carried: Iterable[Position] = ()) -> None:
         self._carried = {position.key: position for position in carried}
         self._positions: dict[PositionKey, Position] = dict(self._carried)
-        self._fills: dict[PositionKey, list[tuple[tuple[int, FillKey], Fill]]] = {}
+        self._entries: dict[PositionKey, list[_Entry]] = {}
         self._seen: dict[FillKey, Fill] = {}
         for fill in fills:
             self.apply(fill)
@@ -106,26 +118,21 @@ class PositionBook:
                 raise Corrupt(f"trade {name} was {known!r} and is now {fill!r}")
             return self.get(key)
         self._seen[name] = fill
-        entries = self._fills.setdefault(key, [])
-        entry = ((fill.timestamp_us, name), fill)
-        is_latest = not entries or entries[-1][0] < entry[0]
-        if is_latest:
-            entries.append(entry)
-            position = after_fill(self.get(key), fill)
-        else:
-            insort(entries, entry, key=lambda e: e[0])
-            position = self._fold(key)
-        self._positions[key] = position
-        return position
+        entries = self._entries.setdefault(key, [])
+        entry = _Entry((fill.timestamp_us, name), fill, Position(key))
+        at = len(entries)
+        if entries and entry.place < entries[-1].place:
+            at = bisect_left(entries, entry.place, key=_place)
+        entries.insert(at, entry)
+        return self._fold(key, at)
 
     def reverse(self, name: FillKey) -> Position:
         """Take an annulled trade out again; doing it twice takes it out once."""
-        for key, entries in self._fills.items():
-            kept = [entry for entry in entries if entry[1].key != name]
-            if len(kept) < len(entries):
-                self._fills[key] = kept
-                self._positions[key] = self._fold(key)
-                return self._positions[key]
+        for key, entries in self._entries.items():
+            at = next((i for i, entry in enumerate(entries) if entry.place[1] == name), None)
+            if at is not None:
+                del entries[at]
+                return self._fold(key, at)
         if name in self._seen:
             return self.get(self._key_of(self._seen[name]))
         raise Corrupt(f"trade {name} cannot be reversed: no position holds it")
@@ -151,12 +158,15 @@ class PositionBook:
 
     def fills(self, key: PositionKey) -> list[Fill]:
         """List the fills of a position in the exchange's order."""
-        return [fill for _, fill in self._fills.get(key, [])]
+        return [entry.fill for entry in self._entries.get(key, [])]
 
-    def _fold(self, key: PositionKey) -> Position:
-        position = self._carried.get(key) or Position(key)
-        for _, fill in self._fills[key]:
-            position = after_fill(position, fill)
+    def _fold(self, key: PositionKey, at: int) -> Position:
+        """Fold anew from a place on: a fill that came in turn costs one step, a late one those after it."""
+        entries = self._entries[key]
+        position = entries[at - 1].after if at else self._carried.get(key) or Position(key)
+        for entry in entries[at:]:
+            position = entry.after = after_fill(position, entry.fill)
+        self._positions[key] = position
         return position
 
     @staticmethod

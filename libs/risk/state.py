@@ -96,7 +96,7 @@ class RiskState:
         self.trades_strategy: dict[str, int] = {}
         self.trades_symbol: dict[SymbolKey, int] = {}
         self.order_ids: set[str] = set()
-        self.signal_ids: set[str] = set()
+        self.signals_answered: set[tuple[str, Purpose]] = set()
         self._shares: dict[str, _Share] = {}
         self._counted: set[str] = set()
 
@@ -162,7 +162,7 @@ class RiskState:
         state, holding = self.holding(order.strategy_id, order.exchange, order.symbol, order.product)
         self.order_ids.add(order.order_id)
         if order.signal_id:
-            self.signal_ids.add(order.signal_id)
+            self.signals_answered.add((order.signal_id, order.purpose))
         before = self._shares.pop(order.order_id, None)
         if before is not None:
             _reserve(before, -1)

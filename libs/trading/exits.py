@@ -60,6 +60,11 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True):
     time_us: int = NEVER_US
     square_off_us: int = NEVER_US
 
+    @property
+    def is_idle(self) -> bool:
+        """Nothing can ever come of judging it."""
+        return self.stop is None and self.target is None and self.time_us == self.square_off_us == NEVER_US
+
 
 class Exit(NamedTuple):
     """Leave now; `price` is what there was to be had, before slippage."""

@@ -1,4 +1,4 @@
-"""One signal, one order; and no second entry while one on the same side is still working."""
+"""One signal, one entry and one exit; and no second entry while one on the same side is still working."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def check(case: Case) -> Rejected | None:
         return Rejected("duplicate", f"order {request.order_id} was decided before")
     if request.replaces:
         return None
-    if request.signal_id and request.signal_id in state.signal_ids:
-        return Rejected("duplicate", f"signal {request.signal_id} has its order already")
+    if request.signal_id and (request.signal_id, request.purpose) in state.signals_answered:
+        return Rejected("duplicate", f"signal {request.signal_id} has its {request.purpose} already")
     if request.purpose is not _ENTRY:
         return None
     working = case.holding.entering_buy if request.side is _BUY else case.holding.entering_sell

@@ -1,0 +1,279 @@
+"""The desk: orders, positions, money and risk as one state, and the decisions on signals. Live and backtest share it.
+
+It sends nothing. It turns a signal into an intent the gate approved, takes in evidence of what became of it, and says
+what happened. Who calls it (the engine with its journal, the backtest's loop) brings time, prices and evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+import msgspec
+from msgspec.structs import replace
+
+from libs.contracts.orders import OrderType, Side
+from libs.contracts.sessions import Session
+from libs.contracts.signals import SignalEvent, SignalType
+from libs.core.clock import US_PER_MINUTE, trading_date
+from libs.core.ids import content_id
+from libs.core.money import value_paise
+from libs.orders import evidence as ev
+from libs.orders.book import OrderBook
+from libs.orders.charges import ChargeBook
+from libs.orders.model import Fill, Order, Product, Purpose, order_id
+from libs.orders.news import AnyNews, FillRecorded, FillReversed
+from libs.orders.positions import Position, PositionBook, PositionKey
+from libs.orders.profit import Valuation, opening_equity
+from libs.risk.gate import Gate
+from libs.risk.request import OrderRequest
+from libs.risk.verdict import Approved
+from libs.settings.risk import Risk
+from libs.trading.decisions import CancelWanted, Decision, Ignored, Placed, Refusal
+from libs.trading.exits import NEVER_US, ExitReason, ExitRules, Protection, opposes, protect
+from libs.trading.sizing import FixedQuantity, Sizing, size
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How one strategy's signals are traded."""
+
+    strategy_id: str
+    sizing: Sizing = FixedQuantity(1)
+    exits: ExitRules = ExitRules()
+    product: Product = Product.INTRADAY
+
+
+class Desk:
+    """Everything that is known and held, moved by evidence, prices and days."""
+
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        plans: Iterable[Plan],
+        cash_paise: int,
+        charges: ChargeBook | None = None,
+        risk: Risk | None = None,
+    ) -> None:
+        self.gate = gate
+        self.orders = OrderBook()
+        self.positions = PositionBook()
+        self.guards: dict[PositionKey, Protection] = {}
+        self._plans = {plan.strategy_id: plan for plan in plans}
+        self._charges = charges
+        self._risk = risk or Risk()
+        self._valuation = Valuation(cash_paise)
+        self._profits: dict[str, Valuation] = {}
+        self._profits_day_start: dict[str, int] = {}
+        self._entries: dict[PositionKey, SignalEvent] = {}
+        self._turnover: dict[str, int] = {}
+        self._debited: set[tuple[date, str]] = set()
+        self._square_off_us = NEVER_US
+        gate.state.equity = opening_equity(gate.state.day, cash_paise)
+
+    @property
+    def equity_paise(self) -> int:
+        """Give what the account is worth at the prices seen."""
+        return self._valuation.equity_paise
+
+    def restore(
+        self, orders: Iterable[Order], fills: Iterable[Fill], guards: Mapping[PositionKey, Protection] | None = None
+    ) -> None:
+        """Take in what a store remembers of an earlier run; positions come from fills, with the fees these carry."""
+        for order in orders:
+            self.orders.add(order)
+            self.gate.state.on_order(order)
+        for fill in fills:
+            self._turnover[fill.order_id] = self._turnover.get(fill.order_id, 0) + value_paise(
+                fill.price, fill.quantity
+            )
+            if fill.side is Side.SELL:
+                self._debited.add((trading_date(fill.timestamp_us), fill.symbol))
+            self._moved(self.positions.apply(fill), fill)
+        for key, guard in (guards or {}).items():
+            if key in self.guards:
+                self.guards[key] = guard
+
+    # -- time and prices ----------------------------------------------------------------------------------------------
+
+    def on_day(self, day: date, session: Session | None) -> None:
+        """Begin a trading day."""
+        last_entry_us = self._risk.last_entry_before_close_min * US_PER_MINUTE
+        square_off_us = self._risk.square_off_before_close_min * US_PER_MINUTE
+        self.gate.state.on_day(day)
+        self.gate.state.on_session(session, last_entry_before_close_us=last_entry_us)
+        self._square_off_us = session.close_us - square_off_us if session else NEVER_US
+        self._profits_day_start = {name: profit.equity_paise for name, profit in self._profits.items()}
+        for key, guard in self.guards.items():
+            if self._plan(key.strategy_id).exits.square_off:
+                self.guards[key] = replace(guard, square_off_us=self._square_off_us)
+
+    def on_price(self, exchange: str, symbol: str, price: float, at_us: int) -> None:
+        """Take in a last price."""
+        self.gate.state.on_price(exchange, symbol, price, at_us)
+        self._valuation.on_price(symbol, price)
+        for profit in self._profits.values():
+            profit.on_price(symbol, price)
+
+    def mark(self) -> None:
+        """Value the account; losses beyond a limit lock entries from here on."""
+        state = self.gate.state
+        equity = state.equity.marked(state.day, self._valuation.equity_paise)
+        state.on_equity(equity, self.gate.limits.resolve("", ""))
+        for name, profit in self._profits.items():
+            state.strategy_loss[name] = max(0, self._profits_day_start.get(name, 0) - profit.equity_paise)
+
+    # -- decisions ----------------------------------------------------------------------------------------------------
+
+    def on_signal(self, signal: SignalEvent, now_us: int, *, known_us: int) -> list[Decision]:
+        """Decide on one signal; `known_us` is the end of its bar. Entries against a position close it as well."""
+        key = PositionKey(signal.strategy_id, signal.symbol, signal.exchange, self._plan(signal.strategy_id).product)
+        held = self.positions.get(key).quantity
+        if signal.signal_type in {SignalType.EXIT_LONG, SignalType.EXIT_SHORT}:
+            return self._exit_signal(signal, key, held, now_us)
+        wants_long = signal.signal_type is SignalType.ENTER_LONG
+        if held and (held > 0) == wants_long:
+            return [Ignored(signal.signal_id, f"the position is {held} already")]
+        decisions: list[Decision] = []
+        if held and opposes(signal.signal_type, is_long=held > 0):
+            decisions.append(self.leave(key, ExitReason.OPPOSING_SIGNAL, now_us, signal_id=signal.signal_id))
+        return [*decisions, self._enter(signal, key, now_us, known_us)]
+
+    def leave(self, key: PositionKey, reason: ExitReason, now_us: int, *, signal_id: str = "") -> Decision:
+        """Ask to close what is left of a position, exits already working taken off."""
+        position = self.positions.get(key)
+        _, holding = self.gate.state.holding(key.strategy_id, key.exchange, key.symbol, key.product)
+        left = abs(position.quantity) - holding.exiting
+        if left <= 0:
+            return Ignored(signal_id, "nothing is left to close")
+        cause = signal_id or content_id("exit", key.strategy_id, key.exchange, key.symbol, reason.value, now_us)
+        return self._ask(
+            OrderRequest(
+                order_id=order_id(signal_id=cause, purpose=Purpose.EXIT), strategy_id=key.strategy_id,
+                symbol=key.symbol, exchange=key.exchange, product=key.product, purpose=Purpose.EXIT,
+                side=Side.SELL if position.quantity > 0 else Side.BUY, quantity=left, signal_id=signal_id,
+            ),
+            now_us,
+            reason.value,
+        )  # fmt: skip
+
+    # -- evidence -----------------------------------------------------------------------------------------------------
+
+    def take(self, name: str, evidence: ev.AnyEvidence) -> list[AnyNews]:
+        """Merge evidence about an order and let positions, money, guards and risk follow; fills come back with fees."""
+        news: list[AnyNews] = []
+        for item in self.orders.apply(name, evidence):
+            if isinstance(item, FillRecorded):
+                fill = self._with_fees(item.fill)
+                self._moved(self.positions.apply(fill), fill)
+                news.append(replace(item, fill=fill))
+                continue
+            if isinstance(item, FillReversed):
+                self._moved(self.positions.reverse(item.key), None)
+            news.append(item)
+        order = self.orders.get(name)
+        self.gate.state.on_order(order)
+        if order.is_settled:
+            self._turnover.pop(name, None)
+        return news
+
+    # -- how ----------------------------------------------------------------------------------------------------------
+
+    def _plan(self, strategy_id: str) -> Plan:
+        plan = self._plans.get(strategy_id)
+        if plan is None:
+            plan = self._plans[strategy_id] = Plan(strategy_id=strategy_id)
+        return plan
+
+    def _exit_signal(self, signal: SignalEvent, key: PositionKey, held: int, now_us: int) -> list[Decision]:
+        is_long = signal.signal_type is SignalType.EXIT_LONG
+        entry_side = Side.BUY if is_long else Side.SELL
+        decisions: list[Decision] = [
+            CancelWanted(order.order_id, "its strategy wants out before it was in")
+            for order in self._working_entries(key, entry_side)
+        ]
+        if held and (held > 0) == is_long:
+            decisions.append(self.leave(key, ExitReason.SIGNAL, now_us, signal_id=signal.signal_id))
+        return decisions or [Ignored(signal.signal_id, "there is no such position")]
+
+    def _working_entries(self, key: PositionKey, side: Side) -> list[Order]:
+        _, holding = self.gate.state.holding(key.strategy_id, key.exchange, key.symbol, key.product)
+        if not (holding.entering_buy if side is Side.BUY else holding.entering_sell):
+            return []
+        wanted = (key.strategy_id, key.symbol, key.exchange, key.product, side, Purpose.ENTRY)
+        return [
+            order for order in self.orders.unsettled()
+            if (order.strategy_id, order.symbol, order.exchange, order.product, order.side, order.purpose) == wanted
+        ]  # fmt: skip
+
+    def _enter(self, signal: SignalEvent, key: PositionKey, now_us: int, known_us: int) -> Decision:
+        symbol = self.gate.state.symbol(key.exchange, key.symbol)
+        lot = symbol.instrument.lot_size if symbol.instrument else 1
+        quantity = size(
+            self._plan(key.strategy_id).sizing, price=symbol.price, equity_paise=self.equity_paise, lot=lot,
+            atr=signal.metadata.get("atr"),
+        )  # fmt: skip
+        if quantity == 0:
+            return Ignored(signal.signal_id, f"the size comes to less than a lot of {lot} at {symbol.price}")
+        request = OrderRequest(
+            order_id=order_id(signal_id=signal.signal_id, purpose=Purpose.ENTRY), strategy_id=key.strategy_id,
+            symbol=key.symbol, exchange=key.exchange, product=key.product, purpose=Purpose.ENTRY,
+            side=Side.BUY if signal.signal_type is SignalType.ENTER_LONG else Side.SELL, quantity=quantity,
+            order_type=OrderType.MARKET, signal_id=signal.signal_id, signal_us=known_us,
+        )  # fmt: skip
+        decision = self._ask(request, now_us, signal.signal_type.value)
+        if isinstance(decision, Placed):
+            self._entries[key] = signal
+        return decision
+
+    def _ask(self, request: OrderRequest, now_us: int, reason: str) -> Decision:
+        verdict = self.gate.decide(request, now_us)
+        if not isinstance(verdict, Approved):
+            return Refusal(request, verdict)
+        order = request.to_order(now_us)
+        self.orders.add(order)
+        self.gate.state.on_order(order)
+        return Placed(order, verdict, reason)
+
+    def _with_fees(self, fill: Fill) -> Fill:
+        state = self.gate.state.symbol(fill.exchange, fill.symbol)
+        if self._charges is None or state.instrument is None:
+            return fill
+        day = trading_date(fill.timestamp_us)
+        table = self._charges.table(state.instrument.segment(fill.product), day)
+        before = self._turnover.get(fill.order_id, 0)
+        after = before + value_paise(fill.price, fill.quantity)
+        self._turnover[fill.order_id] = after
+        fees = table.fill_fees_paise(fill.exchange, fill.side, before_paise=before, after_paise=after)
+        if table.depository_paise and fill.side is Side.SELL and (day, fill.symbol) not in self._debited:
+            # Shares leave the account once a day and symbol; the first sale pays.
+            self._debited.add((day, fill.symbol))
+            fees += table.depository_fees().total
+        return replace(fill, fees_paise=fees)
+
+    def _moved(self, position: Position, fill: Fill | None) -> None:
+        key = position.key
+        price = fill.price if fill else position.price_average
+        self.gate.state.on_position(position)
+        self._valuation.on_position(position, price)
+        profit = self._profits.setdefault(key.strategy_id, Valuation(0))
+        profit.on_position(position, price)
+        guard = self.guards.get(key)
+        if not position.quantity:
+            self.guards.pop(key, None)
+        elif guard is None or guard.is_long != (position.quantity > 0):
+            self.guards[key] = self._guard(position, price)
+
+    def _guard(self, position: Position, price: float) -> Protection:
+        key = position.key
+        signal = self._entries.get(key)
+        is_long = position.quantity > 0
+        instrument = self.gate.state.symbol(key.exchange, key.symbol).instrument
+        # A signal's stop and target belong to its own side only.
+        own = signal if signal and (signal.signal_type is SignalType.ENTER_LONG) == is_long else None
+        metadata: Mapping[str, float] = own.metadata if own else {}
+        return protect(
+            self._plan(key.strategy_id).exits, is_long=is_long, price=price, at_us=position.opened_us,
+            tick_size=instrument.tick_size if instrument else 0.05, stop=own.stop if own else None,
+            target=own.target if own else None, atr=metadata.get("atr"), square_off_us=self._square_off_us,
+        )  # fmt: skip

@@ -1,0 +1,201 @@
+"""The order of events of a minute, with a simulated exchange: what a backtest runs and live is compared with.
+
+Per minute T: pending orders fill at T's open; exits are judged on T's bar; the account is marked; then, at the end of
+T, signals go through the gate one by one, ordered by (bar, instance, symbol, kind, leg), exits before entries.
+No bar, no trade: an order waits for its symbol's next bar. What is decided on T can only trade in a later bar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date
+
+from libs.contracts.market import TIMEFRAMES, OHLCVBar
+from libs.contracts.orders import OrderStatus
+from libs.contracts.sessions import Session
+from libs.contracts.signals import SignalEvent, SignalType
+from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us, trading_date
+from libs.orders import evidence as ev
+from libs.orders.fills import FillSettings, Resting, Trade, match_bar, slipped
+from libs.orders.model import Fill, Order
+from libs.orders.news import AnyNews
+from libs.orders.positions import PositionKey
+from libs.trading.decisions import CancelWanted, Decision, Placed
+from libs.trading.desk import Desk
+from libs.trading.exits import Exit, on_bar
+
+LoopEvent = Decision | AnyNews
+
+#: Out before in: an exit that came after its own bar's entry would cancel it.
+_KIND_ORDER = (SignalType.EXIT_LONG, SignalType.EXIT_SHORT, SignalType.ENTER_LONG, SignalType.ENTER_SHORT)
+
+
+def signal_order(signal: SignalEvent) -> tuple[int, str, str, int, int]:
+    """Give the place of a signal among those of a minute: bar, instance, symbol, kind (exits first), leg."""
+    return (
+        signal.timestamp_us, signal.strategy_id, signal.symbol, _KIND_ORDER.index(signal.signal_type), signal.leg,
+    )  # fmt: skip
+
+
+class TradingLoop:
+    """A desk on a simulated exchange, fed minute by minute."""
+
+    def __init__(self, desk: Desk, settings: FillSettings, session_of: Callable[[date], Session | None]) -> None:
+        self.desk = desk
+        self._settings = settings
+        self._session_of = session_of
+        self._day: date | None = None
+        self._day_ends_us = 0
+        self._resting: dict[str, list[Resting]] = {}
+        self._bars: dict[str, OHLCVBar] = {}
+        self._trades = 0
+
+    def on_bars(self, minute_us: int, bars: Iterable[OHLCVBar]) -> list[LoopEvent]:
+        """Take the bars of one minute, at most one a symbol: fills, exits, marks. Their sequence does not matter."""
+        events: list[LoopEvent] = []
+        if minute_us >= self._day_ends_us:
+            events += self._begin_day(minute_us)
+        touched = []
+        held = {key.symbol for key in self.desk.guards}
+        for bar in bars:
+            self._bars[bar.symbol] = bar
+            if bar.symbol in self._resting or bar.symbol in held:
+                touched.append(bar)
+        if not touched:
+            return events
+        touched.sort(key=lambda bar: bar.symbol)
+        for bar in touched:
+            if bar.symbol in self._resting:
+                events += self._fill(bar)
+        for bar in touched:
+            events += self._exits(bar)
+        for bar in touched:
+            self.desk.on_price(bar.exchange, bar.symbol, bar.close, _end_us(bar))
+        self.desk.mark()
+        return events
+
+    def on_signals(self, now_us: int, signals: Iterable[SignalEvent]) -> list[LoopEvent]:
+        """Decide on the signals of the minute that ended at `now_us`."""
+        events: list[LoopEvent] = []
+        for signal in sorted(signals, key=signal_order):
+            bar = self._bars.get(signal.symbol)
+            if bar is not None:
+                self.desk.on_price(bar.exchange, bar.symbol, bar.close, _end_us(bar))
+            known_us = signal.timestamp_us + TIMEFRAMES[signal.timeframe] * US_PER_MINUTE
+            for decision in self.desk.on_signal(signal, now_us, known_us=known_us):
+                events.append(decision)
+                if isinstance(decision, Placed):
+                    events += self._send(decision.order, now_us)
+                elif isinstance(decision, CancelWanted):
+                    events += self._cancel(decision.order_id, decision.reason, now_us)
+        return events
+
+    def end(self, now_us: int) -> list[LoopEvent]:
+        """End the day: what rests expires, as orders of a day do."""
+        events: list[LoopEvent] = []
+        for resting in [order for orders in self._resting.values() for order in orders]:
+            events += self._report(resting.order_id, OrderStatus.EXPIRED, now_us, "the session is over")
+        self._resting.clear()
+        return events
+
+    # -- the simulated exchange ---------------------------------------------------------------------------------------
+
+    def _begin_day(self, minute_us: int) -> list[LoopEvent]:
+        events = self.end(self._day_ends_us) if self._day else []
+        self._day = trading_date(minute_us)
+        session = self._session_of(self._day)
+        self._day_ends_us = day_start_us(self._day) + US_PER_DAY
+        self.desk.on_day(self._day, session)
+        self.desk.mark()
+        return events
+
+    def _send(self, order: Order, now_us: int) -> list[LoopEvent]:
+        self.desk.gate.state.rates.record(now_us)
+        instrument = self.desk.gate.state.symbol(order.exchange, order.symbol).instrument
+        assert instrument is not None  # the gate approved
+        self._resting.setdefault(order.symbol, []).append(
+            Resting(
+                order_id=order.order_id, symbol=order.symbol, side=order.side, order_type=order.order_type,
+                quantity=order.quantity, tick_size=instrument.tick_size, since_us=now_us, price=order.price,
+                price_trigger=order.price_trigger,
+            )
+        )  # fmt: skip
+        accepted = ev.Accepted(at_us=now_us, broker_order_ids=(_broker_id(order.order_id),))
+        sent = self.desk.take(order.order_id, ev.Sending(at_us=now_us))
+        return [*sent, *self.desk.take(order.order_id, accepted)]
+
+    def _cancel(self, order_id: str, reason: str, now_us: int) -> list[LoopEvent]:
+        order = self.desk.orders.get(order_id)
+        number = order.cancel_number + 1
+        events: list[LoopEvent] = list(
+            self.desk.take(order_id, ev.CancelSending(at_us=now_us, number=number, reason=reason))
+        )
+        self._keep(order.symbol, [r for r in self._resting.get(order.symbol, []) if r.order_id != order_id])
+        return events + self._report(order_id, OrderStatus.CANCELLED, now_us, reason)
+
+    def _report(self, order_id: str, status: OrderStatus, at_us: int, reason: str) -> list[LoopEvent]:
+        order = self.desk.orders.get(order_id)
+        report = ev.BrokerReport(
+            at_us=at_us, broker_order_id=_broker_id(order_id), status=status, quantity=order.quantity,
+            quantity_filled=order.quantity_traded, tag=order_id, reason=reason,
+        )  # fmt: skip
+        return list(self.desk.take(order_id, report))
+
+    def _fill(self, bar: OHLCVBar) -> list[LoopEvent]:
+        events: list[LoopEvent] = []
+        kept = []
+        for order in self._resting.get(bar.symbol, ()):
+            left, trade = match_bar(order, bar, self._settings)
+            if trade is not None:
+                is_at_open = order.price is None and order.price_trigger is None
+                events += self._traded(order.order_id, trade, bar.timestamp_us if is_at_open else _end_us(bar) - 1)
+            if left.quantity:
+                kept.append(left)
+        self._keep(bar.symbol, kept)
+        return events
+
+    def _exits(self, bar: OHLCVBar) -> list[LoopEvent]:
+        events: list[LoopEvent] = []
+        guards = self.desk.guards
+        for key in sorted(key for key, guard in guards.items() if key.symbol == bar.symbol and not guard.is_idle):
+            opened_us = self.desk.positions.get(key).opened_us
+            guards[key], found = on_bar(guards[key], bar, is_filled_inside=opened_us > bar.timestamp_us)
+            if found is not None:
+                events += self._leave(key, found, bar)
+        return events
+
+    def _leave(self, key: PositionKey, found: Exit, bar: OHLCVBar) -> list[LoopEvent]:
+        """Close at the price the exit names: it stands for a stop or target that rested at the exchange."""
+        at_us = bar.timestamp_us if found.is_at_open else _end_us(bar) - 1
+        decision = self.desk.leave(key, found.reason, at_us)
+        if not isinstance(decision, Placed):
+            return [decision]
+        order = decision.order
+        events: list[LoopEvent] = [decision, *self._send(order, at_us)]
+        resting = self._resting[bar.symbol].pop()
+        self._keep(bar.symbol, self._resting[bar.symbol])
+        price = slipped(resting, found.price, self._settings)
+        return events + self._traded(order.order_id, Trade(price, order.quantity), at_us)
+
+    def _traded(self, order_id: str, trade: Trade, at_us: int) -> list[LoopEvent]:
+        order = self.desk.orders.get(order_id)
+        self._trades += 1
+        fill = Fill(
+            exchange=order.exchange, broker_order_id=_broker_id(order_id), trade_id=f"{self._trades:010d}",
+            symbol=order.symbol, side=order.side, quantity=trade.quantity, price=trade.price, timestamp_us=at_us,
+        )  # fmt: skip
+        return list(self.desk.take(order_id, ev.TradeReport(at_us=at_us, fill=fill)))
+
+    def _keep(self, symbol: str, resting: list[Resting]) -> None:
+        if resting:
+            self._resting[symbol] = resting
+        else:
+            self._resting.pop(symbol, None)
+
+
+def _broker_id(order_id: str) -> str:
+    return f"sim-{order_id}"
+
+
+def _end_us(bar: OHLCVBar) -> int:
+    return bar.timestamp_us + TIMEFRAMES[bar.timeframe] * US_PER_MINUTE
