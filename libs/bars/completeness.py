@@ -39,10 +39,15 @@ class Certificate(msgspec.Struct, frozen=True):
         return self.missing == 0 and self.differing == 0
 
 
-def missing_bars(session: Session, seen_us: Iterable[int], timeframe: str = "1m") -> tuple[int, ...]:
-    """Give the starts of the bars that a share which always trades would have and this one has not."""
+def missing_bars(
+    session: Session, seen_us: Iterable[int], timeframe: str = "1m", *, closing_auction: bool = False
+) -> tuple[int, ...]:
+    """Give the starts of the bars that a share which always trades would have and this one has not.
+
+    A share in the closing auction stops trading continuously when that begins, so it misses nothing from then on.
+    """
     seen = set(seen_us)
-    return tuple(start for start in session.bar_starts(timeframe) if start not in seen)
+    return tuple(s for s in session.bar_starts(timeframe, closing_auction=closing_auction) if s not in seen)
 
 
 def certify(
@@ -51,13 +56,14 @@ def certify(
     bars: Iterable[OHLCVBar],
     *,
     timeframe: str = "1m",
+    closing_auction: bool = False,
     broker: Mapping[int, OHLCVBar] | None = None,
     price_tolerance: float = 1e-6,
 ) -> Certificate:
     """Draw up a certificate from a symbol's bars of one day and, where it could be had, the broker's by start."""
     by_start = {bar.timestamp_us: bar for bar in bars}
     origins = Counter(bar.origin for bar in by_start.values())
-    expected = session.bar_starts(timeframe)
+    expected = session.bar_starts(timeframe, closing_auction=closing_auction)
     theirs = broker or {}
     common = [start for start in by_start if start in theirs]
     return Certificate(
@@ -71,7 +77,7 @@ def certify(
         synthetic=origins[Origin.SYNTHETIC],
         imported=origins[Origin.IMPORT],
         extra=len(by_start.keys() - set(expected)),
-        missing=len(missing_bars(session, by_start, timeframe)),
+        missing=len(missing_bars(session, by_start, timeframe, closing_auction=closing_auction)),
         compared=len(common),
         differing=sum(_differ(by_start[start], theirs[start], price_tolerance) for start in common),
     )

@@ -89,14 +89,14 @@ class Calendar:
             day -= _DAY
         raise self._no_session(f"before {trading_date(instant_us)}")
 
-    def bars_expected(self, day: date, timeframe: str = "1m") -> int:
+    def bars_expected(self, day: date, timeframe: str = "1m", *, closing_auction: bool = False) -> int:
         """Count the bars a share that always trades has on a date; 0 when the exchange is closed."""
-        return len(self.bar_starts(day, timeframe))
+        return len(self.bar_starts(day, timeframe, closing_auction=closing_auction))
 
-    def bar_starts(self, day: date, timeframe: str = "1m") -> tuple[int, ...]:
+    def bar_starts(self, day: date, timeframe: str = "1m", *, closing_auction: bool = False) -> tuple[int, ...]:
         """Give the start of each of those bars."""
         session = self.session(day)
-        return session.bar_starts(timeframe) if session else ()
+        return session.bar_starts(timeframe, closing_auction=closing_auction) if session else ()
 
     def _make(self, day: date) -> Session | None:
         if special := self._special.get(day):

@@ -19,6 +19,7 @@ class Instrument(Message, frozen=True, kw_only=True):
     """One tradable thing from `valid_from` to `valid_to`, both included; without `valid_to` it still holds.
 
     Prices are multiples of `tick_size`, in rupees. No order may be larger than `freeze_quantity`; None: no limit.
+    `closing_auction`: the day ends for it in an auction, not in continuous trading.
     """
 
     exchange: str
@@ -36,6 +37,7 @@ class Instrument(Message, frozen=True, kw_only=True):
     expiry: date | None = None
     strike: float | None = None
     underlying: str = ""
+    closing_auction: bool = False
 
     def holds_on(self, day: date) -> bool:
         """Whether this is how things were on a date."""

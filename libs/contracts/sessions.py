@@ -16,7 +16,8 @@ class Session(msgspec.Struct, frozen=True, dict=True):
 
     `spans` are the stretches of continuous trading, half open; more than one when the day has a break.
     `assumed` says that no calendar data covers the date, so that regular hours were taken for granted.
-    `auction_*` is the closing auction: it may begin inside a span (only some shares take part) and end after it.
+    `auction_*` is the closing auction. Only some shares take part: for them continuous trading ends when it begins,
+    the others trade on beside it. Where it matters, `closing_auction=True` asks about a share that takes part.
     """
 
     exchange: str
@@ -48,9 +49,17 @@ class Session(msgspec.Struct, frozen=True, dict=True):
         """The stretches in which a trade may print: `spans`, the last one stretched over the closing auction."""
         return (*self.spans[:-1], (self.spans[-1][0], self.last_us))
 
-    def is_open(self, instant_us: int) -> bool:
-        """Whether shares trade continuously at that instant."""
-        return any(start <= instant_us < end for start, end in self.spans)
+    def spans_of(self, *, closing_auction: bool) -> tuple[tuple[int, int], ...]:
+        """The stretches in which a share trades continuously."""
+        if not (closing_auction and self.auction_open_us):
+            return self.spans
+        end = self.auction_open_us
+        return tuple((start, min(stop, end)) for start, stop in self.spans if start < end)
+
+    def is_open(self, instant_us: int, *, closing_auction: bool = False) -> bool:
+        """Whether a share trades continuously at that instant."""
+        spans = self.spans_of(closing_auction=closing_auction)
+        return any(start <= instant_us < end for start, end in spans)
 
     def trades_at(self, instant_us: int) -> bool:
         """Whether a trade may print at that instant, closing auction included."""
@@ -68,9 +77,10 @@ class Session(msgspec.Struct, frozen=True, dict=True):
         length = TIMEFRAMES[timeframe] * US_PER_MINUTE
         return self.open_us + (instant_us - self.open_us) // length * length
 
-    def bar_starts(self, timeframe: str) -> tuple[int, ...]:
-        """The start of every bar a share that always trades must have: those that hold a minute of `spans`."""
-        return tuple(dict.fromkeys(self.bar_start(minute, timeframe) for minute in _minutes(self.spans)))
+    def bar_starts(self, timeframe: str, *, closing_auction: bool = False) -> tuple[int, ...]:
+        """The start of every bar a share that always trades must have: those with a minute of continuous trading."""
+        minutes = _minutes(self.spans_of(closing_auction=closing_auction))
+        return tuple(dict.fromkeys(self.bar_start(minute, timeframe) for minute in minutes))
 
 
 def _minutes(spans: tuple[tuple[int, int], ...]) -> tuple[int, ...]:

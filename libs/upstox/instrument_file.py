@@ -42,6 +42,7 @@ class _Row(msgspec.Struct):
     strike_price: float | None = None
     underlying_symbol: str | None = None
     asset_symbol: str | None = None
+    cas_eligible: bool | None = None
 
 
 _decode_row = msgspec.json.Decoder(_Row).decode
@@ -97,6 +98,7 @@ def _instrument(row: _Row, day: date) -> Instrument:
         expiry=trading_date(row.expiry * 1000) if row.expiry else None,
         strike=row.strike_price or None,
         underlying=row.underlying_symbol or row.asset_symbol or "",
+        closing_auction=bool(row.cas_eligible),
     )
 
 

@@ -6,6 +6,7 @@ import random
 
 from libs.bars import certify, missing_bars
 from libs.contracts import Origin
+from libs.contracts.sessions import Session
 from libs.core.clock import US_PER_MINUTE
 from tests.kit.market import random_bars, session
 
@@ -28,6 +29,14 @@ def test_missing_bars_are_those_of_continuous_trading():
     assert missing_bars(DAY, seen) == tuple(gone)
     assert missing_bars(DAY, []) == DAY.minutes[:30]
     assert missing_bars(DAY, [DAY.open_us], "15m") == (DAY.open_us + 15 * US_PER_MINUTE,)
+
+
+def test_a_share_in_the_auction_misses_nothing_from_its_beginning_on():
+    day = Session("nse", DAY.date, DAY.spans, DAY.pre_open_us, DAY.minutes[20], DAY.auction_close_us)
+    traded = [bar for bar in bars() if bar.timestamp_us < day.auction_open_us or bar.timestamp_us >= day.close_us]
+
+    assert certify(day, "ACC", traded, closing_auction=True).is_complete
+    assert certify(day, "ACC", traded).missing == 10
 
 
 def test_a_whole_day():

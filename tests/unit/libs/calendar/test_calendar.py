@@ -95,6 +95,19 @@ def test_closing_auction_comes_with_its_date():
     assert NSE.bars_expected(after.date) == 375
 
 
+def test_a_share_in_the_closing_auction_stops_trading_continuously_when_it_begins():
+    """Else every certificate of such a share would miss a quarter of an hour, every day."""
+    day = date(2026, 8, 3)
+    session = NSE.session(day)
+
+    assert NSE.bars_expected(day, closing_auction=True) == 360
+    assert NSE.bars_expected(day, "15m", closing_auction=True) == 24
+    assert session.is_open(at("2026-08-03T15:14:59"), closing_auction=True)
+    assert not session.is_open(at("2026-08-03T15:15:00"), closing_auction=True)
+    assert session.is_open(at("2026-08-03T15:15:00"))
+    assert NSE.bars_expected(date(2026, 7, 31), closing_auction=True) == 375
+
+
 @pytest.mark.parametrize(
     ("day", "timeframe", "count", "last"),
     [

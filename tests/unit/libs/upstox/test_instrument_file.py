@@ -42,6 +42,12 @@ def test_a_share():
     assert share.valid_from == DAY
 
 
+def test_shares_of_the_closing_auction_are_marked():
+    marked, other = read(SHARE | {"cas_eligible": True}, SHARE).instruments
+
+    assert (marked.closing_auction, other.closing_auction) == (True, False)
+
+
 def test_an_option_expires_on_a_date_in_ist():
     (option,) = read(OPTION).instruments
 
