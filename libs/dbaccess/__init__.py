@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from libs.dbaccess.errors import (
+    DiskRefused,
     ImmutableDay,
     OwnershipError,
     SchemaTooNew,
@@ -40,6 +41,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "BackupManager",
     "DatabaseManager",
+    "DiskRefused",
     "HealthCheck",
     "ImmutableDay",
     "MarketDataQuery",

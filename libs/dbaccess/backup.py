@@ -102,6 +102,9 @@ class BackupManager:
     def _prune(self, pattern: str, age: timedelta) -> None:
         """Remove copies older than the age, never the newest one."""
         oldest_kept = (self._now() - age).timestamp()
+        for left in self.root.rglob(".*.partial"):  # by a killed copy
+            if left.stat().st_mtime < oldest_kept:
+                left.unlink()
         copies = sorted(self.root.glob(pattern), key=lambda path: path.stat().st_mtime)
         for path in copies[:-1]:
             if path.stat().st_mtime < oldest_kept:

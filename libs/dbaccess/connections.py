@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +10,13 @@ from pathlib import Path
 
 import duckdb
 
-from libs.dbaccess.errors import StoreCorrupt, StoreMissing
+from libs.dbaccess.errors import DiskRefused, StoreCorrupt, StoreMissing
 from libs.settings.storage import Sqlite
 
 #: Naive times in SQL and in frames handed to DuckDB are IST, as everywhere else in the fleet.
 SESSION_ZONE = "Asia/Kolkata"
 
+_REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
 _DAMAGE_WORDS = (
     "Corrupt database file",
     "not a valid DuckDB database file",
@@ -103,6 +105,25 @@ def naming_damage(path: Path | None) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def naming_disk(path: Path) -> Iterator[None]:
+    """Turn a disk's refusal, in the words of whichever library met it, into `DiskRefused` with the path."""
+    try:
+        yield
+    except (sqlite3.OperationalError, duckdb.Error, OSError) as e:
+        if not isinstance(e, DiskRefused) and _is_refusal(e):
+            raise DiskRefused(f"{path}: the disk refused the write: {e}") from e
+        raise
+
+
+def _is_refusal(error: Exception) -> bool:
+    if isinstance(error, sqlite3.OperationalError):
+        return error.sqlite_errorname.startswith(("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR"))
+    if isinstance(error, OSError):
+        return error.errno in _REFUSALS
+    return isinstance(error, duckdb.IOException) and not is_damage(error)
+
+
 def is_damage(error: duckdb.Error) -> bool:
     """Tell a damaged file from a wrong query, a lock or a full disk. DuckDB has no one class for it."""
     broken = (duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)
@@ -149,14 +170,15 @@ def sqlite_writer(path: Path, settings: Sqlite, *, durable: bool) -> Iterator[sq
         path, isolation_level=None, timeout=settings.busy_timeout_ms / 1000, check_same_thread=False
     )
     try:
-        _translate_damage(connection, path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute(f"PRAGMA cache_size = -{settings.cache_size_kib}")
-        connection.execute("PRAGMA wal_autocheckpoint = 0")  # our own policy checkpoints, and says so
-        connection.execute("PRAGMA trusted_schema = OFF")
-        yield connection
+        with naming_disk(path):
+            _translate_damage(connection, path)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute(f"PRAGMA cache_size = -{settings.cache_size_kib}")
+            connection.execute("PRAGMA wal_autocheckpoint = 0")  # our own policy checkpoints, and says so
+            connection.execute("PRAGMA trusted_schema = OFF")
+            yield connection
     finally:
         connection.close()
 

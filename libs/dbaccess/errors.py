@@ -37,6 +37,10 @@ class StoreCorrupt(Corrupt):
     """A store's file does not hold what it must; names the file."""
 
 
+class DiskRefused(RetryLater, OSError):
+    """The disk would not take what was written (full, read-only, failing); nothing of it was kept. Names the path."""
+
+
 class SchemaTooNew(Refused):
     """The store was written by newer code than this; upgrade, or restore the backup made before that upgrade."""
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from libs.core.clock import US_PER_DAY, day_start_us
 from libs.core.errors import Refused
 from libs.core.faults import crash_point
-from libs.dbaccess.connections import duckdb_memory, quote
+from libs.dbaccess.connections import duckdb_memory, naming_disk, quote
 from libs.dbaccess.errors import ImmutableDay
 from libs.dbaccess.files import CLOSED_FILE, make_directory, sync_directory, sync_file
 
@@ -140,11 +140,10 @@ def write_day(
     """
     refuse_closed(path)
     make_directory(path.parent, root)
-    for left in path.parent.glob(f".{path.name}.*.staged*"):  # by a killed writer; the lock is ours now
-        left.unlink() if left.is_file() else shutil.rmtree(left)
+    _remove_staged(path)  # left by a killed writer; the lock is ours now
     staged = path.with_name(f".{path.name}.{os.getpid()}.staged")
     try:
-        with duckdb_memory() as connection:
+        with naming_disk(path), duckdb_memory() as connection:
             connection.execute(f"SET temp_directory = {quote(str(staged.with_suffix('.spill')))}")
             connection.execute(ddl)
             writer = DayLoader(connection, data_type)
@@ -160,7 +159,12 @@ def write_day(
         sync_directory(path.parent)
         crash_point("history.rename.after")
     finally:
-        staged.unlink(missing_ok=True)
+        _remove_staged(path)
+
+
+def _remove_staged(path: Path) -> None:
+    for left in path.parent.glob(f".{path.name}.*.staged*"):
+        left.unlink() if left.is_file() else shutil.rmtree(left)
 
 
 def refuse_closed(path: Path) -> None:

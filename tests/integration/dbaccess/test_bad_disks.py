@@ -1,0 +1,141 @@
+"""A disk that is full, read-only or failing: a clear error that names the path, nothing half made, nothing lost."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from libs.dbaccess import DatabaseManager, Role
+from libs.dbaccess.layout import Layout
+from tests.kit.processes import fleet, run_code
+from tests.kit.roots import ROOMY, make_stores
+
+DAY = date(2026, 2, 2)
+
+
+@contextmanager
+def small_disk(at: Path, mebibytes: int) -> Iterator[Path]:
+    """A file system of its own, if this machine lets us mount one."""
+    at.mkdir()
+    size = f"size={mebibytes}m,mode=0700"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", at], capture_output=True, check=False).returncode:
+        pytest.skip("this account may not mount a tmpfs; the limit on file size below covers a refused write")
+    try:
+        yield at
+    finally:
+        subprocess.run(["umount", "-l", at], check=True)
+
+
+def ticks(rows: int) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    return pd.DataFrame(
+        {
+            "symbol": [f"S{number % 50}" for number in range(rows)], "price": rng.random(rows), "volume": 1,
+            "timestamp": pd.date_range("2026-02-02 09:15", periods=rows, freq="ms", tz="Asia/Kolkata"),
+            "bid": rng.random(rows), "ask": rng.random(rows), "seq": rng.integers(0, 2**60, rows),
+        }
+    )  # fmt: skip
+
+
+def test_day_that_does_not_fit_leaves_nothing_and_room_for_the_next(tmp_path):
+    with small_disk(tmp_path / "disk", 24) as disk:
+        make_stores(disk / "data")
+        db = DatabaseManager(disk / "data", Role.INGESTOR)
+        with (
+            pytest.raises(Exception, match=r"(?i)space|write"),
+            db.historical_writer("nse", "ticks", None, DAY) as writer,
+        ):
+            writer.append(ticks(1_000_000))
+        assert list(db.layout.series("nse", "ticks", None).iterdir()) == []
+
+        with db.historical_writer("nse", "ticks", None, DAY) as writer:
+            writer.append(ticks(1000))
+        with db.historical_reader("nse", "ticks", None, DAY) as connection:
+            assert connection.execute("SELECT count(*) FROM ticks").fetchall() == [(1000,)]
+
+
+def test_full_disk_at_init_is_said_and_finished_later(tmp_path):
+    with small_disk(tmp_path / "disk", 1) as disk:
+        root = disk / "data"
+        done = fleet("init", TRADEFLEET_DATA=str(root))
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr, done.stderr
+        assert str(root) in done.stderr
+        assert not list(root.rglob("*.new"))
+
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        assert fleet("init", TRADEFLEET_DATA=str(root)).returncode == 0
+        assert fleet("health", TRADEFLEET_DATA=str(root), **ROOMY).returncode == 0
+
+
+def test_full_disk_rolls_an_order_back_whole(tmp_path):
+    """What was committed before stays, the refused transaction leaves nothing, and readers go on."""
+    with small_disk(tmp_path / "disk", 24) as disk:
+        root = disk / "data"
+        make_stores(root)
+        db = DatabaseManager(root, Role.EXECUTION_ENGINE)
+        with db.trading_writer() as connection:
+            connection.execute("CREATE TABLE notes (text TEXT NOT NULL) STRICT")
+            connection.execute("INSERT INTO notes VALUES ('before')")
+        with pytest.raises(Exception, match="full"), db.trading_writer() as connection:
+            connection.execute("INSERT INTO notes VALUES ('x'), (?)", ("y" * 40_000_000,))
+
+        with db.trading_reader() as connection:
+            assert connection.execute("SELECT text FROM notes").fetchall() == [("before",)]
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_read_only_disk_is_said_and_still_readable(tmp_path):
+    with small_disk(tmp_path / "disk", 64) as disk:
+        root = disk / "data"
+        make_stores(root)
+        with DatabaseManager(root, Role.INGESTOR).historical_writer("nse", "ticks", None, DAY) as writer:
+            writer.append(ticks(100))
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+
+        for role, name in [(Role.EXECUTION_ENGINE, "trading_writer"), (Role.INGESTOR, "live_buffer_writer")]:
+            with pytest.raises(OSError, match="Read-only") as refusal, getattr(DatabaseManager(root, role), name)():
+                pass
+            assert str(root) in str(refusal.value)
+        with DatabaseManager(root).historical_reader("nse", "ticks", None, DAY) as connection:
+            assert connection.execute("SELECT count(*) FROM ticks").fetchall() == [(100,)]
+
+
+def test_refused_write_leaves_no_half_day(tmp_path):
+    """Where nothing can be mounted: the system refuses to let any file grow beyond a limit."""
+    root = tmp_path / "data"
+    make_stores(root)
+    done = run_code(
+        """
+        import resource, signal, sys
+        from datetime import date
+        from libs.dbaccess import DatabaseManager, Role
+        from tests.integration.dbaccess.test_bad_disks import ticks
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+        with DatabaseManager(sys.argv[1], Role.INGESTOR).historical_writer("nse", "ticks", None, date(2026, 2, 2)) as day:
+            day.append(ticks(200_000))
+        """,
+        root,
+    )
+
+    assert done.returncode == 1
+    assert "2026-02-02.duckdb" in done.stderr.strip().splitlines()[-1]
+    assert list(Layout(root).series("nse", "ticks", None).iterdir()) == []
+
+
+@pytest.mark.parametrize("symbol", ["../x", "a'b", "a\0b", "", "a/b", 'a"b'])
+def test_hostile_symbol_is_refused_by_name(data_root, symbol):
+    from libs.dbaccess import MarketDataQuery, UnsafeName
+
+    make_stores(data_root)
+    query = MarketDataQuery(DatabaseManager(data_root))
+    with pytest.raises(UnsafeName, match="symbol"):
+        query.get_candles(symbol, "nse", "1m", DAY, date(2026, 2, 3))
