@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from datetime import date, timedelta
 
@@ -84,7 +83,7 @@ def test_unchanged_days_are_linked_not_copied(root):
     again = manager.backup_market_data(date(2026, 2, 13))
 
     old, new = (folder / "nse/ticks/2026-02-02.duckdb" for folder in (first, second))
-    assert os.stat(old).st_ino == os.stat(new).st_ino
+    assert old.stat().st_ino == new.stat().st_ino
     assert again == second
     assert sorted(path.name for path in second.rglob("*.duckdb")) == ["2026-02-02.duckdb", "2026-02-09.duckdb"]
     assert (second / ".schema_version").read_text() == (root / "market_data/.schema_version").read_text()

@@ -120,7 +120,8 @@ def test_refused_write_leaves_no_half_day(tmp_path):
         from tests.integration.dbaccess.test_bad_disks import ticks
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
-        with DatabaseManager(sys.argv[1], Role.INGESTOR).historical_writer("nse", "ticks", None, date(2026, 2, 2)) as day:
+        db = DatabaseManager(sys.argv[1], Role.INGESTOR)
+        with db.historical_writer("nse", "ticks", None, date(2026, 2, 2)) as day:
             day.append(ticks(200_000))
         """,
         root,
