@@ -15,6 +15,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("cli.stores", "create or upgrade every store; idempotent"),
     "health": ("cli.health", "check directories, locks, stores, schema versions and disk"),
     "db": ("cli.db", "verify, stats, optimize, export, import a store"),
+    "query": ("cli.query", "run one SELECT over candles and ticks, read only"),
+    "candles": ("cli.candles", "candles of a symbol, history and today as one"),
     "feed": ("cli.feed", "watch candles, ticks, signals, orders and the rest as they happen"),
     "keys": ("cli.keys", "CURVE keys for a bus beyond this machine"),
     "calendar": ("cli.calendar", "when the exchange trades"),

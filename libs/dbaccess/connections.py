@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,16 +40,19 @@ _READ_PRAGMAS = {
 _ASKING_PRAGMAS = {"foreign_key_check", "foreign_key_list", "index_info", "index_list", "index_xinfo",
                    "integrity_check", "quick_check", "table_info", "table_xinfo"}  # fmt: skip
 
+#: Two threads that open the same file must not find it half walled in.
+_READER_TURN = threading.Lock()
+
 
 @contextmanager
 def duckdb_reader(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a DuckDB file read-only in the engine, with no way from SQL to other files or extensions."""
     if not path.exists():
         raise StoreMissing(path)
-    connection = _duckdb_connect(path, read_only=True)
+    with _READER_TURN:
+        connection = _duckdb_connect(path, read_only=True)
+        _wall_in(connection)
     try:
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
         with naming_damage(path):
             yield connection
     finally:
@@ -137,8 +141,20 @@ def _duckdb_connect(path: Path | None, *, read_only: bool) -> duckdb.DuckDBPyCon
             read_only=read_only,
             config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
         )
-    connection.execute(f"SET TimeZone = '{SESSION_ZONE}'")
+    if not _is_locked(connection):
+        connection.execute(f"SET GLOBAL TimeZone = '{SESSION_ZONE}'")
     return connection
+
+
+def _wall_in(connection: duckdb.DuckDBPyConnection) -> None:
+    """Leave SQL no way out. Connections of one process to one file share an instance: the first puts up the walls."""
+    if not _is_locked(connection):
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+
+
+def _is_locked(connection: duckdb.DuckDBPyConnection) -> bool:
+    return bool(connection.execute("SELECT current_setting('lock_configuration')").fetchall()[0][0])
 
 
 @contextmanager

@@ -44,6 +44,8 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory_max_mib: Positive = 4096
     threads_max: Positive = 2
     attached_days_max: Positive = 1000
+    timeout_s: Positive = 300
+    table_rows_max: Positive = 1000
 
 
 class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

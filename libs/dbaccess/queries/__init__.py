@@ -2,6 +2,7 @@
 
 from libs.dbaccess.queries.bounds import BadBounds, Moment
 from libs.dbaccess.queries.coverage import Coverage
+from libs.dbaccess.queries.door import BadQuery, sql_door
 from libs.dbaccess.queries.market import MarketDataQuery
 
-__all__ = ["BadBounds", "Coverage", "MarketDataQuery", "Moment"]
+__all__ = ["BadBounds", "BadQuery", "Coverage", "MarketDataQuery", "Moment", "sql_door"]

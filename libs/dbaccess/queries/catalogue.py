@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from libs.core.clock import Clock
-from libs.dbaccess.errors import StoreCorrupt
+from libs.dbaccess.errors import StoreCorrupt, UnsafeName
 from libs.dbaccess.layout import Layout, closed_days, exchange_name
 
 #: A folder changed this recently may change again without its time of change moving (the system stamps in ticks of
@@ -65,9 +65,10 @@ class Catalogue:
         return {day: files for day, files in parts.items() if files}
 
     def exchanges(self) -> list[str]:
-        """Name the exchanges that have a folder."""
+        """Name the exchanges that have a folder; a folder that could be no exchange's is not looked into."""
         market = self._layout.market
-        return sorted(entry.name for entry in market.iterdir() if entry.is_dir()) if market.is_dir() else []
+        folders = [entry.name for entry in market.iterdir() if entry.is_dir()] if market.is_dir() else []
+        return sorted(name for name in folders if is_exchange(name))
 
     def forget(self) -> None:
         """List every folder anew, after a file turned out to be gone."""
@@ -103,6 +104,14 @@ class Catalogue:
         except FileNotFoundError:
             return StoredFile(path, (0, 0, 0))  # gone since it was listed, or a dangling link: opening it will tell
         return StoredFile(path, (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+def is_exchange(name: str) -> bool:
+    """Whether a folder's name is an exchange's."""
+    try:
+        return exchange_name(name) == name
+    except UnsafeName:
+        return False
 
 
 def _archived_days(folder: Path) -> dict[date, Path]:

@@ -51,10 +51,10 @@ def make_plan(request: Request, catalogue: Catalogue, live: LivePart | None) -> 
     """
     if request.is_empty:
         return []
-    stored = _sources(request, request.timeframe, catalogue, live)
+    stored = stored_sources(request, request.timeframe, catalogue, live)
     if request.data_type == "ticks" or request.timeframe == "1m":
         return [DayPlan(day, source, None) for day, source in sorted(stored.items())]
-    minutes = _sources(request, "1m", catalogue, live)
+    minutes = stored_sources(request, "1m", catalogue, live)
     plans = []
     for day in sorted(stored.keys() | minutes.keys()):
         found, made = stored.get(day), minutes.get(day)
@@ -64,9 +64,10 @@ def make_plan(request: Request, catalogue: Catalogue, live: LivePart | None) -> 
     return plans
 
 
-def _sources(
+def stored_sources(
     request: Request, timeframe: str | None, catalogue: Catalogue, live: LivePart | None
 ) -> dict[date, Source]:
+    """Find each date's source of rows of one timeframe."""
     asked = (request.exchange, request.data_type, timeframe, request.first_day, request.last_day)
     sources = {day: Source(Place.HOT, timeframe, (file,)) for day, file in catalogue.hot(*asked).items()}
     for day, files in catalogue.archived(*asked).items():

@@ -13,7 +13,7 @@ from libs.calendar import Calendar, CalendarError
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import Clock, trading_date
 from libs.core.errors import Refused
-from libs.dbaccess.errors import StoreMissing
+from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import Layout
 from libs.dbaccess.queries.attached import DayGone
 from libs.dbaccess.queries.catalogue import Catalogue
@@ -110,10 +110,7 @@ class Reader:
         """Plan a request, with the snapshot it may read pinned for the block."""
         if self._closed:
             raise Refused("this MarketDataQuery was closed; make another")
-        if not self._db.layout.root.is_dir():
-            raise StoreMissing(
-                self._db.layout.root, "the data root is not there; run `fleet init` or set TRADEFLEET_DATA"
-            )
+        require_root(self._db.layout)
         with live_part(self._db.layout, self._db.settings.live, request.first_day, request.last_day) as live:
             yield make_plan(request, self._catalogue, live)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from libs.calendar import Calendar
@@ -79,20 +80,7 @@ class SelectWriter:
         return f"SELECT {self._columns} FROM {self._rows(plan, source, aliases)} WHERE {self._wanted()}{bounds}"
 
     def _rows(self, plan: DayPlan, source: Source, aliases: Mapping[Path, str]) -> str:
-        table = self._request.data_type
-        if source.place is Place.HOT:
-            return f"{aliases[source.files[0].path]}.{table}"
-        if source.place is Place.ARCHIVE:
-            return _parquet([file.path for file in source.files])
-        # A segment may hold other dates and timeframes; and what a reader sees twice must not count twice.
-        key = "symbol, seq" if table == "ticks" else "symbol, timestamp"
-        start = day_start_us(plan.day)
-        series = "" if table == "ticks" else f" AND timeframe = '{source.timeframe}'"
-        return (
-            f"(SELECT * FROM {_parquet(list(source.segments))} WHERE {self._wanted()}{series}"
-            f" AND timestamp >= {_instant(start)} AND timestamp < {_instant(start + US_PER_DAY)}"
-            f" QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY seq DESC) = 1)"
-        )
+        return rows_of(self._request.data_type, plan.day, source, aliases, f" AND {self._wanted()}")
 
     def _made(self, plan: DayPlan, minutes: Source, aliases: Mapping[Path, str]) -> str:
         """Fold minutes into longer bars; of a day that still runs, only bars that are over."""
@@ -107,10 +95,10 @@ class SelectWriter:
             last_us = session.last_us if session else day_start_us(plan.day) + US_PER_DAY
             newest = (
                 f"SELECT max(timestamp) FROM {_parquet(list(minutes.segments))} WHERE timeframe = '1m'"
-                f" AND timestamp < {_instant(day_start_us(plan.day) + US_PER_DAY)}"
+                f" AND timestamp < {instant(day_start_us(plan.day) + US_PER_DAY)}"
             )
             over = (
-                f" AND least(timestamp + INTERVAL {length} MICROSECONDS, greatest({_instant(last_us)}, timestamp))"
+                f" AND least(timestamp + INTERVAL {length} MICROSECONDS, greatest({instant(last_us)}, timestamp))"
                 f" <= ({newest}) + INTERVAL 1 MINUTE"
             )
         return (
@@ -129,15 +117,42 @@ class SelectWriter:
         request = self._request
         if request.covers(plan.day):
             return ""
-        return f" AND timestamp >= {_instant(request.start_us)} AND timestamp < {_instant(request.end_us)}"
+        return f" AND timestamp >= {instant(request.start_us)} AND timestamp < {instant(request.end_us)}"
+
+
+def rows_of(table: str, day: date, source: Source, aliases: Mapping[Path, str], condition: str = "") -> str:
+    """Spell what stands after FROM for one date's source. The condition spares the live buffer needless work."""
+    if source.place is Place.HOT:
+        return f"{aliases[source.files[0].path]}.{table}"
+    if source.place is Place.ARCHIVE:
+        return _parquet([file.path for file in source.files])
+    # A segment may hold other dates and timeframes; and what a reader sees twice must not count twice.
+    key = "symbol, seq" if table == "ticks" else "symbol, timestamp"
+    start = day_start_us(day)
+    series = "" if table == "ticks" else f" AND timeframe = '{source.timeframe}'"
+    return (
+        f"(SELECT * FROM {_parquet(list(source.segments))}"
+        f" WHERE timestamp >= {instant(start)} AND timestamp < {instant(start + US_PER_DAY)}{series}{condition}"
+        f" QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY seq DESC) = 1)"
+    )
+
+
+def tick_columns() -> str:
+    """Spell the columns of a tick."""
+    return _TICK_COLUMNS
+
+
+def candle_columns(timeframe: str) -> str:
+    """Spell the columns of a candle, its timeframe as the constant it is in a file."""
+    return f"symbol, '{timeframe}' AS timeframe, timestamp, {_PRICES}"
 
 
 def _bar_start(plan: DayPlan, timeframe: str, session: Session | None) -> str:
     midnight = day_start_us(plan.day)
     if timeframe == "1d":
-        return _instant(midnight)
+        return instant(midnight)
     anchor = session.open_us if session else midnight + _USUAL_OPEN_US
-    return f"time_bucket(INTERVAL '{TIMEFRAMES[timeframe]} minutes', timestamp, {_instant(anchor)})"
+    return f"time_bucket(INTERVAL '{TIMEFRAMES[timeframe]} minutes', timestamp, {instant(anchor)})"
 
 
 def _parquet(paths: list[Path]) -> str:
@@ -145,5 +160,6 @@ def _parquet(paths: list[Path]) -> str:
     return f"read_parquet([{listed}], hive_partitioning = false)"
 
 
-def _instant(moment_us: int) -> str:
+def instant(moment_us: int) -> str:
+    """Spell an instant, exact to the microsecond."""
     return f"TIMESTAMPTZ '{to_datetime(moment_us).isoformat()}'"
