@@ -1,0 +1,1 @@
+"""Scans over a whole market at once: bars in, picked symbols out; no store, no bus, no clock."""
