@@ -62,3 +62,29 @@ class MinuteClosed(Event, frozen=True, tag="minute_closed"):
     timestamp_us: int
     count: int
     seq: int = 0
+
+
+class FeedGap(Event, frozen=True, tag="feed_gap"):
+    """A time in which the feed gave nothing although the session was open; published when it begins and when it ends.
+
+    `timestamp_us` is the last life before it, `to_us` the first life after it, 0 while it lasts: exchange times.
+    """
+
+    exchange: str
+    timestamp_us: int
+    gap_id: str
+    cause: str
+    to_us: int = 0
+    detail: str = ""
+    recorded_at_us: int = 0
+    seq: int = 0
+
+
+class SessionChanged(Event, frozen=True, tag="session_changed"):
+    """The exchange's session of a date opened or closed; `event` is `open` or `close`."""
+
+    exchange: str
+    timestamp_us: int
+    event: str
+    trading_date: str = ""
+    seq: int = 0

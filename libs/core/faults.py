@@ -46,6 +46,9 @@ POINTS: dict[str, str] = {
     "journal.lease.before": "seqs are about to run out, the lease is the old one",
     "journal.lease.after": "the new lease is on disk, nobody uses it yet",
     "journal.drop.before": "a segment is no longer needed, its file is there",
+    "ingestor.publish.before": "ticks are in the journal, nobody was told yet",
+    "ingestor.candle.before": "a minute's bars are in the journal, some may be told and others not",
+    "ingestor.ledger.after": "late ticks, quarantine and gaps are in the ledger, their rows in no live file",
 }
 
 _armed = os.environ.get("TRADEFLEET_CRASH_AT", "")

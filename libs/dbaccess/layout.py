@@ -74,6 +74,11 @@ class Layout:
         return self.root / "live_buffer"
 
     @property
+    def journal(self) -> Path:
+        """The ingestor's journal: what was captured since the last rollover."""
+        return self.live / "journal"
+
+    @property
     def runs(self) -> Path:
         return self.root / "backtest" / "runs"
 

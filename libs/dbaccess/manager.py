@@ -17,7 +17,7 @@ from libs.dbaccess import catalogue, live, schema
 from libs.dbaccess.connections import duckdb_reader, sqlite_reader, sqlite_writer
 from libs.dbaccess.held import HeldLocks
 from libs.dbaccess.history import DayWriter, refuse_closed, write_day
-from libs.dbaccess.init import ensure_store, require_root
+from libs.dbaccess.init import ensure_file, ensure_store, require_root
 from libs.dbaccess.layout import Layout
 from libs.dbaccess.live import LiveBuffer, SnapshotReader
 from libs.dbaccess.roles import Role, Store, require_owner
@@ -110,6 +110,27 @@ class DatabaseManager:
             live.open_live_buffer(self.layout, self.settings.live, self.clock, exchange=exchange, ddl=ddl) as buffer,
         ):
             yield buffer
+
+    @contextmanager
+    def ledger_session(self) -> Iterator[SqliteSession]:
+        """Write gaps, late ticks, quarantine and repairs, under the live buffer's lock: for its service."""
+        require_owner(self.role, Store.LIVE)
+        path = self.layout.ledger
+        require_root(self.layout)
+        self.layout.confined(path)
+        with self._locks.hold(self.layout.lock(Store.LIVE)):
+            ensure_file(self.layout, path, "ledger", clock=self.clock, settings=self.settings.sqlite)
+            # Durable: what it holds is left out of the next replay of the journal.
+            with sqlite_writer(path, self.settings.sqlite, durable=True) as connection:
+                yield SqliteSession(connection, CheckpointPolicy(self.settings.sqlite, self.clock))
+
+    @contextmanager
+    def ledger_reader(self) -> Iterator[sqlite3.Connection]:
+        """Read gaps, late ticks, quarantine and repairs beside their writer."""
+        require_root(self.layout)
+        with sqlite_reader(self.layout.confined(self.layout.ledger), self.settings.sqlite) as connection:
+            schema.refuse_newer(connection, "ledger", self.layout.ledger)
+            yield connection
 
     # -- SQLite stores
 

@@ -6,7 +6,9 @@ import msgspec
 
 from libs.settings import bus, risk, storage, strategies
 from libs.settings import exchange_sim as simulator
+from libs.settings import feed as feed_settings
 from libs.settings import journal as journal_settings
+from libs.settings import upstox as upstox_settings
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,5 +26,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: storage.Log = storage.Log()
     bus: bus.Bus = bus.Bus()
     exchange_sim: simulator.ExchangeSim = simulator.ExchangeSim()
+    upstox: upstox_settings.Upstox = upstox_settings.Upstox()
+    feed: feed_settings.Feed = feed_settings.Feed()
+    ingestor: feed_settings.Ingestor = feed_settings.Ingestor()
+    runtime: feed_settings.Runtime = feed_settings.Runtime()
     risk: risk.Risk = risk.Risk()
     strategies: strategies.Strategies = strategies.Strategies()

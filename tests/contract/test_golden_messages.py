@@ -12,7 +12,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from libs.contracts import Health, MinuteClosed, OHLCVBar, OrderEvent, SignalEvent, Tick, TradeEvent
+from libs.contracts import (
+    FeedGap,
+    Health,
+    MinuteClosed,
+    OHLCVBar,
+    OrderEvent,
+    SessionChanged,
+    SignalEvent,
+    Tick,
+    TradeEvent,
+)
 from libs.contracts.base import Message
 from libs.contracts.instruments import Instrument
 from libs.contracts.risk import PositionEvent, RiskEvent
@@ -35,6 +45,8 @@ SAMPLES: dict[str, Message] = {
         freeze_quantity=71_000,
     ),
     "minute_closed": MinuteClosed("nse", MOMENT, 52, seq=99),
+    "feed_gap": FeedGap("nse", MOMENT, "9f2c", "disconnect", MOMENT + 4_000_000, "close code 1006", MOMENT, seq=12),
+    "session_changed": SessionChanged("nse", MOMENT, "open", "2026-02-02", seq=1),
     "signal": SignalEvent(
         "c0ffee", "sma_cross", "RELIANCE", MOMENT, "enter_long", 0.8, {"fast": 10}, stop=1400.0, target=1430.0
     ),

@@ -1,0 +1,133 @@
+"""A recorded day as a source: ticks or candles given as an iterator, at any speed.
+
+The reader gets the recording in its own order, in frames; the exchange's time is the recording's. What has no end of
+its own is played for ever, so a recording ends with `FeedEnded`. The store it is captured into must not be the live
+one: whoever makes the source sees to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
+
+from libs.contracts.feed import FeedConnected, FeedEnded, FeedEvent, Frame, FrameKind
+from libs.contracts.market import TIMEFRAMES, OHLCVBar, Tick
+from libs.core.clock import US_PER_MINUTE, US_PER_SECOND, Clock, trading_date
+
+_FRAME_US = US_PER_SECOND // 2
+_TICKS_PER_FRAME_MAX = 500
+
+
+class ReplayFeed:
+    """Plays ticks in order of time. `speed` is market seconds for a real second; 0 plays as fast as it is read."""
+
+    symbols_max = 1_000_000
+
+    def __init__(self, ticks: Iterable[Tick], clock: Clock, *, speed: float = 0.0) -> None:
+        self._frames = frames_of(ticks)
+        self._clock = clock
+        self._speed = speed
+        self._symbols: set[str] = set()
+        self._next: Frame | None = None
+        self._connected = self._announced = self._ended = False
+        self._began_ns = 0
+        self._began_us = 0
+
+    def connect(self) -> None:
+        self._connected, self._announced = True, False
+
+    def subscribe(self, symbols: Sequence[str]) -> None:
+        self._symbols.update(symbols)
+
+    def unsubscribe(self, symbols: Sequence[str]) -> None:
+        self._symbols.difference_update(symbols)
+
+    def symbols(self) -> frozenset[str]:
+        return frozenset(self._symbols)
+
+    def poll(self, limit: int) -> list[FeedEvent]:
+        if not self._connected or self._ended:
+            return []
+        now_us = self._clock.now_us()
+        events: list[FeedEvent] = []
+        if not self._announced:
+            self._announced = True
+            events.append(FeedConnected(now_us))
+        while len(events) < limit:
+            if self._next is None:
+                self._next = next(self._frames, None)
+            if self._next is None:
+                self._ended = True
+                events.append(FeedEnded(now_us))
+                return events
+            if not self._is_due(self._next.exchange_us):
+                return events
+            events.append(self._stamped(self._next, now_us))
+            self._next = None
+        return events
+
+    def waiting(self) -> int:
+        return 0
+
+    def on_event(self, wake: Callable[[], None]) -> None:
+        """Nothing: a recording is polled, it has no thread to call from."""
+
+    def disconnect(self) -> None:
+        self._connected = False
+
+    def close(self) -> None:
+        self._connected, self._ended = False, True
+
+    def _is_due(self, exchange_us: int) -> bool:
+        if not self._speed:
+            return True
+        if not self._began_ns:
+            self._began_ns, self._began_us = self._clock.monotonic_ns(), exchange_us
+        played_us = (self._clock.monotonic_ns() - self._began_ns) / 1000 * self._speed
+        return exchange_us - self._began_us <= played_us
+
+    def _stamped(self, frame: Frame, now_us: int) -> Frame:
+        ticks = [tick for tick in frame.ticks if tick.symbol in self._symbols] if self._symbols else frame.ticks
+        ticks = [msgspec.structs.replace(tick, received_us=now_us, volume=0, seq=0) for tick in ticks]
+        return Frame(frame.exchange_us, now_us, ticks, frame.kind)
+
+
+def frames_of(ticks: Iterable[Tick]) -> Iterator[Frame]:
+    """Put ticks that traded within half a second into one frame; its time is the last one's."""
+    group: list[Tick] = []
+    for tick in ticks:
+        if group and (tick.timestamp_us - group[0].timestamp_us > _FRAME_US or len(group) >= _TICKS_PER_FRAME_MAX):
+            yield _frame(group)
+            group = []
+        group.append(tick)
+    if group:
+        yield _frame(group)
+
+
+def _frame(group: list[Tick]) -> Frame:
+    return Frame(max(tick.timestamp_us for tick in group), 0, list(group), FrameKind.LIVE)
+
+
+def ticks_of(bars: Iterable[OHLCVBar]) -> Iterator[Tick]:
+    """Make of each bar four ticks that build it again: open, the nearer extreme, the other, close.
+
+    Bars come in order of time, whatever the symbol; volume is counted up through each date.
+    """
+    volume: dict[tuple[str, object], int] = {}
+    for bar in bars:
+        length_us = TIMEFRAMES[bar.timeframe] * US_PER_MINUTE
+        extremes = (bar.low, bar.high) if bar.close >= bar.open else (bar.high, bar.low)
+        key = bar.symbol, trading_date(bar.timestamp_us)
+        before = volume.get(key, 0)
+        volume[key] = before + bar.volume
+        for number, price in enumerate((bar.open, *extremes, bar.close)):
+            at_us = bar.timestamp_us + number * (length_us // 4)
+            # All of it with the first tick would do as well; spread, it looks like a day.
+            volume_day = before + bar.volume * (number + 1) // 4
+            yield Tick(bar.symbol, at_us, price, volume_day=volume_day, exchange=bar.exchange)
+
+
+def in_order(ticks: Iterable[Tick]) -> list[Tick]:
+    """Sort a recording by trade time and, within an instant, by its own numbering."""
+    return sorted(ticks, key=lambda tick: (tick.timestamp_us, tick.seq))

@@ -1,0 +1,22 @@
+"""Settings of the broker's connection."""
+
+from __future__ import annotations
+
+import msgspec
+
+from libs.settings.storage import Positive
+
+
+class Upstox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the broker is and how long to wait for it. Times are whole seconds: the SDK ignores fractions."""
+
+    api_url: str = ""
+    order_url: str = ""
+    stream_url: str = ""
+    assets_url: str = ""
+    access_token_file: str = ""
+    analytics_token_file: str = ""
+    ca_file: str = ""
+    connect_timeout_s: Positive = 5
+    read_timeout_s: Positive = 10
+    user_agent: str = "tradefleet"

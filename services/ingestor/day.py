@@ -1,0 +1,109 @@
+"""The trading day being captured: its session, its open bars, its gaps. Rebuilt from the journal at start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from libs.bars import BarAggregator, TickValidator
+from libs.calendar import Calendar
+from libs.contracts import FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
+from libs.contracts.sessions import Session
+from libs.core.clock import US_PER_MINUTE, day_start_us, trading_date
+from libs.dbaccess.journal import Record as Journalled
+from libs.settings.feed import Ingestor as Settings
+from services.ingestor.gaps import GapTracker
+from services.ingestor.records import CANDLES, JournalSource
+from services.ingestor.session_clock import SessionClock
+
+
+class TradingDay:
+    """One date at a time; when the exchange is closed, the next session's."""
+
+    def __init__(
+        self, calendar: Calendar, source: JournalSource, settings: Settings, *, known: Callable[[str], bool], at_us: int
+    ) -> None:
+        self.exchange = calendar.exchange
+        self.gaps = GapTracker(self.exchange)
+        #: The date the session's clock shows; the session may be a later one's.
+        self.dated = trading_date(at_us)
+        self._calendar = calendar
+        self._source = source
+        self._said: set[tuple[str, str]] = set()
+        self._seen: dict[str, int] = {}
+        self._fresh = True
+        self.session = self._session(at_us)
+        self.start_us = day_start_us(self.session.date)
+        self.aggregator = BarAggregator(self.session, grace_us=settings.grace_ms * 1000)
+        self.validator = TickValidator(
+            known=known, day=self.session.date, jump_max=settings.jump_max_percent / 100,
+            jump_repeats=settings.jump_repeats, future_tolerance_us=settings.future_tolerance_ms * 1000,
+        )  # fmt: skip
+
+    def join(self, session_now_us: int) -> None:
+        """Begin in the middle of a day when there is nothing to go on from: minutes that nobody saw stay unsaid."""
+        if self._fresh:
+            self._fresh = False
+            self.dated = trading_date(session_now_us)
+            self._begin(self._session(session_now_us), session_now_us)
+
+    def follow(self, session_now_us: int) -> None:
+        """Go over to the date the session's clock shows; what the old one has open was closed before."""
+        self.dated = trading_date(session_now_us)
+        session = self._session(session_now_us)
+        if session.date != self.session.date:
+            self._begin(session, session_now_us)
+            self._source.begin_day()
+
+    def first_time(self, event: str) -> bool:
+        """Whether this event of the session was not said yet; from now on it was."""
+        name = event, self.session.date.isoformat()
+        fresh = name not in self._said
+        self._said.add(name)
+        return fresh
+
+    def replay(self, record: Journalled, payload: object) -> None:
+        """Take up a record of the journal as this or an earlier process wrote it."""
+        if isinstance(payload, Tick):
+            self._replay_date(payload.timestamp_us)
+            self.validator.check(payload, payload.timestamp_us)  # it learns the last prices
+            self.aggregator.replay_tick(payload)
+            self.gaps.recover(payload.timestamp_us)
+        elif isinstance(payload, OHLCVBar):
+            self.aggregator.replay_bar(payload)
+        elif isinstance(payload, MinuteClosed):
+            self._replay_date(payload.timestamp_us)
+            self.aggregator.replay_closed(payload)
+        elif isinstance(payload, SessionChanged):
+            self._replay_date(payload.timestamp_us)
+            self._said.add((payload.event, payload.trading_date))
+        elif isinstance(payload, FeedGap):
+            self.gaps.replay(payload)
+        if record.stream == CANDLES:
+            self._source.remember(record)
+        self._seen[record.stream] = record.seq
+        self._fresh = False
+
+    def recovered(self, session_clock: SessionClock) -> None:
+        """The journal is at its end: the session's clock goes on from there."""
+        if self.gaps.life_us:
+            closed_us = self.aggregator.closed_through_us
+            session_clock.resume(max(self.gaps.life_us, closed_us + US_PER_MINUTE if closed_us else 0))
+
+    def _replay_date(self, timestamp_us: int) -> None:
+        day = trading_date(timestamp_us)
+        session = self._calendar.session(day)
+        if day == self.session.date or session is None or (day < self.session.date and not self._fresh):
+            return
+        self.dated = day
+        self._begin(session, 0)
+        for stream, seq in self._seen.items():
+            self._source.open_at(stream, seq)
+
+    def _begin(self, session: Session, from_us: int) -> None:
+        self.session = session
+        self.start_us = day_start_us(session.date)
+        self.aggregator.start_session(session, from_us)
+        self.validator.start_day(session.date)
+
+    def _session(self, instant_us: int) -> Session:
+        return self._calendar.session(trading_date(instant_us)) or self._calendar.next_session(instant_us)

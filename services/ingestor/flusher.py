@@ -1,0 +1,78 @@
+"""The writer thread: forces the journal to disk, then puts rows into the ledger and the live buffer.
+
+Only what is on disk in the journal goes into the stores, so that after a crash of the machine no store holds a seq the
+journal would give out again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from libs.core.faults import crash_point
+from libs.dbaccess.journal import Journal
+from libs.dbaccess.live import Flushed, LiveBuffer
+from libs.dbaccess.sqlite_session import SqliteSession
+from services.ingestor.ledger import write_ledger
+from services.ingestor.records import STREAMS
+from services.ingestor.rows import Rows, candle_columns, tick_columns
+
+
+@dataclass(slots=True)
+class FlushFigures:
+    """What was written."""
+
+    flushes: int = 0
+    rows: int = 0
+    last_ms: float = 0.0
+    slowest_ms: float = 0.0
+    generation: int = 0
+    merge_error: str = ""
+
+
+class Flusher:
+    """Writes in a thread of its own, one thing at a time. An error there is raised where it is awaited."""
+
+    def __init__(self, journal: Journal, buffer: LiveBuffer, ledger: SqliteSession, exchange: str) -> None:
+        self.figures = FlushFigures()
+        self._journal = journal
+        self._buffer = buffer
+        self._ledger = ledger
+        self._exchange = exchange
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="live-buffer-writer")
+
+    async def sync(self) -> None:
+        """Force the journal to disk."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._journal.sync)
+
+    async def flush(self, rows: Rows) -> None:
+        """Write rows that are all committed to the journal."""
+        heads = self.heads()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.write, rows, heads)
+
+    def heads(self) -> dict[str, int]:
+        """Up to where rows have been handed out: everything that is committed."""
+        return {stream: self._journal.head(stream) for stream in STREAMS}
+
+    def write(self, rows: Rows, heads: dict[str, int]) -> Flushed:
+        """Do it in the calling thread."""
+        self._journal.sync()
+        write_ledger(self._ledger, self._exchange, rows)
+        crash_point("ingestor.ledger.after")
+        if rows.ticks:
+            self._buffer.append("ticks", tick_columns(rows.ticks))
+        if rows.bars:
+            self._buffer.append("candles", candle_columns(rows.bars))
+        flushed = self._buffer.flush(watermarks=heads)
+        figures = self.figures
+        figures.flushes += 1
+        figures.rows += sum(flushed.rows.values())
+        figures.last_ms = flushed.took_ms
+        figures.slowest_ms = max(figures.slowest_ms, flushed.took_ms)
+        figures.generation, figures.merge_error = flushed.generation, flushed.merge_error
+        return flushed
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self._thread.shutdown(wait=True)

@@ -1,0 +1,5 @@
+"""What may be asked of the ingestor over its command socket, one file a command."""
+
+from services.ingestor.handlers.status import status
+
+__all__ = ["status"]

@@ -1,0 +1,31 @@
+"""`status`: what the ingestor is doing, for `fleet status` and for tests."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from libs.dbaccess.journal import Journal
+from libs.feeds import FeedSupervisor
+from services.ingestor.capture import Capture
+from services.ingestor.flusher import Flusher
+from services.ingestor.records import STREAMS
+
+
+def status(capture: Capture, supervisor: FeedSupervisor, flusher: Flusher, journal: Journal) -> dict[str, Any]:
+    """Say it in figures."""
+    day = capture.day
+    gap = day.gaps.open
+    return {
+        "feed": {"state": supervisor.state.value, "error": supervisor.last_error, **asdict(supervisor.figures)},
+        "capture": asdict(capture.figures),
+        "flush": asdict(flusher.figures),
+        "journal": {stream: {"head": journal.head(stream), "synced": journal.synced(stream)} for stream in STREAMS},
+        "session": {
+            "date": day.session.date.isoformat(),
+            "now_us": capture.session_clock.now_us(),
+            "closed_through_us": day.aggregator.closed_through_us,
+            "gap_since_us": gap.timestamp_us if gap else 0,
+        },
+        "rows_waiting": len(capture.rows),
+    }
