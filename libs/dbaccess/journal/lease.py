@@ -43,7 +43,10 @@ def read_lease(path: Path) -> Lease | None:
         return None
     body = data[4:]
     if len(data) < 4 or crc32(body) != int.from_bytes(data[:4], "little"):
-        raise StoreCorrupt(f"{path}: the lease does not match its checksum; seqs that were used cannot be told")
+        raise StoreCorrupt(
+            f"{path}: the lease does not match its checksum, so used seqs cannot be told; set the journal's directory "
+            "aside: the next start begins a new epoch after the store's watermarks"
+        )
     return msgspec.json.decode(body, type=Lease)
 
 

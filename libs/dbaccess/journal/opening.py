@@ -51,7 +51,8 @@ def open_directory(directory: Path, streams: tuple[str, ...], watermarks: Mappin
         segments.append(last)
     epoch = _epoch(directory, segments, lease)
     written = {stream: segments[-1].last(n) for n, stream in enumerate(segments[-1].header.streams)} if segments else {}
-    known = {stream: max(written.get(stream, 0), watermarks.get(stream, 0)) for stream in streams}
+    names = dict.fromkeys((*streams, *written))  # a stream nobody writes any more keeps its seqs
+    known = {stream: max(written.get(stream, 0), watermarks.get(stream, 0)) for stream in names}
     skipped = _skipped(known, lease, intact=not torn_bytes and _intact(lease, boot, segments))
     if not segments:
         segments.append(create(directory, Header(epoch, 1, streams, tuple(known[stream] + 1 for stream in streams))))
