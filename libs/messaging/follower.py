@@ -20,7 +20,7 @@ from libs.messaging.codec import Codec, Received, UnknownPayload, encode
 from libs.messaging.errors import GapUnrecoverable, MalformedMessage
 from libs.messaging.joining import Sync
 from libs.messaging.metrics import StreamReceived, SubscriberMetrics
-from libs.messaging.position import Replay, StreamPosition
+from libs.messaging.position import SKIPPED, Replay, StreamPosition
 from libs.messaging.wires import FollowerWire
 from libs.settings.bus import Bus
 
@@ -100,7 +100,7 @@ class Follower:
         except UnknownPayload as e:
             self._metrics.unknown += 1
             topic, envelope = topic_bytes.decode(), e.envelope
-            envelope = msgspec.structs.replace(envelope, payload=_SKIPPED)
+            envelope = msgspec.structs.replace(envelope, payload=SKIPPED)
         except MalformedMessage:
             self._metrics.malformed += 1
             return
@@ -114,7 +114,12 @@ class Follower:
             self._metrics.malformed += 1
             return
         stream.figures.count(now_us - envelope.published_us)
-        self._take(stream, topic, envelope)
+        if stream.is_next(topic, envelope):
+            stream.last[topic] = envelope.seq
+            stream.figures.delivered += 1
+            self._deliver(Received(topic, envelope))
+        else:
+            self._take(stream, topic, envelope)
 
     def on_reply(self, body: bytes) -> None:
         """Take in one replay answer; late ones and garbage are ignored."""
@@ -178,7 +183,7 @@ class Follower:
         fresh = stream.take(topic, envelope)
         if fresh is None:
             stream.figures.repeated += 1
-        elif fresh.payload is not _SKIPPED:
+        elif fresh.payload is not SKIPPED:
             stream.figures.delivered += 1
             self._deliver(Received(topic, fresh, replayed))
 
@@ -289,6 +294,3 @@ class Follower:
         self._held_count -= len(held)
         for topic, envelope in held:
             self._take(stream, topic, envelope)
-
-
-_SKIPPED: Any = object()

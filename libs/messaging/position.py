@@ -11,6 +11,9 @@ import msgspec
 from libs.contracts.bus import Envelope, StreamHead, TickBatch
 from libs.messaging.metrics import StreamReceived
 
+#: Stands for a payload of a later version: its place in the stream counts, and nobody is given it.
+SKIPPED: Any = object()
+
 
 class Replay(msgspec.Struct):
     """What was asked of the owner, and when."""
@@ -41,6 +44,17 @@ class StreamPosition:
     def known(self, topic: str) -> int:
         """The seq up to which this topic is complete."""
         return self.last.get(topic, self.base or 0)
+
+    def is_next(self, topic: str, envelope: Envelope[Any]) -> bool:
+        """Whether a live message is plainly the next of its topic, as nearly all are; the rest take the long way."""
+        payload = envelope.payload
+        return (
+            self.live
+            and envelope.epoch == self.epoch
+            and envelope.prev <= self.last.get(topic, self.base or 0) < envelope.seq
+            and payload is not SKIPPED
+            and type(payload) is not TickBatch
+        )
 
     def take(self, topic: str, envelope: Envelope[Any]) -> Envelope[Any] | None:
         """Move on to a message; None when it was handed over before, without the known part when it overlaps."""

@@ -68,7 +68,7 @@ class Publisher:
         self._clock = clock
         self._streams: dict[str, _Stream] = {}
         self._topics: dict[str, _Topic] = {}
-        self._ticks: dict[tuple[str, str], _Topic] = {}
+        self._ticks: dict[str, dict[str, _Topic]] = {}
         self._wanted = Wanted(settings.subscriptions_max)
         self._next_heads_ns = 0
         self._replay = ReplayServer(
@@ -112,7 +112,8 @@ class Publisher:
         """
         state = self._topics.get(topic_text) or self._topic(topic_text)
         stream = state.stream
-        seq = self._next_seq(stream, seq)
+        if seq is None or seq <= stream.seq:
+            seq = self._next_seq(stream, seq)
         stream.sent.published += 1
         if state.generation != self._wanted.generation:
             self._ask_wanted(state)
@@ -142,12 +143,11 @@ class Publisher:
             self._ask_wanted(batch)
         if ticks[0].seq <= stream.seq:
             raise self._broken(stream, ticks[0].seq)
-        symbols = self._ticks
+        by_symbol = self._ticks.setdefault(exchange, {})
         for tick in ticks:
-            state = symbols.get((exchange, tick.symbol))
-            if state is None:
-                state = symbols[exchange, tick.symbol] = self._topic(topic("tick", exchange, tick.symbol))
-            if state.generation != generation:
+            state = by_symbol.get(tick.symbol)
+            if state is None or state.generation != generation:
+                state = by_symbol[tick.symbol] = self._topic(topic("tick", exchange, tick.symbol))
                 self._ask_wanted(state)
             if state.wanted:
                 self._deliver(state, tick.seq, tick.timestamp_us, tick.received_us, tick)

@@ -19,8 +19,8 @@ from libs.messaging.wires import SubscriberWire
 from libs.settings.bus import Bus
 from libs.settings.model import Settings
 
-#: Messages read from one owner before the next gets its turn.
-_MESSAGES_A_TURN = 256
+#: Messages read from one owner before the next gets its turn; few, because what waits decoded costs memory and time.
+_MESSAGES_A_TURN = 32
 _WAIT_S = 0.05
 
 
@@ -90,10 +90,10 @@ class Subscriber:
         on_gap: Callable[[GapUnrecoverable], None] | None = None,
     ) -> Self:
         """Connect to the owners of these topics; they need not be there yet, and may come and go."""
-        from libs.messaging.sockets import FollowerSockets, wait_for
+        from libs.messaging.sockets import FollowerSockets, Waiter
 
         return cls(
-            topics, lambda owner: FollowerSockets(owner, settings), wait_for, settings=settings.bus,
+            topics, lambda owner: FollowerSockets(owner, settings), Waiter(), settings=settings.bus,
             clock=clock or SystemClock(), backfill=backfill, positions=positions, latest=latest, strict=strict,
             on_gap=on_gap,
         )  # fmt: skip
