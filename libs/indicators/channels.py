@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import isnan
 from typing import NamedTuple
 
 import numpy as np
 
 from libs.indicators.base import NAN, BarLike, Indicator
-from libs.indicators.columns import Column, Floats, kernel, over_valid
+from libs.indicators.columns import Column, Floats, over_valid
 from libs.indicators.parameters import Period, validated
 
 
@@ -100,41 +101,34 @@ class DonchianColumns(NamedTuple):
     lower: Floats
 
 
-@kernel
-def highest_kernel(values: Floats, period: int) -> Floats:
-    """Highest of each window: it covers the tail of one block of `period` values and the head of the next."""
-    size = len(values)
-    out, tail = np.full(size, np.nan), np.empty(size)
-    best, left = 0.0, size % period
-    for back in range(size):
-        held = values[size - 1 - back]
-        if left == 0 or back == 0:
-            best, left = held, left or period
-        best = held if held > best else best  # noqa: FURB136 - numba's max also looks for NaN, and takes twice as long
-        left -= 1
-        tail[size - 1 - back] = best
-    left = 0
-    for i in range(size):
-        held = values[i]
-        if left == 0:
-            best, left = held, period
-        best = held if held > best else best  # noqa: FURB136 - as above
-        left -= 1
-        if i >= period - 1:
-            first = tail[i - period + 1]
-            out[i] = best if best > first else first  # noqa: FURB136 - as above
-    return out
+def highest_dense(values: Floats, period: int) -> Floats:
+    """Highest of each window, over a column without gaps."""
+    return _extreme(values, period, np.maximum)
 
 
 def lowest_dense(values: Floats, period: int) -> Floats:
     """Lowest of each window, over a column without gaps."""
-    return -highest_kernel(-values, period)
+    return _extreme(values, period, np.minimum)
+
+
+def _extreme(values: Floats, period: int, better: Callable[[Floats, Floats], Floats]) -> Floats:
+    """Windows of twice the width are the better of two neighbours; two overlapping ones cover the period."""
+    out = np.full(len(values), np.nan)
+    windows = len(values) - period + 1
+    if windows <= 0:
+        return out
+    best, width = values, 1
+    while 2 * width <= period:
+        best = better(best[:-width], best[width:])
+        width *= 2
+    out[period - 1 :] = better(best[:windows], best[period - width :])
+    return out
 
 
 @validated
 def highest(close: Column, period: Period = 20) -> Floats:
     """Highest of each window."""
-    found: Floats = over_valid(lambda values: highest_kernel(values, period), close)
+    found: Floats = over_valid(lambda values: highest_dense(values, period), close)
     return found
 
 
@@ -150,7 +144,7 @@ def donchian(high: Column, low: Column, period: Period = 20) -> DonchianColumns:
     """Donchian channel over columns."""
 
     def compute(highs: Floats, lows: Floats) -> tuple[Floats, Floats, Floats]:
-        upper, lower = highest_kernel(highs, period), lowest_dense(lows, period)
+        upper, lower = highest_dense(highs, period), lowest_dense(lows, period)
         return (upper + lower) / 2.0, upper, lower
 
     return DonchianColumns(*over_valid(compute, high, low, outputs=3))

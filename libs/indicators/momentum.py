@@ -9,7 +9,7 @@ import numpy as np
 
 from libs.indicators.averages import SMA, sma_kernel
 from libs.indicators.base import NAN, BarLike, Indicator
-from libs.indicators.channels import Highest, Lowest, highest_kernel, lowest_dense
+from libs.indicators.channels import Highest, Lowest, highest_dense, lowest_dense
 from libs.indicators.columns import Column, Floats, kernel, over_valid
 from libs.indicators.parameters import Period, Window, validated
 
@@ -205,7 +205,7 @@ def stochastic(
     """Slow stochastic over columns."""
 
     def compute(highs: Floats, lows: Floats, closes: Floats) -> tuple[Floats, Floats]:
-        top, bottom = highest_kernel(highs, k_period), lowest_dense(lows, k_period)
+        top, bottom = highest_dense(highs, k_period), lowest_dense(lows, k_period)
         raw = np.full(len(closes), 50.0)
         np.divide(100.0 * (closes - bottom), top - bottom, out=raw, where=top > bottom)
         k, d = np.full((2, len(closes)), np.nan)
