@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from libs.core.faults import POINTS
 
@@ -15,6 +16,9 @@ _SEEN = "TRADEFLEET_CRASH_SEEN"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A busy machine is slow, not wrong: no property may fail for the time it took.
+    settings.register_profile("fleet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("fleet")
     # Before any product module of a test process is imported, and inherited by every process the tests start.
     if _SEEN not in os.environ:
         os.environ[_SEEN] = tempfile.mkdtemp(prefix="tradefleet-crash-points-")
