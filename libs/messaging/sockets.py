@@ -15,6 +15,8 @@ from libs.messaging.security import Admission, identify
 from libs.settings.model import Settings
 
 _LINGER_MS = 200
+#: Plain integers, because the flags of zmq are slow to combine and these are used for every message.
+_NOW, _NOW_AND_MORE, _MORE_TO_COME = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE), int(zmq.RCVMORE)
 _RECONNECT_MS, _RECONNECT_MAX_MS = 50, 1000
 #: How long a peer may leave a handshake half done, and how soon a vanished tcp peer is noticed.
 _HANDSHAKE_MS, _HEARTBEAT_MS = 5000, 2000
@@ -114,10 +116,10 @@ class PublisherSockets:
     def send(self, topic_bytes: bytes, body: bytes) -> bool:
         socket = self._publish
         try:
-            socket.send(topic_bytes, zmq.SNDMORE | zmq.NOBLOCK)
+            socket.send(topic_bytes, _NOW_AND_MORE)
         except zmq.Again:
             return self._send_to_those_with_room(topic_bytes, body)
-        socket.send(body, zmq.NOBLOCK)
+        socket.send(body, _NOW)
         return True
 
     def _send_to_those_with_room(self, topic_bytes: bytes, body: bytes) -> bool:
@@ -176,11 +178,18 @@ class FollowerSockets:
         send_or_drop(self._replay, (body,))
 
     def message(self) -> tuple[bytes, bytes] | None:
-        """Give the next message; what has not two frames comes as two empty ones, to be counted as garbage."""
-        frames = receive_more(self._streams)
-        if frames is None:
+        """Give the next message; what has one frame comes as two empty ones, to be counted as garbage.
+
+        Frames beyond the second come as messages of their own: whoever can send them could have sent those.
+        """
+        socket = self._streams
+        try:
+            topic_bytes = socket.recv(_NOW)
+        except zmq.Again:
             return None
-        return (frames[0], frames[1]) if len(frames) == 2 else (b"", b"")
+        if not socket.getsockopt(_MORE_TO_COME):
+            return b"", b""
+        return topic_bytes, socket.recv()
 
     def reply(self) -> bytes | None:
         frames = receive(self._replay)
@@ -204,16 +213,8 @@ def receive(socket: zmq.Socket[bytes]) -> list[bytes] | None:
     # Asking costs a third of the exception that an empty socket raises.
     if not int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
         return None
-    return receive_more(socket)
-
-
-def receive_more(socket: zmq.Socket[bytes]) -> list[bytes] | None:
-    """The same, quicker when there is a message and slower when there is none."""
-    try:
-        frames = [socket.recv(zmq.NOBLOCK)]
-    except zmq.Again:
-        return None
-    while socket.getsockopt(zmq.RCVMORE):
+    frames = [socket.recv(_NOW)]
+    while socket.getsockopt(_MORE_TO_COME):
         frames.append(socket.recv())
     return frames
 

@@ -20,7 +20,7 @@ from libs.settings.bus import Bus
 from libs.settings.model import Settings
 
 #: Messages read from one owner before the next gets its turn; few, because what waits decoded costs memory and time.
-_MESSAGES_A_TURN = 32
+_MESSAGES_A_TURN, _BYTES_A_TURN = 32, 32_768
 _WAIT_S = 0.05
 
 
@@ -178,13 +178,16 @@ class Subscriber:
         for wire, follower in self._links:
             while (reply := wire.reply()) is not None:
                 follower.on_reply(reply)
-            now_us = self._clock.now_us()
+            now_us, size = self._clock.now_us(), 0
             receive, take = wire.message, follower.on_message
             for _ in range(_MESSAGES_A_TURN):
                 message = receive()
                 if message is None:
                     break
                 take(message[0], message[1], now_us)
+                size += len(message[1])
+                if size > _BYTES_A_TURN:
+                    break
             follower.on_time(self._clock.monotonic_ns())
 
     def _keep_latest(self, message: Received) -> None:
