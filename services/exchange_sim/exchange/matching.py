@@ -6,7 +6,7 @@ trades that reach its price, each giving at most its own quantity: so partial fi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 
 from services.exchange_sim.exchange import orders as states
@@ -30,6 +30,7 @@ class MatchingEngine:
         self._listener = listener
         self._numbers = count(1)
         self._trade_numbers = count(1)
+        self._played_ms = 0
         #: Instruments nobody may trade now.
         self.is_halted: Callable[[Instrument], bool] = lambda _: False
 
@@ -75,6 +76,7 @@ class MatchingEngine:
 
     def modify(self, order: Order, request: Request, now_ms: int) -> bool:
         """Put new terms in place; False when it is too late for that."""
+        self._catch_up(order, now_ms)
         if order.is_final or request.quantity <= order.quantity_filled:
             return False
         if order.request.is_amo and order.status in states.UNBORN:
@@ -101,6 +103,7 @@ class MatchingEngine:
 
     def cancel(self, order: Order, now_ms: int, reason: str | None = None) -> bool:
         """Take an order out; False when it is final already."""
+        self._catch_up(order, now_ms)
         if order.is_final:
             return False
         if order.status in {states.AMO_RECEIVED, states.AMO_MODIFIED}:
@@ -118,16 +121,13 @@ class MatchingEngine:
 
     def play(self, from_ms: int, to_ms: int) -> None:
         """Show resting orders the trades in (from, to]."""
+        self._played_ms = to_ms
         for resting in self.book.resting().values():
-            instrument = resting[0].request.instrument
-            if self.is_halted(instrument):
-                continue
-            today = self._market.instrument_day(instrument, to_ms)
-            for index in range(today.last_index(from_ms) + 1, today.last_index(to_ms) + 1):
-                price, quantity = float(today.path.prices[index]), today.path.quantity(index)
-                for order in resting:
-                    if order.is_resting and order.seen_ms < today.times_ms[index]:
-                        self._show(order, price, quantity, today.times_ms[index])
+            self._show_trades(resting, from_ms, to_ms)
+
+    def skip_to(self, instant_ms: int) -> None:
+        """Leave out what traded up to an instant: no order ever sees it."""
+        self._played_ms = instant_ms
 
     def release_after_market_orders(self, now_ms: int) -> None:
         """Send what was parked for the opening to the exchange."""
@@ -142,6 +142,23 @@ class MatchingEngine:
                 self._change(order, states.CANCELLED, now_ms, "Order expired: the session is over")
 
     # -- how
+
+    def _catch_up(self, order: Order, now_ms: int) -> None:
+        """Show an order what traded since the last window, before its terms change in the middle of one."""
+        if order.is_resting:
+            self._show_trades([order], max(self._played_ms, order.seen_ms), now_ms)
+            order.seen_ms = max(order.seen_ms, now_ms)
+
+    def _show_trades(self, resting: Sequence[Order], from_ms: int, to_ms: int) -> None:
+        instrument = resting[0].request.instrument
+        if self.is_halted(instrument):
+            return
+        today = self._market.instrument_day(instrument, to_ms)
+        for index in range(today.last_index(from_ms) + 1, today.last_index(to_ms) + 1):
+            price, quantity = float(today.path.prices[index]), today.path.quantity(index)
+            for order in resting:
+                if order.is_resting and order.seen_ms < today.times_ms[index]:
+                    self._show(order, price, quantity, today.times_ms[index])
 
     def _show(self, order: Order, price: float, quantity: int, at_ms: int) -> None:
         request = order.request

@@ -83,6 +83,7 @@ class Driver:
         async with self._lock:
             before, self.played_ms = self.played_ms, instant_ms // self._conflation_ms * self._conflation_ms
             self._market.clock.set_to(instant_ms)
+            self._engine.skip_to(self.played_ms)
             if date_of(before) != date_of(instant_ms):
                 self._new_day()
             self._last.clear()
@@ -126,6 +127,7 @@ class Driver:
         opening = midnight_ms(self._market.days.next(today)) + (8 * 60 + 59) * 60_000
         self.played_ms = opening // self._conflation_ms * self._conflation_ms
         self._market.clock.set_to(opening)
+        self._engine.skip_to(self.played_ms)
         self._new_day()
         self._last.clear()
 

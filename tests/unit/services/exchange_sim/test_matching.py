@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -74,6 +75,46 @@ def test_resting_limit_fills_only_when_a_trade_reaches_it(desk, is_buy):
     assert order.fills[0].at_ms == first
     assert {fill.price for fill in order.fills} == {away}
     assert order.status == states.COMPLETE
+
+
+def rise(desk: Desk) -> tuple[int, float, int, float]:
+    """A trade after NOW whose successor is dearer: their times and prices."""
+    path = desk.market.path(desk.market.listing.instruments[0], DAY)
+    rows = list(zip(path.times_ms.tolist(), path.prices.tolist(), strict=True))
+    return next((*a, *b) for a, b in pairwise(rows) if a[0] > NOW and b[0] > a[0] + 10 and b[1] > a[1])
+
+
+def test_trades_before_an_order_are_none_of_its_business(desk):
+    """Windows are longer than the time between trades: what traded earlier in the same window fills nothing."""
+    cheap_ms, cheap, later_ms, _ = rise(desk)
+    order = submit(desk, cheap_ms + 1, order_type="LIMIT", price=cheap)
+    desk.engine.play(cheap_ms - 100, later_ms)
+
+    assert order.status == states.OPEN
+    assert order.quantity_filled == 0
+
+
+def test_new_terms_do_not_reach_back(desk):
+    """A better price counts from the modification on, not from the beginning of the window it falls in."""
+    cheap_ms, cheap, later_ms, _ = rise(desk)
+    share = desk.market.listing.instruments[0]
+    order = submit(desk, order_type="LIMIT", price=share.round_price(cheap * 0.98))
+    desk.engine.play(NOW, cheap_ms - 1)
+    desk.engine.modify(order, Request(share, True, 5, "I", "DAY", "LIMIT", price=cheap), cheap_ms + 1)
+    desk.engine.play(cheap_ms - 1, later_ms)
+
+    assert order.quantity_filled == 0
+
+
+def test_cancelling_comes_after_what_traded_before_it(desk):
+    """An order that was reached before the cancellation came is filled, as at an exchange."""
+    cheap_ms, cheap, _, _ = rise(desk)
+    order = submit(desk, cheap_ms - 1, order_type="LIMIT", price=cheap, quantity=1)
+    resting = order.status == states.OPEN
+    cancelled = desk.engine.cancel(order, cheap_ms + 1)
+
+    assert cancelled is (not resting)
+    assert order.quantity_filled == 1
 
 
 def test_stop_waits_for_its_trigger(desk):
