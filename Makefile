@@ -27,7 +27,13 @@ setup-dev: $(VENV)/.dev ## install what its tests and checks need as well
 
 demo: setup ## set up, make the stores and start the fleet on the exchange simulator
 	$(BIN)/fleet init
-	$(BIN)/fleet health
+	$(BIN)/fleet up
+	@echo
+	@echo "The fleet runs on the exchange simulator at http://127.0.0.1:9100 (no account, no real money)."
+	@echo "  .venv/bin/fleet status         which services run"
+	@echo "  .venv/bin/fleet health         is everything stored in order"
+	@echo "  .venv/bin/fleet logs exchange_sim -f"
+	@echo "  make stop                      stop it all"
 
 test: setup-dev ## the whole suite
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

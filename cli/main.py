@@ -10,9 +10,14 @@ from importlib.metadata import version
 
 from cli.exits import FAILED, USAGE, exit_code_of
 
-#: Command, the module that adds it, what it is for. A group's module has `add(subparsers)`.
+#: Command, the module that adds it (with `add`, or the function after the colon), what it is for.
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("cli.stores", "create or upgrade every store; idempotent"),
+    "up": ("cli.fleet:add_up", "start the fleet under supervisord"),
+    "down": ("cli.fleet:add_down", "stop the fleet, in order"),
+    "status": ("cli.fleet:add_status", "say which services run"),
+    "logs": ("cli.fleet:add_logs", "show the end of one service's log"),
+    "restart": ("cli.fleet:add_restart", "restart one service; the others are not disturbed"),
     "health": ("cli.health", "check directories, locks, stores, schema versions and disk"),
     "db": ("cli.db", "verify, stats, optimize, export, import a store"),
     "query": ("cli.query", "run one SELECT over candles and ticks, read only"),
@@ -62,7 +67,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, (module, purpose) in COMMANDS.items():
         if name == command:
-            import_module(module).add(subparsers)
+            path, _, function = module.partition(":")
+            getattr(import_module(path), function or "add")(subparsers)
         else:
             subparsers.add_parser(name, help=purpose)
     return parser

@@ -1,4 +1,4 @@
-"""The acceptance rows that the stores alone can prove: J1, J3, J4, J6, J7, each with real processes and files."""
+"""The acceptance rows that the stores alone can prove: J1, J3, J6, J7 (J4 has a file of its own), each with real processes and files."""
 
 from __future__ import annotations
 
@@ -68,27 +68,6 @@ def test_j3_second_ingestor_fails_to_get_the_lock_clearly(root):
     assert "WriterLockHeld" in last
     assert str(first.pid) in last
     assert "live_buffer" in last
-
-
-def test_j4_many_readers_of_one_day_block_nobody(root, closed_day):
-    """All hold the day open at the same time; none waits for another to be done."""
-    reader = """
-        import sys
-        from datetime import date
-        from libs.dbaccess import DatabaseManager
-        with DatabaseManager(sys.argv[1]).historical_reader("nse", "candles", "1m", date(2026, 2, 2)) as connection:
-            print(connection.execute("SELECT count(*), sum(volume) FROM candles").fetchone(), flush=True)
-            sys.stdin.read()
-    """
-    from contextlib import ExitStack
-
-    with ExitStack() as stack:
-        readers = [stack.enter_context(running_code(reader, root)) for _ in range(8)]
-        answers = {first_line(process) for process in readers}
-        still_open = [process.poll() for process in readers]
-
-    assert answers == {f"({20 * 375}, {375 * sum(range(20))})"}
-    assert still_open == [None] * 8
 
 
 def test_j6_concurrent_orders_leave_the_trading_store_intact(root):

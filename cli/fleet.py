@@ -1,0 +1,137 @@
+"""`fleet up|down|status|logs|restart`: the fleet under supervisord."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import psutil
+
+from cli.exits import FAILED, NOT_FOUND, OK
+from cli.output import add_json, print_json, print_table
+from libs.core.clock import SystemClock
+from libs.settings import PROJECT_ROOT
+
+_PURPOSES = {
+    "up": "start the fleet under supervisord",
+    "down": "stop the fleet, in order",
+    "status": "say which services run",
+    "logs": "show the end of one service's log",
+    "restart": "restart one service; the others are not disturbed",
+}
+_DEADLINE_S = 60
+#: Supervisord's own place, beside its configuration whatever the data root is.
+_RUN = PROJECT_ROOT / "data" / "run"
+
+
+def _add(subparsers: Any, *, command: str) -> None:
+    parser: ArgumentParser = subparsers.add_parser(command, help=_PURPOSES[command], description=_PURPOSES[command])
+    if command in {"logs", "restart"}:
+        parser.add_argument("service", metavar="SERVICE")
+    if command == "logs":
+        parser.add_argument("-f", "--follow", action="store_true", help="go on as the service writes; Ctrl-C ends it")
+        parser.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="how many lines (50)")
+    if command == "status":
+        add_json(parser)
+    run = {"up": _up, "down": _down, "status": _status, "logs": _logs, "restart": _restart}[command]
+    parser.set_defaults(run=run)
+
+
+add_up, add_down, add_status, add_logs, add_restart = (partial(_add, command=command) for command in _PURPOSES)
+
+
+def _up(_options: Namespace) -> int:
+    if _control("pid").returncode == 0:
+        print("the fleet is up already")
+        return _print_status()
+    _RUN.mkdir(mode=0o700, parents=True, exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "supervisor.supervisord", "-c", _configuration()],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        print(f"fleet: supervisord did not start: {done.stderr or done.stdout}".rstrip(), file=sys.stderr)
+        return FAILED
+    _wait_until(lambda: all(row["state"] != "STARTING" for row in _rows()))
+    return _print_status()
+
+
+def _down(_options: Namespace) -> int:
+    if _control("pid").returncode != 0:
+        print("the fleet is not running")
+        return OK
+    pid = int(_control("pid").stdout)
+    _control("shutdown")
+    if not _wait_until(lambda: not psutil.pid_exists(pid)):
+        print(f"fleet: supervisord (process {pid}) still runs after {_DEADLINE_S} s", file=sys.stderr)
+        return FAILED
+    print("the fleet is down")
+    return OK
+
+
+def _status(options: Namespace) -> int:
+    if options.json:
+        running = _control("pid").returncode == 0
+        print_json({"running": running, "services": _rows() if running else []})
+        return OK if running else FAILED
+    if _control("pid").returncode != 0:
+        print("the fleet is not running; start it with `fleet up`")
+        return FAILED
+    return _print_status()
+
+
+def _logs(options: Namespace) -> int:
+    path = _RUN / f"{options.service}.log"
+    known = sorted(each.stem for each in path.parent.glob("*.log"))
+    if options.service not in known:
+        print(f"fleet: no log of {options.service!r}; there are: {', '.join(known) or 'none yet'}", file=sys.stderr)
+        return NOT_FOUND
+    words = ["tail", "-n", str(options.lines), *(["-F"] if options.follow else []), str(path)]
+    return subprocess.run(words, check=False).returncode
+
+
+def _restart(options: Namespace) -> int:
+    done = _control("restart", options.service)
+    print(done.stdout.strip())
+    if "no such process" in done.stdout:
+        return NOT_FOUND
+    return OK if "started" in done.stdout else FAILED
+
+
+def _print_status() -> int:
+    rows = _rows()
+    print_table(["service", "state", "detail"], [[row["service"], row["state"], row["detail"]] for row in rows])
+    return OK if all(row["state"] == "RUNNING" for row in rows) else FAILED
+
+
+def _rows() -> list[dict[str, str]]:
+    rows = []
+    for line in _control("status").stdout.splitlines():
+        name, state, *detail = line.split(None, 2)
+        rows.append({"service": name, "state": state, "detail": detail[0] if detail else ""})
+    return rows
+
+
+def _control(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "supervisor.supervisorctl", "-c", _configuration(), *words],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def _configuration() -> str:
+    return str(PROJECT_ROOT / "supervisord.conf")
+
+
+def _wait_until(condition: Callable[[], bool]) -> bool:
+    clock = SystemClock()
+    end = clock.monotonic_ns() + _DEADLINE_S * 1_000_000_000
+    while not condition():
+        if clock.monotonic_ns() > end:
+            return False
+        clock.sleep(0.1)
+    return True

@@ -1,0 +1,43 @@
+"""Documents point at what is there."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.kit.paths import PROJECT
+
+PAGES = [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), PROJECT / "data" / "README.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT).as_posix())
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8"))
+    dead = [each for each in targets if "://" not in each and not (page.parent / each).exists()]
+
+    assert not dead
+
+
+def test_every_command_is_in_the_reference():
+    """The command line's page is compared with its table, so that neither drifts."""
+    from cli.main import COMMANDS
+
+    text = (PROJECT / "docs" / "reference" / "cli.md").read_text("utf-8")
+
+    assert [name for name in COMMANDS if f"`fleet {name}" not in text] == []
+
+
+def test_every_setting_section_is_in_the_reference():
+    from libs.settings.load import _SECTIONS
+
+    text = (PROJECT / "config" / "fleet.toml").read_text("utf-8")
+
+    assert [name for name in _SECTIONS if f"[{name}]" not in text] == []
+
+
+def test_every_decision_is_in_the_index():
+    folder = PROJECT / "docs" / "decisions"
+    index = (folder / "README.md").read_text("utf-8")
+
+    assert [page.name for page in folder.glob("*.md") if page.name != "README.md" and page.name not in index] == []
