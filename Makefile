@@ -30,9 +30,12 @@ demo: setup ## set up, make the stores and start the fleet on the exchange simul
 	$(BIN)/fleet up
 	@echo
 	@echo "The fleet runs on the exchange simulator at http://127.0.0.1:9100 (no account, no real money)."
+	@echo "A minute of its market takes three seconds; the dashboard is not built yet."
+	@echo "  .venv/bin/fleet feed candles --symbols RELIANCE --backfill"
+	@echo "  .venv/bin/fleet query 'SELECT symbol, count(*) FROM candles GROUP BY symbol'"
 	@echo "  .venv/bin/fleet status         which services run"
 	@echo "  .venv/bin/fleet health         is everything stored in order"
-	@echo "  .venv/bin/fleet logs exchange_sim -f"
+	@echo "  .venv/bin/fleet logs ingestor -f         follow one service"
 	@echo "  make stop                      stop it all"
 
 test: setup-dev ## the whole suite

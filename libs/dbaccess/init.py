@@ -46,6 +46,7 @@ def init_all(layout: Layout, *, settings: Settings, clock: Clock) -> list[Made]:
     if layout.root.exists() and not layout.root.is_dir():
         raise Refused(f"{layout.root}: the data root must be a directory, a file stands there")
     layout.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    layout.root.chmod(0o700)  # a checkout brings data/ with the modes of its umask
     for folder in layout.directories():
         make_directory(layout.confined(folder), layout.root)
     done = [_init_history(layout, settings, clock), _init_live(layout, settings, clock)]

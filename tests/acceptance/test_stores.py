@@ -1,4 +1,4 @@
-"""The acceptance rows that the stores alone can prove: J1, J3, J6, J7 (J4 has a file of its own), each with real processes and files."""
+"""The acceptance rows that the stores alone can prove: J1, J3, J6, J7. J4 has a file of its own."""
 
 from __future__ import annotations
 
