@@ -72,15 +72,25 @@ class FileJournal(ListJournal):
 
 def read_journal(path: Path) -> Iterator[tuple[str, Record]]:
     """Read what a living or dead owner wrote, up to the last whole record."""
-    data = path.read_bytes() if path.exists() else b""
-    place = 0
-    while len(data) - place >= 4:
-        length = int.from_bytes(data[place : place + 4], "big")
-        if len(data) - place - 4 < length:
-            return
-        stream, record = _entries.decode(data[place + 4 : place + 4 + length])
+    for stream, record, _ in tail_journal(path, 0):
         yield stream, msgspec.structs.replace(record, payload=_typed(stream, record.payload))
-        place += 4 + length
+
+
+def tail_journal(path: Path, place: int) -> Iterator[tuple[str, Record, int]]:
+    """Read on from a place in the file; with each record comes the place behind it. Payloads are plain maps."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(place)
+        data = file.read()
+    start = 0
+    while len(data) - start >= 4:
+        end = start + 4 + int.from_bytes(data[start : start + 4], "big")
+        if end > len(data):
+            return
+        stream, record = _entries.decode(data[start + 4 : end])
+        yield stream, record, place + end
+        start = end
 
 
 _entries = msgspec.msgpack.Decoder(tuple[str, Record])

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from bisect import bisect_left, bisect_right
 from random import Random
 
 import pytest
 
 from libs.messaging import Subscriber
 from libs.settings import load_settings
-from tests.kit.journals import OPENING_AGO, read_journal
+from tests.kit.journals import OPENING_AGO, tail_journal
 from tests.kit.owner import SYMBOLS
 from tests.kit.paths import PROJECT
 from tests.kit.processes import DEADLINE_S, first_line, wait_until
@@ -30,6 +31,7 @@ class BusyOwner:
     def __init__(self, data_root):
         self.data_root = data_root
         self.starts = 0
+        self.place, self.topics, self.heads = 0, {}, {}
         self.start()
 
     def start(self):
@@ -44,12 +46,12 @@ class BusyOwner:
         self.process.communicate()
 
     def journal(self):
-        """Seqs by topic, and the last seq by stream."""
-        topics, heads = {}, {}
-        for stream, record in read_journal(self.data_root / "journal.bin"):
-            topics.setdefault(record.topic, []).append(record.seq)
-            heads[stream] = record.seq
-        return topics, heads
+        """Seqs by topic, and the last seq by stream; reads on from where it was."""
+        for stream, record, place in tail_journal(self.data_root / "journal.bin", self.place):
+            self.place = place
+            self.topics.setdefault(record.topic, []).append(record.seq)
+            self.heads[stream] = record.seq
+        return self.topics, self.heads
 
 
 class Reader:
@@ -78,14 +80,14 @@ class Reader:
     def check(self, journal, what):
         """What came of each topic is a run out of the journal: nothing missing in it, nothing twice."""
         for topic, seqs in self.got.items():
-            begin = journal[topic].index(seqs[0])
+            begin = bisect_left(journal[topic], seqs[0])
             assert seqs == journal[topic][begin : begin + len(seqs)], f"{what}, {topic}"
 
     def check_beginning(self, journal, heads, what):
         """Today's first messages came first. Where today begins moves with the head; at the end it was furthest on."""
         for topic, seqs in self.got.items():
             opening = max(0, heads["ticks" if topic.startswith("tick.") else "candles"] - OPENING_AGO)
-            assert seqs[0] <= next(seq for seq in journal[topic] if seq > opening), f"{what}, {topic}"
+            assert seqs[0] <= journal[topic][bisect_right(journal[topic], opening)], f"{what}, {topic}"
 
 
 def storm(data_root, seed, joins, kills):
@@ -117,7 +119,7 @@ def storm(data_root, seed, joins, kills):
                 reader.check_beginning(journal, heads, f"seed {seed}, join {number}")
             checked += sum(map(len, reader.got.values()))
         owner.kill()
-        _, heads = owner.journal()
+        heads = dict(owner.journal()[1])
         owner.start()
         wait_until(lambda: (witness.read(0.05), _reached(witness, heads))[1], "the witness to catch up", DEADLINE_S * 2)
     finally:
