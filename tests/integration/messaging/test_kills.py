@@ -94,7 +94,7 @@ def storm(data_root, seed, joins, kills):
     """So many joins while the owner dies so often; and one reader that lives through it all."""
     random = Random(seed)
     owner = BusyOwner(data_root)
-    witness = Reader(data_root, ("ticks.nse|", "candle."), backfill=True)
+    witness = Reader(data_root, ("ticks.nse|", "candle."), positions={"ticks": 0, "candles": 0})
     kill_at = set(random.sample(range(joins), kills))
     checked = 0
     try:
