@@ -46,6 +46,7 @@ async def serving(settings: ExchangeSim, clock: Clock) -> AsyncIterator[Server]:
     runner = web.AppRunner(make_app(simulator), access_log=None, shutdown_timeout=_CLOSE_WAIT_S)
     await runner.setup()
     driver = asyncio.create_task(simulator.driver.run())
+    simulator.spawn(simulator.warm())
     try:
         site = web.TCPSite(runner, settings.host, settings.port, reuse_address=True)
         await site.start()

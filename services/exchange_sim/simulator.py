@@ -103,6 +103,12 @@ class Simulator:
         else:
             self.engine.process(order, now_ms)
 
+    async def warm(self) -> None:
+        """Make today's prices one instrument at a time, so that a big subscription finds them and nobody waits."""
+        for instrument in self.market.listing.instruments:
+            self.market.instrument_day(instrument, self.market.now_ms())
+            await asyncio.sleep(0)
+
     def later(self, delay_s: float, do: Any, *arguments: Any) -> None:
         """Do something after a real delay."""
         asyncio.get_running_loop().call_later(delay_s, do, *arguments)
@@ -125,6 +131,7 @@ class Simulator:
     def _new_day(self) -> None:
         self.account.end_day()
         self.book.end_day()
+        self.spawn(self.warm())
 
     def _act_at_once(self, fault: Fault) -> None:
         if fault.kind not in IMMEDIATE:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import urllib.request
 from contextlib import suppress
 from typing import Any
 
@@ -154,6 +156,16 @@ def test_flood_is_valid_and_counted(sim):
         volumes = [tick[3] for tick in ticks if tick[0] == key]
         assert volumes == sorted(volumes)
         assert len(set(volumes)) >= len(volumes) - 1  # the snapshot, and from then on always more
+
+
+def test_instruments_file_is_gzipped_json_of_everything_listed(sim):
+    with urllib.request.urlopen(f"{sim.url}/market-quote/instruments/exchange/NSE.json.gz", timeout=60) as answer:  # noqa: S310
+        rows = {row["instrument_key"]: row for row in json.loads(gzip.decompress(answer.read()))}
+
+    assert len(rows) == 51
+    assert rows[KEY]["trading_symbol"] == "RELIANCE"
+    assert (rows[KEY]["tick_size"], rows[KEY]["freeze_quantity"]) == (10.0, 71_000.0)  # paise, shares
+    assert rows["NSE_INDEX|Nifty 50"]["instrument_type"] == "INDEX"
 
 
 def test_commands_of_the_fleet(sim):
