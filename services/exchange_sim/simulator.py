@@ -129,7 +129,8 @@ class Simulator:
         self.portfolio_stream.send("gtt_order", event)
 
     def _new_day(self) -> None:
-        self.account.end_day()
+        now_ms = self.driver.played_ms  # before the opening, where the last price is the close of the day that ended
+        self.account.end_day(lambda share: self.market.price(share, now_ms))
         self.book.end_day()
         self.spawn(self.warm())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from services.exchange_sim.exchange.orders import Order
@@ -129,12 +129,14 @@ class Account:
         )  # fmt: skip
         return held + self.quantity(key, "D") - promised
 
-    def end_day(self) -> None:
-        """Settle: delivery positions become holdings, realised profit becomes cash, the day's positions go."""
+    def end_day(self, close_price: Callable[[Instrument], float]) -> None:
+        """Settle: delivery positions become holdings, others are squared off at the close, profit becomes cash."""
         self.cash = self.cash_now()
         for position in self.positions.values():
             if position.product == "D" and position.quantity:
                 self._deliver(position)
+            elif position.quantity:
+                self.cash = round(self.cash + position.unrealised(close_price(position.instrument)), 2)
         self.positions.clear()
 
     def _deliver(self, position: Position) -> None:

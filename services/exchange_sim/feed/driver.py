@@ -91,11 +91,11 @@ class Driver:
 
     def _play_window(self) -> None:
         from_ms, to_ms = self.played_ms, self.played_ms + self._conflation_ms
+        self.played_ms = to_ms
         if date_of(from_ms) != date_of(to_ms):
             self._new_day()
             self._last.clear()
         self._engine.play(from_ms, to_ms)
-        self.played_ms = to_ms
         self.windows_played += 1
         if self._stream.connections and not self.feed_paused and self._phase is Phase.OPEN:
             self._send(self._ticks(from_ms, to_ms), to_ms)

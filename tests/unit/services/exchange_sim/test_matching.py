@@ -224,13 +224,21 @@ def test_position_is_the_sum_of_fills_and_money_follows(desk):
 def test_delivery_becomes_a_holding_that_can_be_sold(desk):
     bought = submit(desk, product="D", quantity=10)
     cash = desk.account.cash
-    desk.account.end_day()
+    desk.account.end_day(lambda _: 900.0)
     desk.book.end_day()
     tomorrow = NOW + 86_400_000
     sold = submit(desk, tomorrow, product="D", is_buy=False, quantity=10)
 
     assert desk.account.cash == pytest.approx(cash - 10 * bought.average_price, abs=0.02)
     assert sold.status == states.COMPLETE
-    desk.account.end_day()
+    desk.account.end_day(lambda _: 900.0)
     assert desk.account.holdings == {}
     assert desk.account.cash == pytest.approx(cash + 10 * (sold.average_price - bought.average_price), abs=0.05)
+
+
+def test_intraday_position_is_squared_off_at_the_close(desk):
+    bought = submit(desk, quantity=10)
+    desk.account.end_day(lambda _: 900.0)
+
+    assert desk.account.positions == {}
+    assert desk.account.cash == pytest.approx(1_000_000 + 10 * (900.0 - bought.average_price), abs=0.05)
