@@ -1,0 +1,44 @@
+"""`python -m bench [name …]`: every bench in turn, one table; also bench/out/bench.json."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from bench import bars, bus, journal, live, query, risk, stores
+from bench.table import Measure, print_measures
+
+#: What fits in a quarter of an hour on two cores; each module runs larger on its own.
+BENCHES: dict[str, Callable[[], Iterable[Measure]]] = {
+    "stores": stores.measures,
+    "query": lambda: query.measures(250, 500),
+    "live": lambda: live.measures([1]),
+    "journal": journal.measures,
+    "bars": bars.measures,
+    "bus": lambda: bus.measures(1),
+    "risk": risk.measures,
+}
+OUT = Path(__file__).resolve().parent / "out"
+
+
+def main(names: list[str]) -> int:
+    """Run the named benches, or all; 2 when a name is unknown."""
+    unknown = [name for name in names if name not in BENCHES]
+    if unknown:
+        sys.stderr.write(f"bench: no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}\n")
+        return 2
+    found: list[Measure] = []
+    for name in names or BENCHES:
+        sys.stderr.write(f"{name} …\n")
+        found += BENCHES[name]()
+    print_measures(found)
+    OUT.mkdir(exist_ok=True)
+    (OUT / "bench.json").write_text(json.dumps([asdict(each) for each in found], indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
