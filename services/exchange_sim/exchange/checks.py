@@ -29,11 +29,8 @@ class Problem:
     invalid_value: Any = None
 
 
-def input_problem(body: Mapping[str, Any], instrument: Instrument | None) -> Problem | None:
+def input_problem(body: Mapping[str, Any], instrument: Instrument) -> Problem | None:
     """Find what is wrong with the words of an order; None when it can be understood."""
-    if instrument is None or instrument.is_index:
-        value = body.get("instrument_token")
-        return Problem("UDAPI100011", "Invalid Instrument key", "instrument_token", value)
     choices = (
         ("product", PRODUCTS), ("validity", VALIDITIES), ("order_type", ORDER_TYPES), ("transaction_type", SIDES),
     )  # fmt: skip

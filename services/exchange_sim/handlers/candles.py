@@ -24,13 +24,12 @@ def past_candles(
     market: Market, instrument: Instrument, unit: str, interval: int, first: date, last: date
 ) -> list[Candle]:
     """Give the candles of dates before today, oldest first; refuse a span longer than the broker serves at once."""
-    longest, earliest = _checked(unit, interval)
+    earliest = _earliest(unit, interval)
     if first > last:
         raise Refused(f"from {first} is after to {last}; the path is …/{{to}}/{{from}}")
     span_max = _span_max(unit, interval)
     if span_max and (last - first).days > span_max:
         raise Refused(f"{(last - first).days} days asked for; {unit}/{interval} is served {span_max} days at a time")
-    del longest
     now_ms = market.now_ms()
     yesterday = date.fromordinal(date_of(now_ms).toordinal() - 1)
     days = market.days.between(max(first, earliest), min(last, yesterday))
@@ -43,7 +42,7 @@ def past_candles(
 
 def intraday_candles(market: Market, instrument: Instrument, unit: str, interval: int) -> list[Candle]:
     """Give today's complete candles, oldest first; a longer one is there as soon as its first minute is."""
-    _checked(unit, interval)
+    _earliest(unit, interval)
     now_ms = market.now_ms()
     today = date_of(now_ms)
     if unit == "days":
@@ -55,13 +54,13 @@ def intraday_candles(market: Market, instrument: Instrument, unit: str, interval
     return resample_minutes(market.minutes(instrument, today, now_ms), minutes)
 
 
-def _checked(unit: str, interval: int) -> tuple[int, date]:
+def _earliest(unit: str, interval: int) -> date:
     if unit not in UNITS:
         raise Refused(f"unit is {unit!r}; expected one of {', '.join(UNITS)}")
     longest, earliest = UNITS[unit]
     if not 1 <= interval <= longest:
         raise Refused(f"interval is {interval}; {unit} go from 1 to {longest}")
-    return longest, earliest
+    return earliest
 
 
 def _span_max(unit: str, interval: int) -> int | None:

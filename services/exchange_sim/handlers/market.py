@@ -94,7 +94,12 @@ async def quotes(request: web.Request) -> web.StreamResponse:
     if kind == "ohlc" and request.query.get("interval") not in {"1d", "I1", "I30"}:
         value = request.query.get("interval")
         return failure(400, Problem("UDAPI1021", "interval must be 1d, I1 or I30", "interval", value))
-    return success({f"{one.segment}:{one.symbol}": _quote_row(sim, one, kind, request.query) for one in instruments})
+    return success(
+        {
+            f"{one.segment}:{one.symbol}": _quote_row(sim, one, kind, request.query.get("interval", ""))
+            for one in instruments
+        }
+    )
 
 
 async def instruments_file(request: web.Request) -> web.StreamResponse:
@@ -112,7 +117,7 @@ async def search_instruments(request: web.Request) -> web.StreamResponse:
     return success(rows[:30], meta_data={"page": {"total_records": len(rows), "page_number": 1, "records": 30}})
 
 
-def _quote_row(sim: Simulator, instrument: Instrument, kind: str, query: object) -> dict[str, object]:
+def _quote_row(sim: Simulator, instrument: Instrument, kind: str, interval: str) -> dict[str, object]:
     now_ms = sim.market.now_ms()
     quote = sim.market.quote(instrument, now_ms)
     row: dict[str, object] = {"last_price": quote.price, "instrument_token": instrument.key}
@@ -124,7 +129,7 @@ def _quote_row(sim: Simulator, instrument: Instrument, kind: str, query: object)
     if kind == "ohlc":
         day = sim.days.previous(to_datetime(now_ms * 1000).astimezone(IST).date())
         before = sim.market.day(instrument, day, now_ms)
-        use_day = getattr(query, "get", lambda _: None)("interval") == "1d"
+        use_day = interval == "1d"
         return row | {
             "live_ohlc": _ohlc(quote.day if use_day else quote.minute),
             "prev_ohlc": _ohlc(before) if use_day else None,

@@ -9,7 +9,6 @@ from typing import Any
 
 from aiohttp import web
 
-from libs.core.errors import Refused
 from services.exchange_sim.exchange.checks import CHILDREN_MAX, Problem, children, input_problem, number_problem
 from services.exchange_sim.exchange.orders import Order, Request
 from services.exchange_sim.feed.connections import reset_transport
@@ -43,10 +42,10 @@ def place_one(sim: Simulator, body: Any, algo_name: str | None = None) -> list[O
     if not isinstance(body, dict):
         return Problem("UDAPI100036", "The body must be an order", None, None)
     instrument = sim.market.listing.find(str(body.get("instrument_token")))
+    if instrument is None or instrument.is_index:
+        return Problem("UDAPI100011", "Invalid Instrument key", "instrument_token", body.get("instrument_token"))
     if problem := input_problem(body, instrument):
         return problem
-    if instrument is None:
-        raise Refused("unreachable: checked above")
     asked = read_request(body, Request(instrument, body["transaction_type"] == "BUY", 1, "I", "DAY", "MARKET"))
     asked = replace(asked, algo_name=algo_name)
     if problem := session_problem(sim, asked):
