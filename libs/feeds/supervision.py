@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from libs.contracts.feed import FeedConnected, FeedEnded, FeedEvent, FeedLost, FeedPong, Frame
 from libs.core.clock import Clock
-from libs.core.errors import RetryLater
+from libs.core.errors import FleetError, RetryLater
 from libs.feeds.interface import Feed
 from libs.settings.feed import Feed as Settings
 
@@ -145,7 +145,10 @@ class FeedSupervisor:
         self._enter(LinkState.CONNECTING, now_ns)
         try:
             self.feed.connect()
-        except RetryLater as e:
+        except FleetError as e:
+            # Credentials that are missing at the start will be missing later; those that were there may come back.
+            if not (isinstance(e, RetryLater) or self.figures.connects):
+                raise
             self.last_error = str(e)
             self._back_off(now_ns)
 

@@ -77,11 +77,11 @@ class TradingDay:
             self._replay_date(payload.timestamp_us)
             self._said.add((payload.event, payload.trading_date))
         elif isinstance(payload, FeedGap):
+            self._replay_date(payload.timestamp_us)
             self.gaps.replay(payload)
         if record.stream == CANDLES:
             self._source.remember(record)
         self._seen[record.stream] = record.seq
-        self._fresh = False
 
     def recovered(self, session_clock: SessionClock) -> None:
         """The journal is at its end: the session's clock goes on from there."""
@@ -90,9 +90,11 @@ class TradingDay:
             session_clock.resume(max(self.gaps.life_us, closed_us + US_PER_MINUTE if closed_us else 0))
 
     def _replay_date(self, timestamp_us: int) -> None:
+        """Begin the date a record is of; the date the day was made with was a guess, which the first corrects."""
         day = trading_date(timestamp_us)
         session = self._calendar.session(day)
-        if day == self.session.date or session is None or (day < self.session.date and not self._fresh):
+        guessed, self._fresh = self._fresh, False
+        if session is None or (day <= self.session.date and not guessed):
             return
         self.dated = day
         self._begin(session, 0)

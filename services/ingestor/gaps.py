@@ -43,7 +43,7 @@ class GapTracker:
         ended = None
         if not self._connected:
             self._connected = True
-            begun = self.open or self._begun(exchange_us, session, now_us)
+            begun = self.open or self._begun(exchange_us - 1, session, now_us)
             if begun is not None:
                 ended = msgspec.structs.replace(
                     begun, to_us=max(exchange_us, begun.timestamp_us), recorded_at_us=now_us
@@ -64,7 +64,7 @@ class GapTracker:
     def _begun(self, until_us: int, session: Session, now_us: int) -> FeedGap | None:
         """Give the gap from the last life, or the session's opening if that is later, unless nothing was open in it."""
         from_us = max(self._life_us, session.open_us)
-        if from_us >= min(until_us, session.close_us):
+        if from_us > until_us or from_us >= session.close_us:
             return None
         name = content_id(self._exchange, from_us, self._cause)
         return FeedGap(self._exchange, from_us, name, self._cause, 0, self._detail, now_us)

@@ -9,18 +9,21 @@ from libs.dbaccess.journal import Journal
 from libs.feeds import FeedSupervisor
 from services.ingestor.capture import Capture
 from services.ingestor.flusher import Flusher
-from services.ingestor.records import STREAMS
+from services.ingestor.records import CANDLES, STREAMS, TICKS
 
 
 def status(capture: Capture, supervisor: FeedSupervisor, flusher: Flusher, journal: Journal) -> dict[str, Any]:
     """Say it in figures."""
     day = capture.day
     gap = day.gaps.open
+    # Late and refused ticks have a seq, too, but nobody is told of them.
+    ticks = [seq for name, seq in journal.heads().items() if name.startswith("tick.")]
     return {
         "feed": {"state": supervisor.state.value, "error": supervisor.last_error, **asdict(supervisor.figures)},
         "capture": asdict(capture.figures),
         "flush": asdict(flusher.figures),
         "journal": {stream: {"head": journal.head(stream), "synced": journal.synced(stream)} for stream in STREAMS},
+        "told": {TICKS: max(ticks, default=0), CANDLES: journal.head(CANDLES)},
         "session": {
             "date": day.session.date.isoformat(),
             "now_us": capture.session_clock.now_us(),
