@@ -49,6 +49,7 @@ class DatabaseManager:
         self.clock = clock or SystemClock()
         self._locks = HeldLocks()
         self._turns: dict[Store, threading.RLock] = {store: threading.RLock() for store in Store}
+        self._ensured: set[Store] = set()
         self._writing: set[tuple[Store, int]] = set()
         self._checkpoints: dict[Store, CheckpointPolicy] = {}
 
@@ -199,7 +200,9 @@ class DatabaseManager:
         require_root(self.layout)
         self.layout.confined(path)
         with self._locks.hold(self.layout.lock(store)), self._turn(store):
-            ensure_store(self.layout, store, clock=self.clock, settings=self.settings.sqlite)
+            if store not in self._ensured or not path.exists():
+                ensure_store(self.layout, store, clock=self.clock, settings=self.settings.sqlite)
+                self._ensured.add(store)
             with sqlite_writer(path, self.settings.sqlite, durable=store is Store.TRADING) as connection:
                 yield SqliteSession(connection, self.checkpoints(store))
 
