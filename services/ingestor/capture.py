@@ -73,7 +73,9 @@ class Capture:
         now_us = self.session_clock.on_frame(frame.exchange_us)
         if not now_us:
             return  # the exchange has not said what time it is
-        self._follow(now_us)
+        self.day.join(now_us)
+        if trading_date(now_us) != self.day.dated:
+            self.on_time()
         figures = self.figures
         figures.frames += 1
         figures.last_exchange_us, figures.last_received_us = frame.exchange_us, frame.received_us
@@ -110,29 +112,29 @@ class Capture:
             self.rows.add(pending)
 
     def on_time(self) -> None:
-        """Close what is due by the session's clock, and say so."""
+        """Close what is due by the session's clock, say so, and go over to the next date when there is one."""
         self.commit()
         now_us = self.session_clock.now_us()
         if not now_us:
             return
-        begun = self.day.gaps.on_time(now_us, self.day.session, self._clock.now_us())
-        if begun is not None:
-            self._note_gap(begun)
-        if now_us >= self.day.session.open_us:
-            self._say("open", self.day.session.open_us)
-        if now_us >= self.day.aggregator.due_us:
-            self._publish_bars(self.day.aggregator.advance(now_us))
-        if self.day.aggregator.is_over:
-            self._say("close", self.day.session.last_us)
+        self._close_due(now_us)
+        if trading_date(now_us) != self.day.dated:
+            self.day.follow(now_us)
+            self._close_due(now_us)
 
     # -- inside
 
-    def _follow(self, session_now_us: int) -> None:
-        """Begin a new session when the exchange's date changed."""
-        self.day.join(session_now_us)
-        if trading_date(session_now_us) != self.day.dated:
-            self.on_time()
-            self.day.follow(session_now_us)
+    def _close_due(self, now_us: int) -> None:
+        day = self.day
+        begun = day.gaps.on_time(now_us, day.session, self._clock.now_us())
+        if begun is not None:
+            self._note_gap(begun)
+        if now_us >= day.session.open_us:
+            self._say("open", day.session.open_us)
+        if now_us >= day.aggregator.due_us:
+            self._publish_bars(day.aggregator.advance(now_us))
+        if day.aggregator.is_over:
+            self._say("close", day.session.last_us)
 
     def _on_tick(self, tick: Tick, now_us: int) -> None:
         if tick.timestamp_us < self.day.start_us:

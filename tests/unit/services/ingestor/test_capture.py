@@ -1,0 +1,158 @@
+"""Capture over days and restarts, with a real journal and a bus that only takes notes."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from libs.calendar import Calendar
+from libs.contracts import FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
+from libs.contracts.feed import FeedLost, Frame
+from libs.core.clock import US_PER_MINUTE, US_PER_SECOND
+from libs.dbaccess.journal import Journal
+from libs.settings.feed import Ingestor as Settings
+from services.ingestor.capture import Capture
+from services.ingestor.day import TradingDay
+from services.ingestor.records import CANDLES, STREAMS, TICKS, JournalSource, payload_of
+from services.ingestor.session_clock import SessionClock
+from tests.kit.clock import ManualClock
+
+CALENDAR = Calendar.load("nse")
+MONDAY = CALENDAR.session(date(2026, 2, 2))
+TUESDAY = CALENDAR.session(date(2026, 2, 3))
+assert MONDAY is not None
+assert TUESDAY is not None
+
+
+class Notes:
+    """A publisher that keeps what it was handed."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.said: list[Any] = []
+
+    def publish_ticks(self, exchange: str, ticks: list[Tick]) -> None:
+        assert ticks[-1].seq <= self.journal.head(TICKS), "published before it was journalled"
+        self.said += ticks
+
+    def publish(self, topic: str, payload: Any, *, seq: int) -> None:
+        assert seq <= self.journal.head(CANDLES), "published before it was journalled"
+        self.said.append(payload)
+
+    def of(self, kind: type) -> list[Any]:
+        return [payload for payload in self.said if isinstance(payload, kind)]
+
+
+class Bench:
+    """A capture that can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = ManualClock()
+        self.start()
+
+    def start(self) -> None:
+        self.journal = Journal.open(self.folder / "journal", STREAMS)
+        self.source = JournalSource(self.journal, 10_000)
+        session_clock = SessionClock(self.clock, silence_us=5 * US_PER_SECOND)
+        day = TradingDay(CALENDAR, self.source, Settings(), known=lambda _: True, at_us=1_795_000_000_000_000)
+        self.capture = Capture(day, self.journal, self.source, session_clock, self.clock)
+        for record in self.journal.records():
+            day.replay(record, payload_of(record))
+        day.recovered(session_clock)
+        self.notes = Notes(self.journal)
+        self.capture.publisher = self.notes  # type: ignore[assignment]
+
+    def tick(self, at_us: int, price: float, volume_day: int, symbol: str = "ACC") -> None:
+        tick = Tick(symbol, at_us, price, volume_day=volume_day, received_us=self.clock.now_us())
+        self.capture.on_frame(Frame(at_us, self.clock.now_us(), [tick]))
+        self.capture.commit()
+
+    def time(self, at_us: int) -> None:
+        self.capture.on_frame(Frame(at_us, self.clock.now_us(), []))
+        self.capture.on_time()
+
+
+def test_a_day_ends_and_the_next_begins(tmp_path):
+    """The last bars close, close and open are said once each, and volume starts from nothing."""
+    bench = Bench(tmp_path)
+    bench.capture.on_connected()
+    bench.time(MONDAY.pre_open_us)
+    bench.tick(MONDAY.open_us + US_PER_SECOND, 100.0, 50)
+    bench.tick(MONDAY.last_us - US_PER_SECOND, 101.0, 80)
+    bench.time(TUESDAY.pre_open_us)
+    bench.tick(TUESDAY.open_us + US_PER_SECOND, 102.0, 30)
+    bench.time(TUESDAY.open_us + 2 * US_PER_MINUTE)
+    sessions = [(each.event, each.trading_date) for each in bench.notes.of(SessionChanged)]
+    bars = bench.notes.of(OHLCVBar)
+
+    assert sessions == [("open", "2026-02-02"), ("close", "2026-02-02"), ("open", "2026-02-03")]
+    assert [(bar.close, bar.volume) for bar in bars if bar.timeframe == "1m"] == [(100.0, 50), (101.0, 30), (102.0, 30)]
+    assert [(bar.open, bar.close, bar.volume) for bar in bars if bar.timeframe == "1d"] == [(100.0, 101.0, 80)]
+    assert len(bench.notes.of(MinuteClosed)) == len(MONDAY.minutes) + 1
+
+
+def test_restart_in_the_middle_of_a_minute_gives_the_same_bar(tmp_path):
+    """C3: the open bar is exact, and what was published is neither made nor said again."""
+    bench = Bench(tmp_path)
+    bench.capture.on_connected()
+    bench.time(MONDAY.pre_open_us)
+    minute = MONDAY.open_us + US_PER_MINUTE
+    bench.tick(MONDAY.open_us + US_PER_SECOND, 100.0, 10)
+    bench.tick(minute + 3 * US_PER_SECOND, 105.0, 30)
+    bench.tick(minute + 4 * US_PER_SECOND, 99.0, 45)
+    assert [bar.close for bar in bench.notes.of(OHLCVBar)] == [100.0]
+    bench.start()  # the one before was not closed: it was killed
+    bench.capture.on_connected()
+    bench.tick(minute + 30 * US_PER_SECOND, 103.0, 500)
+    bench.tick(minute + 40 * US_PER_SECOND, 102.0, 505)
+    bench.time(minute + 2 * US_PER_MINUTE)
+    (bar,) = [bar for bar in bench.notes.of(OHLCVBar) if bar.timeframe == "1m"]
+
+    assert (bar.open, bar.high, bar.low, bar.close) == (105.0, 105.0, 99.0, 102.0)
+    assert bar.volume == 20 + 15 + 0 + 5  # what traded while nobody looked belongs to the gap
+    assert [(gap.cause, bool(gap.to_us)) for gap in bench.notes.of(FeedGap)] == [("start", True)]
+    assert bench.notes.of(SessionChanged) == []
+
+
+def test_restart_on_a_later_day_replays_only_that_day_to_subscribers(tmp_path):
+    """`backfill` means today, also when the journal still holds yesterday."""
+    bench = Bench(tmp_path)
+    bench.capture.on_connected()
+    bench.tick(MONDAY.open_us + US_PER_SECOND, 100.0, 10)
+    bench.time(TUESDAY.pre_open_us)
+    last_of_monday = {stream: bench.journal.head(stream) for stream in STREAMS}
+    bench.tick(TUESDAY.open_us + US_PER_SECOND, 102.0, 30)
+    bench.start()
+
+    assert bench.capture.day.session == TUESDAY
+    assert {stream: bench.source.opening(stream) for stream in STREAMS} == last_of_monday
+
+
+def test_feed_that_died_in_the_night_is_a_gap_from_the_open(tmp_path):
+    """Tokens end at half past three: the day's first minutes must not go unnoticed just because yesterday is over."""
+    bench = Bench(tmp_path)
+    bench.capture.on_connected()
+    bench.tick(MONDAY.open_us + US_PER_SECOND, 100.0, 10)
+    bench.time(MONDAY.last_us + US_PER_MINUTE)
+    bench.capture.on_lost(FeedLost(0, "disconnect", "401"))
+    bench.clock.sleep((TUESDAY.open_us - MONDAY.last_us) / US_PER_SECOND)
+    bench.capture.on_time()
+    (gap,) = [gap for gap in bench.notes.of(FeedGap) if not gap.to_us]
+
+    assert (gap.timestamp_us, gap.cause, gap.detail) == (TUESDAY.open_us, "disconnect", "401")
+
+
+def test_late_tick_takes_a_seq_and_changes_nothing_published(tmp_path):
+    bench = Bench(tmp_path)
+    bench.capture.on_connected()
+    bench.tick(MONDAY.open_us + US_PER_SECOND, 100.0, 10)
+    bench.time(MONDAY.open_us + 2 * US_PER_MINUTE)
+    bench.tick(MONDAY.open_us + 30 * US_PER_SECOND, 90.0, 20)
+    bench.tick(MONDAY.open_us + 130 * US_PER_SECOND, 101.0, 25)
+    rows = bench.capture.rows
+
+    assert [(row.tick.price, row.tick.seq) for row in rows.late] == [(90.0, 2)]
+    assert [tick.seq for tick in rows.ticks] == [1, 3]
+    assert [bar.low for bar in bench.notes.of(OHLCVBar)] == [100.0]
