@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 
 from cli.exits import FAILED, USAGE, exit_code_of
+from libs.core.version import CODE_VERSION
 
 #: Command, the module that adds it (with `add`, or the function after the colon), what it is for.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -63,7 +63,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
         epilog="Every command has --help.\n"
         "Exit codes: 0 ok, 1 failed, 2 usage, 3 refused by ownership or lock, 4 not found.",
     )
-    parser.add_argument("--version", action="version", version=f"tradefleet {version('tradefleet')}")
+    parser.add_argument("--version", action="version", version=f"tradefleet {CODE_VERSION}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, (module, purpose) in COMMANDS.items():
         if name == command:

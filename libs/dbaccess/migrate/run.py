@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version as package_version
 from pathlib import Path
 
 from libs.core.clock import Clock
 from libs.core.errors import Refused
 from libs.core.faults import crash_point
+from libs.core.version import CODE_VERSION
 from libs.dbaccess.errors import SchemaTooNew, StoreCorrupt
 from libs.dbaccess.migrate.model import Migration, MigrationChanged
 from libs.dbaccess.migrate.plans import PLANS
@@ -85,7 +85,7 @@ def _apply(connection: sqlite3.Connection, store: str, step: Migration, clock: C
         step.apply(connection)
         connection.execute(
             "INSERT INTO schema_migrations VALUES (?, ?, ?, ?, ?)",
-            (step.version, step.name, clock.now_us(), package_version("tradefleet"), step.checksum),
+            (step.version, step.name, clock.now_us(), CODE_VERSION, step.checksum),
         )
         _require_whole_references(connection, store, step)
         crash_point("migrate.commit.before")
