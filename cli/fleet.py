@@ -77,7 +77,7 @@ def _status(options: Namespace) -> int:
     if options.json:
         running = _control("pid").returncode == 0
         print_json({"running": running, "services": _rows() if running else []})
-        return OK if running else FAILED
+        return OK if running and all(row["state"] == "RUNNING" for row in _rows()) else FAILED
     if _control("pid").returncode != 0:
         print("the fleet is not running; start it with `fleet up`")
         return FAILED

@@ -69,10 +69,12 @@ class BackupManager:
         make_directory(target, self.root.parent)
         if self.layout.schema_version.exists():
             self._copy_checked(self.layout.schema_version, target / self.layout.schema_version.name)
-        self._prune_market()
+        self._prune_market(target)
         return target
 
     def _copy_sqlite(self, store: Store, target: Path) -> None:
+        if not self.layout.store(store).exists():
+            raise StoreMissing(self.layout.store(store), "run `fleet init`")
         make_directory(target.parent, self.root.parent)
 
         def copy(partial: Path) -> None:
@@ -112,10 +114,14 @@ class BackupManager:
                 if not any(path.parent.iterdir()):
                     path.parent.rmdir()
 
-    def _prune_market(self) -> None:
-        folders = sorted((self.root / "market_data").glob("????????"))
-        for folder in folders[: -self.settings.backup.market_keep_weeks]:
-            shutil.rmtree(folder)
+    def _prune_market(self, made: Path) -> None:
+        """Remove copies older than the newest by more than the weeks to keep, never the one just made."""
+        folders = sorted(made.parent.glob("????????"))
+        newest = datetime.strptime(folders[-1].name, "%Y%m%d").replace(tzinfo=IST)
+        oldest_kept = newest - timedelta(weeks=self.settings.backup.market_keep_weeks)
+        for folder in folders:
+            if folder != made and datetime.strptime(folder.name, "%Y%m%d").replace(tzinfo=IST) <= oldest_kept:
+                shutil.rmtree(folder)
 
     def _now(self) -> datetime:
         return to_datetime(self.clock.now_us()).astimezone(IST)

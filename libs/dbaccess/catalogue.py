@@ -47,6 +47,11 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+def ensure(layout: Layout, *, clock: Clock, settings: Sqlite) -> None:
+    """Make the catalogue, or bring it up to date; raises when it is broken, before a day depends on it."""
+    ensure_file(layout, layout.catalogue, "catalogue", clock=clock, settings=settings)
+
+
 def record_day(layout: Layout, path: Path, *, origin: str, clock: Clock, settings: Sqlite) -> None:
     """List a day that was just closed; the caller holds the history lock."""
     with _writer(layout, clock, settings) as connection:
@@ -77,7 +82,7 @@ def checksums(layout: Layout, settings: Sqlite) -> dict[Path, str]:
 
 @contextmanager
 def _writer(layout: Layout, clock: Clock, settings: Sqlite) -> Iterator[sqlite3.Connection]:
-    ensure_file(layout, layout.catalogue, "catalogue", clock=clock, settings=settings)
+    ensure(layout, clock=clock, settings=settings)
     with sqlite_writer(layout.catalogue, settings, durable=False) as connection:
         yield connection
 

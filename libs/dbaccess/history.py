@@ -20,13 +20,14 @@ from libs.core.faults import crash_point
 from libs.dbaccess.connections import duckdb_memory, naming_disk, quote
 from libs.dbaccess.errors import ImmutableDay
 from libs.dbaccess.files import CLOSED_FILE, make_directory, sync_directory, sync_file
+from libs.dbaccess.result import Result
 
 if TYPE_CHECKING:  # half a second of every start, for two names
     import pandas as pd
     import polars as pl
 
 _ALLOWED = {duckdb.StatementType.SELECT, duckdb.StatementType.INSERT}
-_CHANGING_WORDS = {"update", "delete", "alter", "merge", "truncate", "drop", "replace", "attach", "copy"}
+_CHANGING_WORDS = {"update", "delete", "alter", "merge", "truncate", "drop", "attach", "copy"}
 _LOADER_NAME = "__rows"
 _LOAD_ROWS = 500_000
 
@@ -40,15 +41,15 @@ class DayWriter:
         self._connection = connection
         self.table = table
 
-    def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> duckdb.DuckDBPyConnection:
+    def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> Result:
         """Run INSERT or SELECT; anything that changes or removes rows is refused, for history only grows."""
         self._check(sql)
-        return self._connection.execute(sql, parameters)
+        return Result(self._connection.execute(sql, parameters))
 
-    def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> duckdb.DuckDBPyConnection:
+    def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> Result:
         """Insert a few rows; `append` is a thousand times faster for many."""
         self._check(sql)
-        return self._connection.executemany(sql, rows)
+        return Result(self._connection.executemany(sql, rows))
 
     def append(self, rows: Any) -> int:
         """Insert a frame or an Arrow table by the names of its columns; naive times are IST."""
@@ -88,11 +89,11 @@ class DayLoader(DayWriter):
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
 
-    def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> duckdb.DuckDBPyConnection:
+    def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> Result:
         self.load()
         return super().execute(sql, parameters)
 
-    def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> duckdb.DuckDBPyConnection:
+    def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> Result:
         self.load()
         return super().executemany(sql, rows)
 
@@ -149,6 +150,8 @@ def write_day(
             writer = DayLoader(connection, data_type)
             yield writer
             writer.load()
+            if not _has_rows(connection, data_type):
+                return  # nothing was written, so nothing is closed: an empty day would bar the real one for ever
             _check_rows(connection, data_type, timeframe, day)
             _write_sorted(connection, staged, ddl, data_type)
         sync_file(staged)
@@ -182,6 +185,10 @@ def _write_sorted(connection: duckdb.DuckDBPyConnection, staged: Path, ddl: str,
     connection.execute("CHECKPOINT day")
     connection.execute("USE memory")
     connection.execute("DETACH day")
+
+
+def _has_rows(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    return bool(connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchall())
 
 
 def _check_rows(connection: duckdb.DuckDBPyConnection, table: str, timeframe: str | None, day: date) -> None:

@@ -14,7 +14,7 @@ from libs.core.errors import Refused
 from libs.core.faults import crash_point
 from libs.dbaccess import live, migrate, schema
 from libs.dbaccess.connections import backup_sqlite, sqlite_writer
-from libs.dbaccess.errors import StoreMissing
+from libs.dbaccess.errors import StoreCorrupt, StoreMissing
 from libs.dbaccess.files import PRIVATE_FILE, make_directory, sync_directory, sync_file, write_atomically
 from libs.dbaccess.layout import SQLITE_STORES, Layout
 from libs.dbaccess.locks import WriterLock
@@ -24,6 +24,7 @@ from libs.settings.storage import Sqlite
 
 #: Kept as they are built; the others are derived, and stored only where they were imported.
 STORED_TIMEFRAMES = ("1m", "5m", "15m", "1d")
+_LOST = "restore its newest copy from the backups, or move the file away to begin anew"
 _CLEANUP_POLICY = b'{"runs_keep": 100, "days_keep": 30}\n'
 
 
@@ -68,6 +69,8 @@ def ensure_file(layout: Layout, path: Path, schema_name: str, *, clock: Clock, s
     if path.exists():
         with sqlite_writer(path, settings, durable=True) as connection:
             before = migrate.version_of(connection)
+            if before is None and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
+                raise StoreCorrupt(f"{path}: an empty file stands where the store should be; {_LOST}")
 
             def backup() -> Path:
                 return _backup_before_upgrade(layout, connection, schema_name, clock)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 from libs.contracts.market import TIMEFRAMES
+from libs.core.clock import to_us, trading_date
 from libs.dbaccess.errors import UnsafeName
 from libs.dbaccess.roles import Store
 
@@ -43,6 +44,15 @@ def timeframe_name(text: str | None) -> str:
     if text not in TIMEFRAMES:
         raise UnsafeName(f"timeframe {text!r}: expected one of {', '.join(TIMEFRAMES)}")
     return str(text)
+
+
+def day_of(day: date) -> date:
+    """Give a date; an instant is taken in India, anything else is refused."""
+    if isinstance(day, datetime):
+        return trading_date(to_us(day))
+    if not isinstance(day, date):
+        raise UnsafeName(f"day {day!r}: expected a date, such as date(2026, 2, 2)")
+    return day
 
 
 class Layout:
@@ -127,8 +137,8 @@ class Layout:
         return folder
 
     def day(self, exchange: str, data_type: str, timeframe: str | None, day: date) -> Path:
-        """The file of one closed day."""
-        return self.series(exchange, data_type, timeframe) / f"{day.isoformat()}.duckdb"
+        """The file of one closed day; an instant means the date it has in India."""
+        return self.series(exchange, data_type, timeframe) / f"{day_of(day).isoformat()}.duckdb"
 
     def backtest_run(self, run_id: str) -> Path:
         """The file of one backtest run."""

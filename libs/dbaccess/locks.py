@@ -14,13 +14,16 @@ from typing import IO, Self
 
 import portalocker
 
+from libs.core.clock import SystemClock
 from libs.dbaccess.errors import WriterLockHeld
+from libs.dbaccess.files import make_directory
 
+_PROBED_MAX = 20
 _FLAGS = portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING
 
 
 class WriterLock:
-    """An exclusive, advisory lock on a path; never waits."""
+    """An exclusive, advisory lock on a path; never waits for a holder."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -35,10 +38,11 @@ class WriterLock:
         """Take the lock; False when somebody else (or another WriterLock of this process) holds it."""
         if self._file is not None:
             return True
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="ascii", errors="replace")
+        make_directory(self.path.parent, Path(self.path.anchor))
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)  # a link would have somebody else's file emptied
+        file = os.fdopen(os.open(self.path, flags, 0o600), "r+", encoding="ascii", errors="replace")
         try:
-            portalocker.lock(file, _FLAGS)
+            self._lock(file)
             file.seek(0)
             file.truncate()
             file.write(f"{os.getpid()}\n")
@@ -51,6 +55,18 @@ class WriterLock:
             raise
         self._file = file
         return True
+
+    def _lock(self, file: IO[str]) -> None:
+        """Take the system's lock; somebody who only asks whether it is held is out of the way in a moment."""
+        for attempt in range(_PROBED_MAX):
+            try:
+                portalocker.lock(file, _FLAGS)
+            except portalocker.exceptions.AlreadyLocked:
+                if self.holder() is not None or attempt == _PROBED_MAX - 1:
+                    raise
+                SystemClock().sleep(0.002)
+            else:
+                return
 
     def release(self) -> None:
         """Give the lock back; the file stays, empty, so that a pid in a free lock means its holder died.

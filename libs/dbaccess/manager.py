@@ -18,7 +18,7 @@ from libs.dbaccess.connections import duckdb_reader, sqlite_reader, sqlite_write
 from libs.dbaccess.held import HeldLocks
 from libs.dbaccess.history import DayWriter, refuse_closed, write_day
 from libs.dbaccess.init import ensure_file, ensure_store, require_root
-from libs.dbaccess.layout import Layout
+from libs.dbaccess.layout import Layout, day_of
 from libs.dbaccess.live import LiveBuffer, SnapshotReader
 from libs.dbaccess.roles import Role, Store, require_owner
 from libs.dbaccess.runs import write_run
@@ -75,10 +75,12 @@ class DatabaseManager:
         require_root(self.layout)
         refuse_closed(self.layout.confined(path))
         ddl = schema.day_ddl(data_type)
-        with self.history_lock():
-            with write_day(path, self.layout.root, ddl, data_type, timeframe, day) as writer:
+        with self.history_lock(), self._turns[Store.HISTORY]:
+            catalogue.ensure(self.layout, clock=self.clock, settings=self.settings.sqlite)  # fails before, not after
+            with write_day(path, self.layout.root, ddl, data_type, timeframe, day_of(day)) as writer:
                 yield writer
-            catalogue.record_day(self.layout, path, origin=origin, clock=self.clock, settings=self.settings.sqlite)
+            if path.exists():  # a block that wrote nothing closes nothing
+                catalogue.record_day(self.layout, path, origin=origin, clock=self.clock, settings=self.settings.sqlite)
 
     @contextmanager
     def history_lock(self) -> Iterator[None]:

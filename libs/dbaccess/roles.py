@@ -30,6 +30,11 @@ class Role(StrEnum):
     API = "api"
     OPS = "ops"
 
+    @classmethod
+    def _missing_(cls, value: object) -> Role | None:
+        """Take `INGESTOR` for `ingestor`: people type both."""
+        return cls.__members__.get(str(value).upper())
+
 
 OWNERS: dict[Store, Role] = {
     Store.HISTORY: Role.INGESTOR,

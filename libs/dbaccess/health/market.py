@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from libs.dbaccess.locks import WriterLock
 from libs.dbaccess.roles import Store
 from libs.settings.storage import Live, Sqlite
 
-_RESTORE_DAY = "move it away and restore it: `fleet restore market`, or fetch it again: `fleet history fetch`"
+_RESTORE_DAY = "move it away and put its copy from data/backups/market_data in its place"
 
 
 def check_schema_version(layout: Layout) -> Iterator[Finding]:
@@ -38,8 +39,18 @@ def check_schema_version(layout: Layout) -> Iterator[Finding]:
 
 
 def check_closed_days(layout: Layout, settings: Sqlite, *, deep: bool) -> Iterator[Finding]:
-    """Every closed day opens and holds its table; deep reads every block and compares the catalogue's checksum."""
-    known = catalogue.checksums(layout, settings) if deep else {}
+    """Every closed day opens and holds its table, and none the catalogue lists is gone.
+
+    Deep reads every block and compares the catalogue's checksum.
+    """
+    try:
+        known = catalogue.checksums(layout, settings)
+    except (StoreCorrupt, sqlite3.DatabaseError, ValueError) as e:
+        yield error("catalogue", layout.catalogue, f"cannot be read: {e}", "move it away; it is rebuilt from the files")
+        known = {}
+    for path in known:
+        if not path.exists():
+            yield error("history", path, "the catalogue lists this day, the file is gone", _RESTORE_DAY)
     for folder, table in layout.all_series():
         days = closed_days(folder)
         sound = 0
@@ -55,8 +66,6 @@ def check_closed_days(layout: Layout, settings: Sqlite, *, deep: bool) -> Iterat
 def _check_day(layout: Layout, path: Path, table: str, known: dict[Path, str], *, deep: bool) -> Finding | None:
     try:
         layout.confined(path)
-        if not is_closed(path):
-            return warning("history", path, "a closed day can be written", f"chmod 444 {path}")
         with duckdb_memory() as connection:
             attach_day(connection, path, "day")
             connection.execute(f"SELECT count(*) FROM day.{table}").fetchall()
@@ -66,6 +75,8 @@ def _check_day(layout: Layout, path: Path, table: str, known: dict[Path, str], *
             return error("history", path, "its bytes are not the ones the catalogue recorded", _RESTORE_DAY)
     except (StoreCorrupt, duckdb.Error, OSError, ValueError) as e:
         return error("history", path, f"cannot be read: {e}", _RESTORE_DAY)
+    if not is_closed(path):
+        return warning("history", path, "a closed day can be written", f"chmod 444 {path}")
     return None
 
 
@@ -126,3 +137,16 @@ def _check_snapshot(layout: Layout, settings: Live, clock: Clock) -> Iterator[Fi
         )  # fmt: skip
     else:
         yield green("live buffer", layout.live, f"in use; snapshot {age_ms} ms old")
+
+
+def check_runs(layout: Layout, *, deep: bool) -> Iterator[Finding]:
+    """Every backtest run opens; they are disposable, so a broken one is a warning."""
+    for path in sorted(layout.runs.glob("run_*.duckdb")):
+        try:
+            layout.confined(path)
+            with duckdb_memory() as connection:
+                attach_day(connection, path, "run")
+                if deep:
+                    read_every_block(connection, "run")
+        except (StoreCorrupt, duckdb.Error, OSError, ValueError) as e:
+            yield warning("run", path, f"cannot be read: {e}", f"remove it: rm {path}")

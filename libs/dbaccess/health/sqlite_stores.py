@@ -14,32 +14,38 @@ from libs.dbaccess.layout import Layout
 from libs.dbaccess.roles import Store
 from libs.settings.storage import Sqlite
 
-_RESTORE = "stop its owner and restore the newest backup: `fleet backups`, `fleet restore`"
+_RESTORE = "stop its owner and put the newest copy from data/backups in its place"
 
 
 def check_sqlite_stores(layout: Layout, settings: Sqlite, stores: Iterable[Store], *, deep: bool) -> Iterator[Finding]:
     """Open each store as a reader would; deep runs SQLite's own integrity and foreign key checks."""
     for store in stores:
-        path = layout.store(store)
-        if not path.exists():
-            yield warning("store", path, "missing", "run `fleet init`")
-            continue
-        try:
-            layout.confined(path)
-            with sqlite_reader(path, settings) as connection:
-                yield _check_schema(connection, store, path)
-                problems = _integrity(connection, deep=deep)
-        except (StoreCorrupt, sqlite3.DatabaseError, OSError, ValueError) as e:
-            yield error("store", path, f"cannot be read: {e}", _RESTORE)
-            continue
-        if problems:
-            yield error("store", path, f"damaged: {'; '.join(problems[:5])}", _RESTORE)
-        else:
-            yield green("store", path, "whole" if deep else "readable")
+        yield from check_sqlite_file(layout, layout.store(store), store.value, settings, deep=deep)
 
 
-def _check_schema(connection: sqlite3.Connection, store: Store, path: Path) -> Finding:
-    found, latest = schema.version_of(connection), int(schema.SCHEMAS[store.value].version)
+def check_sqlite_file(layout: Layout, path: Path, name: str, settings: Sqlite, *, deep: bool) -> Iterator[Finding]:
+    """Check one SQLite file against the schema of a name."""
+    if not path.exists():
+        yield warning("store", path, "missing", "run `fleet init`")
+        return
+    try:
+        layout.confined(path)
+        with sqlite_reader(path, settings) as connection:
+            yield _check_schema(connection, name, path)
+            problems = _integrity(connection, deep=deep)
+    except (StoreCorrupt, sqlite3.DatabaseError, OSError, ValueError) as e:
+        yield error("store", path, f"cannot be read: {e}", _RESTORE)
+        return
+    if problems:
+        yield error("store", path, f"damaged: {'; '.join(problems[:5])}", _RESTORE)
+    else:
+        yield green("store", path, "whole" if deep else "readable")
+
+
+def _check_schema(connection: sqlite3.Connection, name: str, path: Path) -> Finding:
+    found, latest = schema.version_of(connection), int(schema.SCHEMAS[name].version)
+    if found is None and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
+        return error("schema", path, "an empty file stands where the store should be", _RESTORE)
     if found is None:
         return warning("schema", path, "no schema version", "run `fleet init`")
     if found > latest:

@@ -19,7 +19,7 @@ _GIB = 2**30
 
 def check_directories(layout: Layout) -> Iterator[Finding]:
     """Every directory of the six stores is there and private."""
-    for folder in layout.directories():
+    for folder in [*layout.directories(), *(folder for folder, _ in layout.all_series())]:
         if not folder.exists():
             yield warning("directory", folder, "missing", "run `fleet init`")
         elif not folder.is_dir():
@@ -34,8 +34,8 @@ def check_directories(layout: Layout) -> Iterator[Finding]:
 
 def check_private_files(layout: Layout) -> Iterator[Finding]:
     """Nobody but the owner of the account reads the stores that hold money, users and tokens."""
-    for store in SQLITE_STORES:
-        path = layout.store(store)
+    files = [*(layout.store(store) for store in SQLITE_STORES), layout.catalogue, layout.ledger, *layout.live_files()]
+    for path in files:
         if path.is_file() and path.stat().st_mode & 0o077:
             yield warning(
                 "permissions", path, f"open to others (mode {path.stat().st_mode & 0o777:o})", f"chmod 600 {path}"
@@ -47,7 +47,9 @@ def check_locks(layout: Layout) -> Iterator[Finding]:
     for store in (Store.HISTORY, Store.LIVE, *SQLITE_STORES):
         lock = WriterLock(layout.lock(store))
         holder = lock.holder()
-        if lock.is_held_by_anyone():
+        if lock.path.exists() and not lock.path.is_file():
+            yield error("lock", lock.path, "no file, so nobody can take the lock", "move it away")
+        elif lock.is_held_by_anyone():
             yield green("lock", lock.path, f"held by process {holder}")
         elif holder is None:
             yield green("lock", lock.path, "free")
@@ -64,8 +66,10 @@ def check_disk(root: Path, settings: Health) -> Iterator[Finding]:
     free_gib = shutil.disk_usage(root).free / _GIB
     text = f"{free_gib:.1f} GiB free"
     if free_gib < settings.disk_free_error_gib:
-        yield error("disk", root, f"{text}, under {settings.disk_free_error_gib}", "run `fleet archive`, or make room")
+        yield error(
+            "disk", root, f"{text}, under {settings.disk_free_error_gib}", "make room, or move data/backups elsewhere"
+        )
     elif free_gib < settings.disk_free_warning_gib:
-        yield warning("disk", root, f"{text}, under {settings.disk_free_warning_gib}", "run `fleet archive --dry-run`")
+        yield warning("disk", root, f"{text}, under {settings.disk_free_warning_gib}", "make room before it runs out")
     else:
         yield green("disk", root, text)

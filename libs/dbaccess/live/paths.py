@@ -10,7 +10,7 @@ TABLES = DATA_TYPES
 
 
 class LivePaths:
-    """Paths below the live buffer's directory. Making one touches nothing."""
+    """Paths below the live buffer's directory, none of which leads out of the data root. Making one touches nothing."""
 
     def __init__(self, layout: Layout) -> None:
         self.root = layout.live
@@ -18,6 +18,9 @@ class LivePaths:
         self.segments = self.root / "segments"
         self.pins = self.root / "pins"
         self.spill = self.segments / ".merge.spill"
+        # What no manifest lists is removed at every start: a link here would empty somebody else's directory.
+        for path in (self.manifest, self.segments, self.pins, self.spill, *layout.live_files()):
+            layout.confined(path)
 
     def file(self, table: str) -> Path:
         """The DuckDB file of a table. Only the owner opens it, and only one way."""

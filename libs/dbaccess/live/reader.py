@@ -14,6 +14,7 @@ from libs.dbaccess.layout import Layout
 from libs.dbaccess.live.paths import TABLES
 from libs.dbaccess.live.pins import Snapshot, pin_snapshot
 from libs.dbaccess.live.segments import quoted_list
+from libs.dbaccess.result import Result
 from libs.settings.storage import Live
 
 
@@ -27,10 +28,10 @@ class SnapshotReader:
         self._connection = connection
         self.snapshot = snapshot
 
-    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Any:
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Result:
         """Run one or more SELECTs; the result is fetched as from DuckDB: `.fetchall()`, `.df()`, `.pl()`."""
         self._check(sql)
-        return self._connection.execute(sql, parameters)
+        return Result(self._connection.execute(sql, parameters))
 
     def sql(self, sql: str) -> duckdb.DuckDBPyRelation:
         """Give a SELECT as a relation."""

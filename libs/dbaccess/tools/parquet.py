@@ -13,6 +13,7 @@ from libs.core.errors import Refused
 from libs.dbaccess.connections import attach_day, duckdb_memory, quote
 from libs.dbaccess.errors import ImmutableDay, StoreMissing
 from libs.dbaccess.files import sync_file
+from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import Layout, closed_days
 from libs.dbaccess.manager import DatabaseManager
 
@@ -22,6 +23,7 @@ Report = Callable[[int, int, str], None]
 
 def export_parquet(layout: Layout, out: Path, *, report: Report) -> int:
     """Write every closed day as `<exchange>/<ticks|candles/timeframe>/<date>.parquet` below a new directory."""
+    require_root(layout)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise Refused(f"{out}: is there already; give a new or empty directory")
     days = [(folder, table, path) for folder, table in layout.all_series() for _, path in closed_days(folder)]

@@ -10,6 +10,7 @@ import msgspec
 
 from libs.dbaccess import live
 from libs.dbaccess.connections import attach_day, duckdb_memory
+from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import Layout, closed_days
 from libs.dbaccess.manager import DatabaseManager
 from libs.dbaccess.roles import Store
@@ -28,6 +29,7 @@ class Figures(msgspec.Struct, frozen=True):
 
 def figures(db: DatabaseManager, store: str) -> list[Figures]:
     """Give the figures of a SQLite store by its name, of `market`, or of `live`."""
+    require_root(db.layout)
     if store == "market":
         return list(history_figures(db.layout))
     if store == "live":

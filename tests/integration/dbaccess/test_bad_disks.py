@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from libs.dbaccess import DatabaseManager, Role
+from libs.dbaccess import DatabaseManager, DiskRefused, Role
 from libs.dbaccess.layout import Layout
 from tests.kit.processes import fleet, run_code
 from tests.kit.roots import ROOMY, make_stores
@@ -49,7 +49,7 @@ def test_day_that_does_not_fit_leaves_nothing_and_room_for_the_next(tmp_path):
         make_stores(disk / "data")
         db = DatabaseManager(disk / "data", Role.INGESTOR)
         with (
-            pytest.raises(Exception, match=r"(?i)space|write"),
+            pytest.raises(DiskRefused, match=r"2026-02-02\.duckdb"),
             db.historical_writer("nse", "ticks", None, DAY) as writer,
         ):
             writer.append(ticks(1_000_000))
@@ -84,7 +84,7 @@ def test_full_disk_rolls_an_order_back_whole(tmp_path):
         with db.trading_writer() as connection:
             connection.execute("CREATE TABLE notes (text TEXT NOT NULL) STRICT")
             connection.execute("INSERT INTO notes VALUES ('before')")
-        with pytest.raises(Exception, match="full"), db.trading_writer() as connection:
+        with pytest.raises(DiskRefused, match=r"trading\.db.*full"), db.trading_writer() as connection:
             connection.execute("INSERT INTO notes VALUES ('x'), (?)", ("y" * 40_000_000,))
 
         with db.trading_reader() as connection:
@@ -116,7 +116,7 @@ def test_refused_write_leaves_no_half_day(tmp_path):
         """
         import resource, signal, sys
         from datetime import date
-        from libs.dbaccess import DatabaseManager, Role
+        from libs.dbaccess import DatabaseManager, DiskRefused, Role
         from tests.integration.dbaccess.test_bad_disks import ticks
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))

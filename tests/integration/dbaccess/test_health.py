@@ -97,6 +97,26 @@ FAULTS = {
     "writable day": (lambda at: at.first_day().chmod(0o644), "2026-02-02.duckdb", WARNING),
     "link out of the root": (lambda at: link_away(at.first_day()), "2026-02-02.duckdb", ERROR),
     "garbage live file": (lambda at: overwrite(at.live_files()[0], b"garbage" * 999), "ticks_today", ERROR),
+    "garbage writable day": (
+        lambda at: (at.first_day().chmod(0o644), at.first_day().write_bytes(b"x" * 9000)),
+        "2026-02",
+        ERROR,
+    ),
+    "empty store": (lambda at: at.store_of("trading").write_bytes(b""), "trading.db", ERROR),
+    "garbage catalogue": (lambda at: at.catalogue.write_bytes(b"garbage" * 999), "catalogue.db", ERROR),
+    "garbage ledger": (lambda at: at.ledger.write_bytes(b"garbage" * 999), "ledger.db", ERROR),
+    "lost day": (lambda at: at.first_day().unlink(), "2026-02-02.duckdb", ERROR),
+    "garbage run": (
+        lambda at: (at.runs / "run_20260202_101500_ab12.duckdb").write_bytes(b"x" * 9000),
+        "run_2026",
+        WARNING,
+    ),
+    "directory for a lock": (
+        lambda at: (at.lock_of("config").unlink(), at.lock_of("config").mkdir(0o700)),
+        "config/.writer.lock",
+        ERROR,
+    ),
+    "open series": (lambda at: at.first_day().parent.chmod(0o777), "ticks", WARNING),
     "file for a directory": (lambda at: (at.run.rmdir(), at.run.touch()), "run", ERROR),
 }
 

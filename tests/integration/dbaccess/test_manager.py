@@ -190,13 +190,15 @@ def test_thread_that_would_wait_for_itself_is_told(stores):
 def test_nothing_stays_open(stores):
     """B2: a thousand openings, half of them failing in the block, leave no descriptor behind."""
     db = DatabaseManager(stores, Role.INGESTOR)
-    with db.historical_writer("nse", "candles", "1m", DAY):
-        pass
+    with db.historical_writer("nse", "ticks", None, DAY) as writer:
+        writer.execute(
+            "INSERT INTO ticks (symbol, timestamp, price, volume, seq) VALUES ('A', '2026-02-02 10:00', 1, 1, 1)"
+        )
     openings = [
         DatabaseManager(stores).trading_reader,
         DatabaseManager(stores).config_reader,
         DatabaseManager(stores, Role.SCANNER).signals_writer,
-        lambda: db.historical_reader("nse", "candles", "1m", DAY),
+        lambda: db.historical_reader("nse", "ticks", None, DAY),
     ]
     process = psutil.Process()
     for opening in openings:
