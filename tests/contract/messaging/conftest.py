@@ -1,0 +1,5 @@
+"""Sockets need short paths."""
+
+from tests.kit.short import tmp_path
+
+__all__ = ["tmp_path"]
