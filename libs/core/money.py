@@ -43,11 +43,6 @@ def price_units(price: float) -> int:
     return units
 
 
-def units_price(units: int) -> float:
-    """Give back the float that names the price."""
-    return units / UNITS_PER_RUPEE
-
-
 def value_paise(price: float, quantity: int) -> int:
     """Multiply price and quantity exactly; the sign of the quantity is kept."""
     return divide(price_units(price) * quantity, UNITS_PER_PAISA)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from libs.dbaccess.errors import DiskRefused, StoreCorrupt, StoreMissing
+from libs.dbaccess.errors import DiskRefused, StoreBusy, StoreCorrupt, StoreMissing
 from libs.settings.storage import Sqlite
 
 #: Naive times in SQL and in frames handed to DuckDB are IST, as everywhere else in the fleet.
@@ -90,12 +90,12 @@ def attach_day(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> 
     if not path.exists():
         raise StoreMissing(path)
     with naming_damage(path):
-        connection.execute(f"ATTACH {quote(str(path))} AS {name} (READ_ONLY)")
+        connection.execute(f"ATTACH {quote(path)} AS {name} (READ_ONLY)")
 
 
-def quote(text: str) -> str:
-    """Spell a text as a SQL literal, where DuckDB takes no parameter."""
-    return "'" + text.replace("'", "''") + "'"
+def quote(text: str | Path) -> str:
+    """Spell a text or a path as a SQL literal: DuckDB takes no parameter in ATTACH, COPY, SET or a view."""
+    return "'" + str(text).replace("'", "''") + "'"
 
 
 @contextmanager
@@ -106,6 +106,17 @@ def naming_damage(path: Path | None) -> Iterator[None]:
     except duckdb.Error as e:
         if is_damage(e):
             raise StoreCorrupt(f"{path}: not a sound DuckDB file: {e}") from e
+        raise
+
+
+@contextmanager
+def naming_busy(path: Path) -> Iterator[None]:
+    """Turn SQLite's words for a lock that was not had within the busy timeout into `StoreBusy` with the path."""
+    try:
+        yield
+    except sqlite3.OperationalError as e:
+        if e.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise StoreBusy(path, f"{e}; is another tool open on it?") from e
         raise
 
 
@@ -135,12 +146,17 @@ def is_damage(error: duckdb.Error) -> bool:
 
 
 def _duckdb_connect(path: Path | None, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    with naming_damage(path):
-        connection = duckdb.connect(
-            str(path) if path else ":memory:",
-            read_only=read_only,
-            config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
-        )
+    try:
+        with naming_damage(path):
+            connection = duckdb.connect(
+                str(path) if path else ":memory:",
+                read_only=read_only,
+                config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
+            )
+    except duckdb.IOException as e:
+        if path and "Could not set lock" in str(e):
+            raise StoreBusy(path, f"another process has it open: {e}") from e
+        raise
     if not _is_locked(connection):
         connection.execute(f"SET GLOBAL TimeZone = '{SESSION_ZONE}'")
     return connection
@@ -168,11 +184,12 @@ def sqlite_reader(path: Path, settings: Sqlite) -> Iterator[sqlite3.Connection]:
         f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=settings.busy_timeout_ms / 1000
     )
     try:
-        _translate_damage(connection, path)
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute(f"PRAGMA cache_size = -{settings.cache_size_kib}")
-        connection.set_authorizer(_authorize_read)
-        yield connection
+        with naming_busy(path):
+            _translate_damage(connection, path)
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute(f"PRAGMA cache_size = -{settings.cache_size_kib}")
+            connection.set_authorizer(_authorize_read)
+            yield connection
     finally:
         connection.close()
 
@@ -186,7 +203,7 @@ def sqlite_writer(path: Path, settings: Sqlite, *, durable: bool) -> Iterator[sq
         path, isolation_level=None, timeout=settings.busy_timeout_ms / 1000, check_same_thread=False
     )
     try:
-        with naming_disk(path):
+        with naming_disk(path), naming_busy(path):
             _translate_damage(connection, path)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")

@@ -37,6 +37,14 @@ class StoreCorrupt(Corrupt):
     """A store's file does not hold what it must; names the file."""
 
 
+class StoreBusy(RetryLater):
+    """Somebody else has the store for longer than we waited; nothing was read or written. Names the path."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: busy: {what}")
+
+
 class DiskRefused(RetryLater, OSError):
     """The disk would not take what was written (full, read-only, failing); nothing of it was kept. Names the path."""
 

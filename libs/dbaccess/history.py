@@ -145,7 +145,7 @@ def write_day(
     staged = path.with_name(f".{path.name}.{os.getpid()}.staged")
     try:
         with naming_disk(path), duckdb_memory() as connection:
-            connection.execute(f"SET temp_directory = {quote(str(staged.with_suffix('.spill')))}")
+            connection.execute(f"SET temp_directory = {quote(staged.with_suffix('.spill'))}")
             connection.execute(ddl)
             writer = DayLoader(connection, data_type)
             yield writer
@@ -178,7 +178,7 @@ def refuse_closed(path: Path) -> None:
 
 def _write_sorted(connection: duckdb.DuckDBPyConnection, staged: Path, ddl: str, table: str) -> None:
     order = "symbol, timestamp, seq" if table == "ticks" else "symbol, timeframe, timestamp"
-    connection.execute(f"ATTACH {quote(str(staged))} AS day")
+    connection.execute(f"ATTACH {quote(staged)} AS day")
     connection.execute("USE day")
     connection.execute(ddl)
     connection.execute(f"INSERT INTO day.{table} BY NAME SELECT * FROM memory.{table} ORDER BY {order}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import to_us, trading_date
+from libs.core.errors import Refused
 from libs.dbaccess.errors import UnsafeName
 from libs.dbaccess.roles import Store
 
@@ -118,6 +119,8 @@ class Layout:
 
     def store(self, store: Store) -> Path:
         """The file of a SQLite store."""
+        if store not in _SQLITE_FILES:
+            raise Refused(f"{store.value} is no SQLite store; it has a reader and a writer of its own")
         return self.root / _SQLITE_FILES[store]
 
     def lock(self, store: Store) -> Path:

@@ -53,6 +53,7 @@ class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     disk_free_error_gib: NotNegative = 10
     disk_free_warning_gib: NotNegative = 50
+    write_ahead_log_warning_mib: Positive = 256
 
     def __post_init__(self) -> None:
         if self.disk_free_warning_gib < self.disk_free_error_gib:

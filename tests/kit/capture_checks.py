@@ -140,7 +140,9 @@ def check(stored: Stored, sent: dict[str, list[Seen]], symbol_of: dict[str, str]
     assert not witness.gaps
     told = [tick.seq for tick in witness.ticks]
     assert told == sorted(set(told)), "a tick was published twice or out of order"
-    assert told == stored.ticks["seq"].tolist()
+    kept = stored.ticks["seq"].tolist()
+    unheard, unkept = sorted(set(kept) - set(told)), sorted(set(told) - set(kept))
+    assert told == kept, f"stored but never told: {unheard}; told but not stored: {unkept}"
     candle_seqs = witness.candle_seqs()
     assert candle_seqs == list(range(1, len(candle_seqs) + 1)), "the stream of candles has a hole or a repeat"
     bar_seqs = [message.seq for message in witness.candles if message.topic.startswith("candle.")]

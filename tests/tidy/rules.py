@@ -108,6 +108,11 @@ def stores_opened_in_one_place(file: SourceFile) -> Iterator[str]:
     for node in _calls(file.tree):
         if _name(node.func) in {"duckdb.connect", "sqlite3.connect"}:
             yield f"{file.path}:{node.lineno}: {_name(node.func)}; use libs.dbaccess.connections, where the walls are"
+    for node in ast.walk(file.tree):
+        if not isinstance(node, ast.ImportFrom) or node.module not in {"duckdb", "sqlite3"}:
+            continue
+        if any(alias.name == "connect" for alias in node.names):
+            yield f"{file.path}:{node.lineno}: connect under another name; use libs.dbaccess.connections"
 
 
 def no_pickle(file: SourceFile) -> Iterator[str]:

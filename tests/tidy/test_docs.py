@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.kit.paths import PROJECT
+from tests.kit.paths import PROJECT, product_files
 
 PAGES = [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), PROJECT / "data" / "README.md"]
 
@@ -41,3 +41,44 @@ def test_every_decision_is_in_the_index():
     index = (folder / "README.md").read_text("utf-8")
 
     assert [page.name for page in folder.glob("*.md") if page.name != "README.md" and page.name not in index] == []
+
+
+#: Spoken of in the docs, and being built.
+NOT_YET = {
+    "analytics",
+    "archive",
+    "backtest",
+    "backup",
+    "doctor",
+    "eod",
+    "import",
+    "instruments",
+    "kill-switch",
+    "migrate",
+    "orders",
+    "parity",
+    "positions",
+    "preflight",
+    "reconcile",
+    "restore",
+    "rollover",
+    "scans",
+    "token",
+    "user",
+}
+
+
+def test_advice_names_commands_there_are():
+    """An error that tells a trader to run what does not exist is worse than one that says nothing."""
+    from cli.main import COMMANDS
+
+    sources = [*product_files(), PROJECT / "Makefile", PROJECT / "supervisord.conf", *PAGES]
+    named = {
+        (command, path.relative_to(PROJECT).as_posix())
+        for path in sources
+        for command in re.findall(r"`fleet ([a-z][a-z-]+)", path.read_text("utf-8"))
+    }
+    unknown = sorted(pair for pair in named if pair[0] not in {*COMMANDS, *NOT_YET})
+
+    assert len(named) > 10
+    assert unknown == []

@@ -57,6 +57,7 @@ class HealthCheck:
         yield from sqlite_stores.check_sqlite_stores(self.layout, self.settings.sqlite, SQLITE_STORES, deep=deep)
         for path, name in ((self.layout.catalogue, "catalogue"), (self.layout.ledger, "ledger")):
             yield from sqlite_stores.check_sqlite_file(self.layout, path, name, self.settings.sqlite, deep=deep)
+        yield from sqlite_stores.check_write_ahead_logs(self.layout, self.settings.health)
         yield from market.check_runs(self.layout, deep=deep)
         yield from system.check_disk(self.layout.root, self.settings.health)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from libs.core.clock import US_PER_SECOND, Clock
-from libs.dbaccess import catalogue, live, migrate
+from libs.dbaccess import catalogue, journal, live, migrate
 from libs.dbaccess.connections import attach_day, duckdb_memory
 from libs.dbaccess.errors import SchemaTooNew, StoreCorrupt, StoreMissing
 from libs.dbaccess.files import is_closed
@@ -107,8 +107,33 @@ def check_live_buffer(layout: Layout, settings: Live, clock: Clock, *, deep: boo
     try:
         for path in files:
             yield _check_live_file(path, deep=deep)
+        yield from _check_left_behind(layout, settings)
+        yield from _check_journal(layout, deep=deep)
     finally:
         lock.release()
+
+
+def _check_left_behind(layout: Layout, settings: Live) -> Iterator[Finding]:
+    """The snapshot that readers still get after its owner went; its next start makes it anew from the files."""
+    try:
+        with live.pin_snapshot(layout, settings):
+            pass
+    except StoreMissing:
+        return
+    except (StoreCorrupt, SchemaTooNew, OSError) as e:
+        yield warning("live buffer", layout.live, f"its snapshot cannot be read: {e}", "start the ingestor")
+
+
+def _check_journal(layout: Layout, *, deep: bool) -> Iterator[Finding]:
+    """What was captured and may not be in the stores yet. Deep reads every record as the next start would."""
+    if not layout.journal.is_dir():
+        return
+    try:
+        segments = journal.check(layout.journal, deep=deep)
+    except (StoreCorrupt, OSError) as e:
+        yield error("journal", layout.journal, f"cannot be read: {e}", "keep it, see the runbook on a corrupt store")
+        return
+    yield green("journal", layout.journal, f"{segments} segments {'read in full' if deep else 'opened'}")
 
 
 def _check_live_file(path: Path, *, deep: bool) -> Finding:

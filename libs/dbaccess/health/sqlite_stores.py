@@ -10,11 +10,23 @@ from libs.dbaccess import schema
 from libs.dbaccess.connections import sqlite_reader
 from libs.dbaccess.errors import StoreCorrupt
 from libs.dbaccess.health.finding import Finding, error, green, warning
-from libs.dbaccess.layout import Layout
+from libs.dbaccess.layout import SQLITE_STORES, Layout
 from libs.dbaccess.roles import Store
-from libs.settings.storage import Sqlite
+from libs.settings.storage import Health, Sqlite
 
 _RESTORE = "stop its owner and put the newest copy from data/backups in its place"
+
+
+def check_write_ahead_logs(layout: Layout, settings: Health) -> Iterator[Finding]:
+    """A reader that stays in an old snapshot keeps every checkpoint from ending: the log grows until it goes."""
+    for path in (*(layout.store(store) for store in SQLITE_STORES), layout.catalogue, layout.ledger):
+        log = path.with_name(path.name + "-wal")
+        size_mib = log.stat().st_size / 2**20 if log.is_file() else 0
+        if size_mib > settings.write_ahead_log_warning_mib:
+            yield warning(
+                "store", log, f"{size_mib:.0f} MiB waiting, more than {settings.write_ahead_log_warning_mib}",
+                "find the program that has read this store for hours, and end it; the owner then catches up",
+            )  # fmt: skip
 
 
 def check_sqlite_stores(layout: Layout, settings: Sqlite, stores: Iterable[Store], *, deep: bool) -> Iterator[Finding]:

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import duckdb
 
 from libs.core.faults import crash_point
-from libs.dbaccess.connections import duckdb_memory
+from libs.dbaccess.connections import duckdb_memory, quote
 from libs.dbaccess.errors import StoreCorrupt
 from libs.dbaccess.live.manifest import Segment
 from libs.dbaccess.live.paths import LivePaths
-from libs.dbaccess.live.segments import copy_sorted, quoted, quoted_list
+from libs.dbaccess.live.segments import copy_sorted, quoted_list
 from libs.settings.storage import Live
 
 
@@ -94,13 +94,13 @@ class Merger:
     def _work(self, merge: Merge) -> None:
         files = [self._paths.segment(part.file) for part in merge.parts]
         with duckdb_memory(memory_max_mib=self._settings.merge_memory_max_mib, threads_max=1) as connection:
-            connection.execute(f"SET temp_directory = {quoted(self._paths.spill)}")
+            connection.execute(f"SET temp_directory = {quote(self._paths.spill)}")
             self._connection = connection
             try:
                 if self._closing:
                     return
                 copy_sorted(connection, f"SELECT * FROM read_parquet({quoted_list(files)})", merge.table, self.target)
-                (rows,) = connection.execute(f"SELECT count(*) FROM read_parquet({quoted(self.target)})").fetchall()[0]
+                (rows,) = connection.execute(f"SELECT count(*) FROM read_parquet({quote(self.target)})").fetchall()[0]
             finally:
                 self._connection = None
         expected = sum(part.rows for part in merge.parts)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from libs.core.faults import crash_point
-from libs.dbaccess.connections import SESSION_ZONE
+from libs.dbaccess.connections import SESSION_ZONE, quote
 from libs.dbaccess.files import CLOSED_FILE
 from libs.dbaccess.live.manifest import Segment
 
@@ -64,7 +64,7 @@ def write_segment(connection: duckdb.DuckDBPyConnection, table: str, found: NewR
 
 def copy_sorted(connection: duckdb.DuckDBPyConnection, select: str, table: str, target: Path) -> None:
     """Write what a SELECT gives to a Parquet file, in the order readers like."""
-    connection.execute(f"COPY ({select} ORDER BY {_ORDER[table]}) TO {quoted(target)} ({_PARQUET})")
+    connection.execute(f"COPY ({select} ORDER BY {_ORDER[table]}) TO {quote(target)} ({_PARQUET})")
 
 
 def put_in_place(temporary: Path, path: Path, segment: Segment) -> Segment:
@@ -101,14 +101,9 @@ def is_whole(path: Path, segment: Segment) -> bool:
         return False
 
 
-def quoted(path: Path) -> str:
-    """Spell a path as an SQL string; DuckDB cannot bind one in COPY, ATTACH or a view."""
-    return "'" + str(path.absolute()).replace("'", "''") + "'"
-
-
 def quoted_list(paths: Iterable[Path]) -> str:
     """Spell paths as an SQL list."""
-    return "[" + ", ".join(quoted(path) for path in paths) + "]"
+    return "[" + ", ".join(quote(path) for path in paths) + "]"
 
 
 def boot_id() -> str:

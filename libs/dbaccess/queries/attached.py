@@ -9,7 +9,8 @@ from pathlib import Path
 import duckdb
 
 from libs.core.errors import Refused, RetryLater
-from libs.dbaccess.errors import StoreCorrupt
+from libs.dbaccess.connections import quote
+from libs.dbaccess.errors import StoreBusy, StoreCorrupt
 from libs.dbaccess.queries.catalogue import StoredFile
 
 
@@ -68,15 +69,10 @@ class AttachedDays:
         self._count += 1  # an alias is never used twice, whatever the engine remembers of the old one
         alias = f"day{self._count}"
         try:
-            self._connection.execute(f"ATTACH {quoted(path)} AS {alias} (READ_ONLY)")
+            self._connection.execute(f"ATTACH {quote(path)} AS {alias} (READ_ONLY)")
         except duckdb.Error as e:
             raise _attach_failure(path, e) from e
         return alias
-
-
-def quoted(path: Path | str) -> str:
-    """Spell a path as a SQL string; DuckDB cannot bind one in ATTACH."""
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _attach_failure(path: Path, error: duckdb.Error) -> Exception:
@@ -88,7 +84,7 @@ def _attach_failure(path: Path, error: duckdb.Error) -> Exception:
     if "Too many open files" in text:
         return Refused(f"{path}: the system's limit of open files is reached; lower query.attached_days_max")
     if "Could not set lock" in text or "Conflicting lock" in text:
-        return RetryLater(f"{path}: another process has this closed day open for writing: {text}")
+        return StoreBusy(path, f"another process has this closed day open for writing: {text}")
     return StoreCorrupt(f"{path}: not a readable day of market data: {text}")
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import duckdb
 
-from libs.dbaccess.connections import duckdb_memory, duckdb_reader
+from libs.dbaccess.connections import duckdb_memory, duckdb_reader, quote
 from libs.dbaccess.errors import StoreCorrupt
 from libs.dbaccess.queries.arrow import batches
-from libs.dbaccess.queries.attached import DayGone, quoted
+from libs.dbaccess.queries.attached import DayGone
 
 
 def find_damage(
@@ -44,7 +44,7 @@ def _day_damage(path: Path, table: str, columns: str) -> StoreCorrupt | None:
 def _parquet_damage(path: Path, columns: str) -> StoreCorrupt | None:
     try:
         with duckdb_memory() as connection:
-            _read_all(connection, f"SELECT {columns} FROM read_parquet({quoted(path)}, hive_partitioning = false)")
+            _read_all(connection, f"SELECT {columns} FROM read_parquet({quote(path)}, hive_partitioning = false)")
     except duckdb.Error as e:
         return StoreCorrupt(f"{path}: this file of market data is damaged: {e}")
     return None

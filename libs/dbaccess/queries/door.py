@@ -16,10 +16,10 @@ import pyarrow as pa
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import Clock, trading_date
 from libs.core.errors import Refused
-from libs.dbaccess.connections import duckdb_memory
+from libs.dbaccess.connections import duckdb_memory, quote
 from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import exchange_name, symbol_name
-from libs.dbaccess.queries.attached import AttachedDays, quoted
+from libs.dbaccess.queries.attached import AttachedDays
 from libs.dbaccess.queries.bounds import Moment, to_interval
 from libs.dbaccess.queries.catalogue import Catalogue
 from libs.dbaccess.queries.damage import find_damage
@@ -134,7 +134,7 @@ def _lock(connection: duckdb.DuckDBPyConnection, parquet: Sequence[Path]) -> Non
     connection.execute("SET temp_directory = ''")
     connection.execute("SET python_enable_replacements = false")
     if parquet:
-        connection.execute(f"SET allowed_paths = [{', '.join(quoted(path) for path in parquet)}]")
+        connection.execute(f"SET allowed_paths = [{', '.join(quote(path) for path in parquet)}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 

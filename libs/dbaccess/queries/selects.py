@@ -11,7 +11,7 @@ from libs.calendar import Calendar
 from libs.contracts.market import TIMEFRAMES
 from libs.contracts.sessions import Session
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us, to_datetime
-from libs.dbaccess.queries.attached import quoted
+from libs.dbaccess.connections import quote
 from libs.dbaccess.queries.catalogue import StoredFile
 from libs.dbaccess.queries.plan import DayPlan, Place, Source
 from libs.dbaccess.queries.request import Request
@@ -156,7 +156,7 @@ def _bar_start(plan: DayPlan, timeframe: str, session: Session | None) -> str:
 
 
 def _parquet(paths: list[Path]) -> str:
-    listed = ", ".join(quoted(path) for path in paths)
+    listed = ", ".join(quote(path) for path in paths)
     return f"read_parquet([{listed}], hive_partitioning = false)"
 
 

@@ -33,7 +33,7 @@ def export_parquet(layout: Layout, out: Path, *, report: Report) -> int:
         partial = target.with_suffix(f".{os.getpid()}.tmp")
         with duckdb_memory() as connection:
             attach_day(connection, path, "day")
-            connection.execute(f"COPY day.{table} TO {quote(str(partial))} (FORMAT parquet, COMPRESSION zstd)")
+            connection.execute(f"COPY day.{table} TO {quote(partial)} (FORMAT parquet, COMPRESSION zstd)")
         sync_file(partial)
         partial.rename(target)
         report(done, len(days), path.stem)
@@ -88,7 +88,7 @@ def _parse(relative: Path) -> tuple[str, str, str | None, date]:
 
 def _read(connection: duckdb.DuckDBPyConnection, file: Path) -> duckdb.DuckDBPyRelation:
     try:
-        return connection.sql(f"SELECT * FROM read_parquet({quote(str(file))})")
+        return connection.sql(f"SELECT * FROM read_parquet({quote(file)})")
     except (duckdb.InvalidInputException, duckdb.IOException) as e:
         raise Refused(f"{file}: not a readable Parquet file: {e}") from e
 
@@ -96,7 +96,7 @@ def _read(connection: duckdb.DuckDBPyConnection, file: Path) -> duckdb.DuckDBPyR
 def _differs(path: Path, table: str, file: Path) -> bool:
     with duckdb_memory() as connection:
         attach_day(connection, path, "day")
-        ours, theirs = f"SELECT * FROM day.{table}", f"SELECT * FROM read_parquet({quote(str(file))})"
+        ours, theirs = f"SELECT * FROM day.{table}", f"SELECT * FROM read_parquet({quote(file)})"
         rows = connection.execute(
             f"({ours} EXCEPT ALL {theirs}) UNION ALL ({theirs} EXCEPT ALL {ours}) LIMIT 1"
         ).fetchall()

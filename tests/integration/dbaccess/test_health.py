@@ -15,7 +15,9 @@ from libs.contracts.health import HealthState
 from libs.core.clock import SystemClock
 from libs.dbaccess import DatabaseManager, HealthCheck, Role, WriterLock
 from libs.dbaccess.init import init_all
+from libs.dbaccess.journal import Journal
 from libs.dbaccess.layout import Layout
+from libs.dbaccess.live.paths import LivePaths
 from libs.settings import load_settings
 from tests.kit.processes import first_line, fleet, running_code
 
@@ -65,6 +67,24 @@ def test_healthy_root_is_green(layout, deep):
     assert found.state is HealthState.GREEN
 
 
+def garble_manifest(at: Layout) -> None:
+    with DatabaseManager(at.root, Role.INGESTOR, settings=load_settings(environment=ROOMY)).live_buffer_writer():
+        pass
+    LivePaths(at).manifest.write_bytes(b"garbage")
+
+
+def garble_journal(at: Layout) -> None:
+    with Journal.open(at.journal, ("ticks",), watermarks={}, settings=load_settings(environment=ROOMY).journal):
+        pass
+    next(iter(at.journal.glob("*.journal"))).write_bytes(b"garbage")
+
+
+def swell(path: Path) -> None:
+    """A log of one byte more than is allowed, most of it a hole in the file."""
+    with path.open("wb") as file:
+        file.truncate(256 * 2**20 + 1)
+
+
 GREEN, WARNING, ERROR = HealthState.GREEN, HealthState.WARNING, HealthState.ERROR
 FAULTS = {
     "missing directory": (lambda at: at.backups.rmdir(), "backups", WARNING),
@@ -102,6 +122,9 @@ FAULTS = {
         "2026-02",
         ERROR,
     ),
+    "garbage manifest": (garble_manifest, "live_buffer", WARNING),
+    "garbage journal": (garble_journal, "journal", ERROR),
+    "swollen log": (lambda at: swell(at.store_of("signals").with_name("signals.db-wal")), "signals.db-wal", WARNING),
     "empty store": (lambda at: at.store_of("trading").write_bytes(b""), "trading.db", ERROR),
     "garbage catalogue": (lambda at: at.catalogue.write_bytes(b"garbage" * 999), "catalogue.db", ERROR),
     "garbage ledger": (lambda at: at.ledger.write_bytes(b"garbage" * 999), "ledger.db", ERROR),
