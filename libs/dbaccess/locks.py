@@ -12,14 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-import portalocker
-
 from libs.core.clock import SystemClock
 from libs.dbaccess.errors import WriterLockHeld
 from libs.dbaccess.files import make_directory
 
 _PROBED_MAX = 20
-_FLAGS = portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING
 
 
 class WriterLock:
@@ -42,31 +39,28 @@ class WriterLock:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)  # a link would have somebody else's file emptied
         file = os.fdopen(os.open(self.path, flags, 0o600), "r+", encoding="ascii", errors="replace")
         try:
-            self._lock(file)
+            if not self._lock(file):
+                file.close()
+                return False
             file.seek(0)
             file.truncate()
             file.write(f"{os.getpid()}\n")
             file.flush()
-        except portalocker.exceptions.AlreadyLocked:
-            file.close()
-            return False
         except BaseException:
             file.close()
             raise
         self._file = file
         return True
 
-    def _lock(self, file: IO[str]) -> None:
+    def _lock(self, file: IO[str]) -> bool:
         """Take the system's lock; somebody who only asks whether it is held is out of the way in a moment."""
-        for attempt in range(_PROBED_MAX):
-            try:
-                portalocker.lock(file, _FLAGS)
-            except portalocker.exceptions.AlreadyLocked:
-                if self.holder() is not None or attempt == _PROBED_MAX - 1:
-                    raise
-                SystemClock().sleep(0.002)
-            else:
-                return
+        for _ in range(_PROBED_MAX):
+            if _take(file):
+                return True
+            if self.holder() is not None:
+                return False
+            SystemClock().sleep(0.002)
+        return False
 
     def release(self) -> None:
         """Give the lock back; the file stays, empty, so that a pid in a free lock means its holder died.
@@ -79,7 +73,7 @@ class WriterLock:
         try:
             file.seek(0)
             file.truncate()
-            portalocker.unlock(file)
+            _give_back(file)
         finally:
             file.close()
 
@@ -99,11 +93,9 @@ class WriterLock:
         except FileNotFoundError:
             return False
         with file:
-            try:
-                portalocker.lock(file, _FLAGS)
-            except portalocker.exceptions.AlreadyLocked:
+            if not _take(file):
                 return True
-            portalocker.unlock(file)
+            _give_back(file)
         return False
 
     def __enter__(self) -> Self:
@@ -115,3 +107,19 @@ class WriterLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def _take(file: IO[str]) -> bool:
+    import portalocker  # here, for it takes longer to load than a reader, who locks nothing, takes to open its store
+
+    try:
+        portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+    except portalocker.exceptions.AlreadyLocked:
+        return False
+    return True
+
+
+def _give_back(file: IO[str]) -> None:
+    import portalocker
+
+    portalocker.unlock(file)

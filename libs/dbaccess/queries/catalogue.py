@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -98,9 +99,11 @@ class Catalogue:
         return tuple(self._stored(path) for path in sorted(folder.iterdir()) if _is_part(path))
 
     def _stored(self, path: Path) -> StoredFile:
-        self._layout.confined(path)
+        """Tell a file by what does not change while it stays the same. Its folder was found to be inside the root."""
         try:
-            found = path.stat()
+            found = path.lstat()
+            if stat.S_ISLNK(found.st_mode):
+                found = self._layout.confined(path).stat()
         except FileNotFoundError:
             return StoredFile(path, (0, 0, 0))  # gone since it was listed, or a dangling link: opening it will tell
         return StoredFile(path, (found.st_ino, found.st_mtime_ns, found.st_size))

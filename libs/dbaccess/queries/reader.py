@@ -21,7 +21,7 @@ from libs.dbaccess.queries.coverage import Coverage, cover
 from libs.dbaccess.queries.engine import Engine
 from libs.dbaccess.queries.frames import in_order
 from libs.dbaccess.queries.live import live_part
-from libs.dbaccess.queries.plan import DayPlan, Place, make_plan
+from libs.dbaccess.queries.plan import DayPlan, make_plan
 from libs.dbaccess.queries.request import Request
 from libs.dbaccess.queries.selects import SelectWriter
 from libs.settings import Settings
@@ -97,22 +97,22 @@ class Reader:
 
     def _newest(self, request: Request, count: int) -> pa.Table:
         bars_a_day = max(1, _SESSION_MINUTES // TIMEFRAMES[str(request.timeframe)])
-        with self._plans(request) as plans:
-            days = -(-count // bars_a_day) + (1 if plans and plans[-1].source.place is Place.LIVE else 0)
-            while True:
-                table = in_order(self._run(request, plans[-days:] if days else []), request.schema)
-                if table.num_rows >= count or days >= len(plans):
-                    return table.slice(max(0, table.num_rows - count))
-                days = max(days, 1) * 4  # a symbol that trades seldom
+        days = -(-count // bars_a_day)
+        while True:
+            with self._plans(request, newest=days) as plans:
+                table = in_order(self._run(request, plans), request.schema)
+            if table.num_rows >= count or len(plans) < days:
+                return table.slice(max(0, table.num_rows - count))
+            days *= 4  # a symbol that trades seldom
 
     @contextmanager
-    def _plans(self, request: Request) -> Iterator[list[DayPlan]]:
+    def _plans(self, request: Request, *, newest: int | None = None) -> Iterator[list[DayPlan]]:
         """Plan a request, with the snapshot it may read pinned for the block."""
         if self._closed:
             raise Refused("this MarketDataQuery was closed; make another")
         require_root(self._db.layout)
         with live_part(self._db.layout, self._db.settings.live, request.first_day, request.last_day) as live:
-            yield make_plan(request, self._catalogue, live)
+            yield make_plan(request, self._catalogue, live, newest=newest)
 
     def _run(self, request: Request, plans: Sequence[DayPlan]) -> list[pa.Table]:
         if not plans or not request.symbols:
