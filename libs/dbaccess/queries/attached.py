@@ -33,16 +33,20 @@ class AttachedDays:
     def __len__(self) -> int:
         return len(self._open)
 
-    def aliases(self, files: Collection[StoredFile]) -> dict[Path, str]:
-        """Attach what is not attached yet and give the alias of each; at most `days_max` files at a time."""
+    def make_room(self, files: Collection[StoredFile]) -> None:
+        """Detach what is in the way of these; at most `days_max` files at a time. None of them may be being read."""
         if len(files) > self.days_max:
             raise Refused(f"{len(files)} days wanted at once; query.attached_days_max allows {self.days_max}")
         for file in files:
             self._keep_if_same(file)
-        missing = [file for file in files if file.path not in self._open]
-        self._make_room(len(missing), {file.path for file in files})
-        for file in missing:
-            self._open[file.path] = (self._attach(file.path), file)
+        missing = sum(file.path not in self._open for file in files)
+        self._drop_idle(missing, {file.path for file in files})
+
+    def aliases(self, files: Collection[StoredFile]) -> dict[Path, str]:
+        """Attach what is not attached yet and give the alias of each; there is room for them."""
+        for file in files:
+            if file.path not in self._open:
+                self._open[file.path] = (self._attach(file.path), file)
         return {file.path: self._open[file.path][0] for file in files}
 
     def _keep_if_same(self, file: StoredFile) -> None:
@@ -54,7 +58,7 @@ class AttachedDays:
         else:
             self._detach([file.path])
 
-    def _make_room(self, count: int, wanted: set[Path]) -> None:
+    def _drop_idle(self, count: int, wanted: set[Path]) -> None:
         surplus = len(self._open) + count - self.days_max
         if surplus > 0:
             idle = (path for path in self._open if path not in wanted)

@@ -88,6 +88,7 @@ def sql_door(
                 f"{len(day_files)} day files would be opened, {attached.days_max} may be (query.attached_days_max, and "
                 "half of ulimit -n); narrow it by --from and --to or by timeframe"
             )
+        attached.make_room(day_files)
         aliases = attached.aliases(day_files)
         for table in ("candles", "ticks"):
             selects = [series_select(one, aliases, (start_us, end_us), names) for one in found if one.table == table]

@@ -50,16 +50,24 @@ class Engine:
         """Give the rows of the parts, in the order of the parts."""
         tables: list[pa.Table] = []
         for wave in _waves(arms, self.attached.days_max):
-            aliases = self.attached.aliases([file for arm in wave for file in arm.day_files])
+            self.attached.make_room([file for arm in wave for file in arm.day_files])
             chunks = [wave[at : at + _CHUNK_DAYS] for at in range(0, len(wave), _CHUNK_DAYS)]
             if len(chunks) == 1:
-                tables.append(self._chunk(chunks[0], aliases, parameters))
+                tables.append(self._chunk(wave, self._aliases(wave), parameters))
             else:
-                tables += self._side_by_side([self._pool.submit(self._chunk, c, aliases, parameters) for c in chunks])
+                tables += self._side_by_side(chunks, parameters)
         return tables
 
-    def _side_by_side(self, running: list[Future[pa.Table]]) -> list[pa.Table]:
+    def _aliases(self, arms: Sequence[Arm]) -> dict[Path, str]:
+        return self.attached.aliases([file for arm in arms for file in arm.day_files])
+
+    def _side_by_side(self, chunks: Sequence[Sequence[Arm]], parameters: Mapping[str, object]) -> list[pa.Table]:
+        """Read chunks while the days of later ones are still being attached."""
+        running: list[Future[pa.Table]] = []
         try:
+            for chunk in chunks:
+                aliases = self._aliases(chunk)
+                running.append(self._pool.submit(self._chunk, chunk, aliases, parameters))
             return [future.result() for future in running]
         except BaseException:  # Ctrl-C too: nothing may go on reading days that the next query detaches
             for future in running:
