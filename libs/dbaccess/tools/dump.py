@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from libs.core.clock import IST, to_datetime
 from libs.core.errors import Refused
-from libs.dbaccess import schema
 from libs.dbaccess.connections import sqlite_writer
-from libs.dbaccess.errors import StoreCorrupt
 from libs.dbaccess.files import PRIVATE_FILE, make_directory, sync_file
 from libs.dbaccess.manager import DatabaseManager
 from libs.dbaccess.replace import replace_sqlite
 from libs.dbaccess.roles import Store, require_owner
+from libs.dbaccess.soundness import require_sound_store
 
 _ESCAPES = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
 
@@ -76,27 +74,8 @@ def _load(source: Path, staged: Path, db: DatabaseManager, store: Store) -> None
         except (sqlite3.DatabaseError, UnicodeDecodeError) as e:
             raise Refused(f"{source}: is no SQL dump of a store: {e}") from e
         connection.set_authorizer(None)
-        problems = [*_problems(connection)]
-        found, latest = schema.version_of(connection), int(schema.SCHEMAS[store.value].version)
-        missing = sorted(set(schema.table_names(store.value)) - _tables(connection))
-        if found is None or found > latest or missing:
-            wrong = f"lacks {', '.join(missing)}" if missing else f"has schema version {found}, expected up to {latest}"
-            raise Refused(f"{source}: is no dump of the {store.value} store: it {wrong}")
-        if problems:
-            raise StoreCorrupt(f"{source}: what it holds does not check out: {'; '.join(problems[:5])}")
+        require_sound_store(connection, store.value, source, "dump")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _problems(connection: sqlite3.Connection) -> Iterator[str]:
-    for (text,) in connection.execute("PRAGMA integrity_check").fetchall():
-        if text != "ok":
-            yield text
-    for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchall():
-        yield f"{table} row {row} points at a missing row of {parent}"
-
-
-def _tables(connection: sqlite3.Connection) -> set[str]:
-    return {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
 
 
 def _authorize_import(action: int, _a: str | None, second: str | None, _b: str | None, _c: str | None) -> int:

@@ -1,0 +1,18 @@
+"""Copies of the stores: made beside a living owner, checked before they count, pruned by age, put back on demand."""
+
+from libs.dbaccess.backup.listing import Copy, list_copies, newest_copy
+from libs.dbaccess.backup.manager import BackupManager
+from libs.dbaccess.backup.market import MARKET_LIST
+from libs.dbaccess.backup.restore import Restored, restore_sqlite
+from libs.dbaccess.backup.restore_market import restore_market
+
+__all__ = [
+    "MARKET_LIST",
+    "BackupManager",
+    "Copy",
+    "Restored",
+    "list_copies",
+    "newest_copy",
+    "restore_market",
+    "restore_sqlite",
+]
