@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "db": ("cli.db", "verify, stats, optimize, export, import a store"),
     "query": ("cli.query", "run one SELECT over candles and ticks, read only"),
     "candles": ("cli.candles", "candles of a symbol, history and today as one"),
+    "import": ("cli.importing", "candles or ticks from CSV or Parquet into closed days"),
     "backup": ("cli.backup", "copy a store beside its living owner, checked before it counts"),
     "backups": ("cli.backup:add_list", "list the copies there are, newest first"),
     "restore": ("cli.backup:add_restore", "put a copy back in a store's place; what it replaces is kept"),

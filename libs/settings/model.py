@@ -7,6 +7,7 @@ import msgspec
 from libs.settings import bus, risk, storage, strategies
 from libs.settings import exchange_sim as simulator
 from libs.settings import feed as feed_settings
+from libs.settings import importing as importing_settings
 from libs.settings import journal as journal_settings
 from libs.settings import upstox as upstox_settings
 
@@ -23,6 +24,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     query: storage.Query = storage.Query()
     health: storage.Health = storage.Health()
     backup: storage.Backup = storage.Backup()
+    importing: importing_settings.Importing = importing_settings.Importing()
+    archive: importing_settings.Archive = importing_settings.Archive()
     log: storage.Log = storage.Log()
     bus: bus.Bus = bus.Bus()
     exchange_sim: simulator.ExchangeSim = simulator.ExchangeSim()

@@ -50,7 +50,6 @@ NOT_YET = {
     "backtest",
     "doctor",
     "eod",
-    "import",
     "instruments",
     "kill-switch",
     "migrate",

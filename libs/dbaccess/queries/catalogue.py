@@ -19,7 +19,7 @@ _SETTLED_AFTER_NS = 2_000_000_000
 
 #: What gets archived, by data type and timeframe: its folder below data/market_data/<exchange>/archive/. In it stands
 #: one folder `date=YYYY-MM-DD` a day, with any number of Parquet files.
-_ARCHIVE_FOLDERS = {("ticks", None): "ticks", ("candles", "1m"): "candles/1m"}
+ARCHIVE_FOLDERS = {("ticks", None): "ticks", ("candles", "1m"): "candles/1m"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Catalogue:
         self, exchange: str, data_type: str, timeframe: str | None, first: date, last: date
     ) -> dict[date, tuple[StoredFile, ...]]:
         """Give the Parquet files of each archived day from first to last, in order of date."""
-        folder = _ARCHIVE_FOLDERS.get((data_type, timeframe))
+        folder = ARCHIVE_FOLDERS.get((data_type, timeframe))
         if folder is None:
             return {}
         top = self._layout.market / exchange_name(exchange) / "archive" / folder

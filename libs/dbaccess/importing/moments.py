@@ -1,0 +1,125 @@
+"""What form the times of a file have, and the SQL that turns them into microseconds since the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import duckdb
+import msgspec
+
+from libs.core.errors import Refused
+from libs.dbaccess.connections import quote
+
+#: Tried in this order; day before month, as in India, unless only month before day makes sense of the file.
+_DATES = (
+    "%d-%m-%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%Y/%m/%d", "%Y%m%d", "%d-%m-%y",
+    "%d/%m/%y", "%m/%d/%Y", "%m-%d-%Y", "%b %d %Y",
+)  # fmt: skip
+_TIMES = ("", " %H:%M:%S", " %H:%M", " %H:%M:%S.%f", " %I:%M:%S %p", " %I:%M %p", "T%H:%M:%S", " %H%M%S", " %H%M")
+_ISO_TIMES = (" %H%M%S", " %H%M", " %I:%M:%S %p", " %I:%M %p")
+_FORMATS = (
+    *(f"{day}{hour}" for hour in _TIMES for day in _DATES),
+    *(f"%Y-%m-%d{hour}" for hour in _ISO_TIMES),
+)
+_PARSED_MIN = 0.5
+#: Stands for the text of a time until the form is chosen.
+_TEXT = "$text_of_time$"
+#: Seconds, milli-, micro- and nanoseconds since the epoch lie in different ranges from 1973 to 5138.
+_EPOCHS = (("s", 1e8, 1e11), ("ms", 1e11, 1e14), ("us", 1e14, 1e17), ("ns", 1e17, 1e20))
+_WHEN_OFFSETS_DIFFER = [datetime(year, month, 1, tzinfo=UTC) for year in range(1990, 2045) for month in (1, 7)]
+
+
+class Moments(msgspec.Struct, frozen=True):
+    """The form of a file's times, in words for the plan, and how to read them."""
+
+    form: str
+    sql: str
+
+
+def moments_of(
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    column: str,
+    kind: str,
+    *,
+    zone: str,
+    given: str | None,
+    path: Path,
+) -> Moments:
+    """Look at a sample of a column (an SQL expression of a source) and choose the form that reads most of it."""
+    _in_zone("now()", zone)  # refuses a zone there is not, before the connection is told
+    connection.execute(f"SET TimeZone = {quote(zone)}")
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        return Moments("instants with their own zone", f"epoch_us({column})")
+    if kind.startswith("TIMESTAMP") or kind == "DATE":
+        return Moments(f"{kind.lower()}, taken in {zone}", _in_zone(f"CAST({column} AS TIMESTAMP)", zone))
+    text = f"CAST({column} AS VARCHAR)"
+    if given:
+        return _strptime(text, given, zone)
+    rows = connection.execute(f"SELECT {text} FROM {source} WHERE {column} IS NOT NULL LIMIT 2000").fetchall()
+    sample = [str(row[0]) for row in rows]
+    if not sample:
+        return Moments("no times at all", "NULL::BIGINT")
+    best, share = _best(connection, [*_epoch_forms(sample), *_text_forms(zone)], sample)
+    if share < _PARSED_MIN:
+        raise Refused(f"{path}: times such as {sample[0]!r} are of no form we know; say it with --time-format '%d…'")
+    return Moments(best.form, best.sql.replace(_TEXT, text))
+
+
+def _best(
+    connection: duckdb.DuckDBPyConnection, forms: Sequence[Moments], sample: Sequence[str]
+) -> tuple[Moments, float]:
+    """Choose the first of the forms that read the most; a time with an offset is never read as one without."""
+    scores = []
+    connection.execute("CREATE OR REPLACE TEMP TABLE sample_of_times AS SELECT unnest(?::VARCHAR[]) AS text", [sample])
+    for form in forms:
+        sql = form.sql.replace(_TEXT, "text")
+        [(read,)] = connection.execute(f"SELECT count({sql}) FROM sample_of_times").fetchall()
+        scores.append(int(read))
+    connection.execute("DROP TABLE sample_of_times")
+    top = max(scores)
+    return forms[scores.index(top)], top / len(sample)
+
+
+def _epoch_forms(sample: Sequence[str]) -> list[Moments]:
+    try:
+        sizes = [abs(float(each)) for each in sample[:200]]
+    except ValueError:
+        return []
+    middle = sorted(sizes)[len(sizes) // 2]
+    factors = {"s": "* 1000000", "ms": "* 1000", "us": "", "ns": "// 1000"}
+    for unit, low, high in _EPOCHS:
+        if low <= middle < high:
+            whole = f"TRY_CAST({_TEXT} AS BIGINT)"
+            if unit == "s" and any("." in each for each in sample):
+                return [Moments("seconds since the epoch", f"CAST(round(TRY_CAST({_TEXT} AS DOUBLE) * 1e6) AS BIGINT)")]
+            return [Moments(f"{_UNITS[unit]} since the epoch", f"{whole} {factors[unit]}")]
+    return []  # 20260202 is a date
+
+
+_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+
+
+def _text_forms(zone: str) -> list[Moments]:
+    """ISO first: an offset in the text counts; without one the connection's zone does, which is the caller's."""
+    iso = Moments(f"ISO text, taken in {zone} where it has no offset", f"epoch_us(TRY_CAST({_TEXT} AS TIMESTAMPTZ))")
+    return [iso, *(_strptime(_TEXT, form, zone) for form in _FORMATS)]
+
+
+def _strptime(text: str, form: str, zone: str) -> Moments:
+    return Moments(f"{form}, taken in {zone}", _in_zone(f"try_strptime({text}, {quote(form)})", zone))
+
+
+def _in_zone(naive: str, zone: str) -> str:
+    """Turn a wall-clock time of a zone into microseconds since the epoch; a fixed offset is a subtraction."""
+    try:
+        offsets = {moment.astimezone(ZoneInfo(zone)).utcoffset() for moment in _WHEN_OFFSETS_DIFFER}
+    except (ZoneInfoNotFoundError, ValueError, OSError) as e:
+        raise Refused(f"time zone {zone!r}: expected a name such as Asia/Kolkata or UTC") from e
+    if len(offsets) == 1:
+        offset_us = (offsets.pop() or timedelta()) // timedelta(microseconds=1)
+        return f"epoch_us({naive}) - {offset_us}"
+    return f"epoch_us(timezone({quote(zone)}, {naive}))"

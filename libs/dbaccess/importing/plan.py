@@ -1,0 +1,133 @@
+"""How one file will be read: its columns, its times, its symbol."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping, Sequence
+from csv import reader as csv_reader
+from pathlib import Path
+
+import duckdb
+import msgspec
+
+from libs.core.errors import Refused
+from libs.dbaccess.connections import duckdb_memory, quote
+from libs.dbaccess.errors import StoreMissing
+from libs.dbaccess.importing.columns import guess, is_header, symbol_of_file
+from libs.dbaccess.importing.moments import moments_of
+
+_PARQUET = (".parquet", ".pq")
+_DELIMITERS = ",;\t|"
+
+
+class ImportRequest(msgspec.Struct, frozen=True):
+    """What the caller says about the files; what is left out is guessed, and shown."""
+
+    data_type: str
+    exchange: str = "nse"
+    timeframe: str | None = "1m"
+    zone: str = "Asia/Kolkata"
+    time_format: str | None = None
+    symbol: str | None = None
+    columns: tuple[str, ...] = ()
+    chosen: Mapping[str, str] = {}
+    keep_repeats: bool = False
+
+
+class FilePlan(msgspec.Struct, frozen=True):
+    """How a file is read. `source` is the SQL of its rows, the others are for people."""
+
+    path: str
+    columns: dict[str, str]
+    times: str
+    symbol: str
+    ignored: tuple[str, ...]
+    source: str
+    moment_sql: str
+
+
+def plan_file(connection: duckdb.DuckDBPyConnection, path: Path, request: ImportRequest) -> FilePlan:
+    """Guess how to read a file, looking at its first rows only."""
+    if not path.is_file():
+        raise StoreMissing(path, "expected a CSV or Parquet file")
+    if path.suffix.lower() in _PARQUET:
+        source = f"read_parquet({quote(path)}, hive_partitioning = false)"
+        names, kinds = _parquet_columns(connection, source, path)
+    else:
+        names, source = _csv_source(path, request)
+        kinds = dict.fromkeys(names, "VARCHAR")
+    found = guess(names, request.data_type, request.chosen, path)
+    if "timestamp" in found:
+        column, kind = identifier(found["timestamp"]), kinds[found["timestamp"]]
+    else:
+        parts = [f"CAST({identifier(found[part])} AS VARCHAR)" for part in ("date", "time")]
+        column, kind = f"({parts[0]} || ' ' || {parts[1]})", "VARCHAR"
+    moments = moments_of(
+        connection, source, column, kind, zone=request.zone, given=request.time_format, path=path
+    )  # fmt: skip
+    symbol = request.symbol or ("" if "symbol" in found else symbol_of_file(path))
+    used = {*found.values()}
+    ignored = tuple(name for name in names if name not in used)
+    return FilePlan(str(path), found, moments.form, symbol, ignored, source, moments.sql)
+
+
+def plan_files(paths: Sequence[Path], request: ImportRequest) -> list[FilePlan]:
+    """Guess how to read files, without taking anything of them."""
+    with duckdb_memory() as connection:
+        return [plan_file(connection, path, request) for path in paths]
+
+
+def identifier(name: str) -> str:
+    """Spell a column's name in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _parquet_columns(
+    connection: duckdb.DuckDBPyConnection, source: str, path: Path
+) -> tuple[list[str], dict[str, str]]:
+    try:
+        rows = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+    except duckdb.Error as e:
+        raise Refused(f"{path}: not a readable Parquet file: {e}") from e
+    return [row[0] for row in rows], {row[0]: row[1] for row in rows}
+
+
+def _csv_source(path: Path, request: ImportRequest) -> tuple[list[str], str]:
+    """Read the first line ourselves: every column comes as text, so that a bad cell spoils its row and no more."""
+    first = _first_line(path)
+    delimiter = max(_DELIMITERS, key=first.count)
+    cells = [cell.strip() for cell in next(csv_reader([first], delimiter=delimiter), [])]
+    header = is_header(cells, request.data_type)
+    names = _named(request.columns or cells, path) if header or request.columns else []
+    if not names:
+        raise Refused(
+            f"{path}: its first line names no columns we know ({first[:80]!r}); name them with --columns a,b,c"
+        )
+    if len(names) != len(cells):
+        raise Refused(f"{path}: {len(names)} columns named, its first line has {len(cells)}")
+    spec = ", ".join(f"{quote(name)}: 'VARCHAR'" for name in names)
+    return names, (
+        f"read_csv({quote(path)}, auto_detect = false, header = {str(header).lower()}, delim = {quote(delimiter)}, "
+        f"quote = '\"', escape = '\"', columns = {{{spec}}}, store_rejects = true, rejects_limit = 0)"
+    )
+
+
+def _named(cells: Sequence[str], path: Path) -> list[str]:
+    """Give every column a name of its own; a frame's index often has none."""
+    names = [cell or f"unnamed{number}" for number, cell in enumerate(cells)]
+    lowered = [name.lower() for name in names]
+    if len(set(lowered)) != len(names):
+        raise Refused(f"{path}: columns of the same name: {', '.join(names)}; name them anew with --columns")
+    return names
+
+
+def _first_line(path: Path) -> str:
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        raw: bytes = file.readline(65_536)
+    try:
+        line = raw.decode("utf-8-sig").strip("\r\n")
+    except UnicodeDecodeError as e:
+        raise Refused(f"{path}: not text in UTF-8: {e}") from e
+    if not line:
+        raise Refused(f"{path}: is empty, or begins with an empty line")
+    return line

@@ -1,0 +1,86 @@
+"""The SQL that reads one file's rows and says of each that will not do why not."""
+
+from __future__ import annotations
+
+from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us, trading_date
+from libs.dbaccess.connections import quote
+from libs.dbaccess.importing.plan import FilePlan, ImportRequest, identifier
+
+#: Days are counted in India: this many microseconds from the epoch to its midnight.
+IST_OFFSET_US = -day_start_us(trading_date(0))
+_DAY = f"CAST((ts_us + {IST_OFFSET_US}) // {US_PER_DAY} AS INTEGER)"
+
+#: Staged columns besides day, symbol, ts_us, reason and raw.
+VALUES = {
+    "candles": {"open": "DOUBLE", "high": "DOUBLE", "low": "DOUBLE", "close": "DOUBLE", "volume": "BIGINT"},
+    "ticks": {
+        "price": "DOUBLE", "volume": "BIGINT", "bid": "DOUBLE", "ask": "DOUBLE", "volume_day": "BIGINT",
+        "open_interest": "DOUBLE", "seq": "BIGINT",
+    },
+}  # fmt: skip
+
+UNREADABLE_TIME = "the time cannot be read"
+NO_PRICE = "a price is missing or no number"
+NOT_ABOVE_ZERO = "a price is not above zero"
+NOT_ENCLOSED = "high and low do not enclose open and close"
+BAD_VOLUME = "a volume is no whole number of 0 or more"
+NO_SYMBOL = "there is no symbol"
+OFF_MINUTE = "the time is not the start of a minute"
+TORN = "the line has too few or too many cells"
+
+
+def staging_ddl(data_type: str) -> str:
+    """Give the statement that makes the table all files are read into."""
+    columns = ", ".join(f"{name} {kind}" for name, kind in VALUES[data_type].items())
+    return f"CREATE TABLE rows (day INTEGER, symbol VARCHAR, ts_us BIGINT, {columns}, reason VARCHAR, raw VARCHAR)"
+
+
+def staging_select(plan: FilePlan, request: ImportRequest) -> str:
+    """Give the SELECT whose rows go into it, in the order of the file."""
+    found = plan.columns
+    values = VALUES[request.data_type]
+    symbol = f"trim(CAST({identifier(found['symbol'])} AS VARCHAR))" if "symbol" in found else quote(plan.symbol)
+    parts = [f"{symbol} AS symbol", f"{plan.moment_sql} AS ts_us"]
+    parts += [f"{_value(found.get(name), kind)} AS {name}" for name, kind in values.items()]
+    bad = " OR ".join(
+        f"({identifier(found[name])} IS NOT NULL AND {_value(found[name], kind)} IS NULL)"
+        for name, kind in values.items()
+        if kind == "BIGINT" and name in found
+    )
+    raw = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in found.values())
+    parts += [f"({bad or 'false'}) AS bad_volume", f"concat_ws(',', {raw}) AS line"]
+    moment = "ts_us"
+    if request.timeframe == "1d":  # a day's bar is stamped with its midnight, whenever the vendor thinks it was
+        moment = f"{_DAY}::BIGINT * {US_PER_DAY} - {IST_OFFSET_US}"
+    kept = ", ".join(name for name in values)
+    return (
+        f"SELECT {_DAY} AS day, symbol, {moment} AS ts_us, {kept}, {_reason(request)} AS reason,"
+        f" CASE WHEN reason IS NOT NULL THEN line END AS raw FROM (SELECT {', '.join(parts)} FROM {plan.source})"
+    )
+
+
+def _value(column: str | None, kind: str) -> str:
+    """Read a number; 1,234.50 is one too."""
+    if column is None:
+        return f"NULL::{kind}"
+    name = identifier(column)
+    return f"coalesce(TRY_CAST({name} AS {kind}), TRY_CAST(replace(CAST({name} AS VARCHAR), ',', '') AS {kind}))"
+
+
+def _reason(request: ImportRequest) -> str:
+    cases = [(f"ts_us IS NULL OR ts_us NOT BETWEEN 0 AND {10**16}", UNREADABLE_TIME)]
+    if request.data_type == "candles":
+        cases += [
+            ("NOT coalesce(isfinite(open) AND isfinite(high) AND isfinite(low) AND isfinite(close), false)", NO_PRICE),
+            ("least(open, high, low, close) <= 0", NOT_ABOVE_ZERO),
+            ("low > least(open, close) OR high < greatest(open, close)", NOT_ENCLOSED),
+        ]
+        if request.timeframe != "1d":
+            cases.append((f"ts_us % {US_PER_MINUTE} <> 0", OFF_MINUTE))
+    else:
+        cases += [("NOT coalesce(isfinite(price), false)", NO_PRICE), ("price <= 0", NOT_ABOVE_ZERO)]
+    cases += [
+        ("bad_volume OR coalesce(volume, 0) < 0", BAD_VOLUME),
+        ("coalesce(symbol, '') = ''", NO_SYMBOL),
+    ]
+    return f"CASE {' '.join(f'WHEN {when} THEN {quote(reason)}' for when, reason in cases)} END"

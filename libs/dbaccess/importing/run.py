@@ -1,0 +1,86 @@
+"""One import from the files to the closed days."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from libs.calendar import Calendar, CalendarError
+from libs.core.errors import Refused
+from libs.dbaccess.errors import StoreMissing
+from libs.dbaccess.importing.closing import DayCloser, day_of_number
+from libs.dbaccess.importing.plan import ImportRequest
+from libs.dbaccess.importing.report import ImportReport
+from libs.dbaccess.importing.staging import Report, staged, staging_folder
+from libs.dbaccess.init import require_root
+from libs.dbaccess.layout import Layout, exchange_name
+from libs.dbaccess.live.manifest import read_manifest
+from libs.dbaccess.live.paths import LivePaths
+from libs.dbaccess.locks import WriterLock
+from libs.dbaccess.manager import DatabaseManager
+from libs.dbaccess.owners import refuse_living_owner
+from libs.dbaccess.roles import Store, require_owner
+
+
+def import_files(
+    db: DatabaseManager, paths: Sequence[Path], request: ImportRequest, *, report: Report, origin: str = "import"
+) -> ImportReport:
+    """Read files of candles or ticks and close every date they hold, each whole or not at all.
+
+    A date that is closed already with the same rows counts as `same`; one with other rows is refused. Killed anywhere,
+    the same call goes on where it was. `WriterLockHeld` while the ingestor, or another import, runs.
+    """
+    require_owner(db.role, Store.HISTORY)
+    require_root(db.layout)
+    db.layout.series(request.exchange, request.data_type, request.timeframe)  # refuses what no series is
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise StoreMissing(missing[0], "expected a CSV or Parquet file")
+    refuse_living_owner(db.layout)
+    calendar = _calendar(exchange_name(request.exchange))
+    with (
+        WriterLock(staging_folder(db.layout) / ".writer.lock"),
+        staged(db.layout, paths, request, db.settings.importing, report) as (connection, found),
+    ):
+        _refuse_strange(found, db.settings.importing.refused_max_percent)
+        days = connection.execute(
+            "SELECT day, count(*) FROM rows JOIN names USING (symbol)"
+            " WHERE reason IS NULL AND clean IS NOT NULL GROUP BY day ORDER BY day"
+        ).fetchall()
+        closer = DayCloser(db, connection, request, calendar, _open_days(db.layout), found, origin)
+        for done, (number, rows) in enumerate(days, 1):
+            day = day_of_number(number)
+            found.days.append(closer.close(day, rows))
+            report(done, len(days), f"closing {day}")
+    return found
+
+
+def _refuse_strange(found: ImportReport, percent_max: int) -> None:
+    """Take nothing of a file that cannot be read in large part: a closed day is closed for ever."""
+    if found.rows_refused * 100 > percent_max * found.rows_read:
+        reasons = "; ".join(
+            f"{count} x {reason} ({', '.join(repr(each) for each in found.examples[reason][:1])})"
+            for reason, count in sorted(found.refused.items(), key=lambda item: -item[1])
+        )
+        raise Refused(
+            f"{found.rows_refused} of {found.rows_read} rows cannot be taken, more than importing.refused_max_percent "
+            f"= {percent_max}; nothing was imported: {reasons}"
+        )
+
+
+def _calendar(exchange: str) -> Calendar | None:
+    try:
+        return Calendar.load(exchange)
+    except CalendarError as e:
+        if isinstance(e.__cause__, FileNotFoundError):
+            return None
+        raise
+
+
+def _open_days(layout: Layout) -> frozenset[date]:
+    """Give the dates whose rows are in the live buffer."""
+    try:
+        return frozenset(read_manifest(LivePaths(layout).manifest).trading_dates)
+    except StoreMissing:
+        return frozenset()

@@ -1,0 +1,182 @@
+"""All files read once into a scratch database beside the stores, where a killed import finds them again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillRunning
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import msgspec
+
+from libs.core.errors import Refused
+from libs.core.faults import crash_point
+from libs.core.ids import content_id
+from libs.dbaccess.connections import attach_day, duckdb_memory, duckdb_writer, naming_disk, quote
+from libs.dbaccess.errors import UnsafeName
+from libs.dbaccess.files import make_directory, sync_directory, sync_file
+from libs.dbaccess.importing.plan import ImportRequest, plan_file
+from libs.dbaccess.importing.report import ImportReport
+from libs.dbaccess.importing.rows import TORN, staging_ddl, staging_select
+from libs.dbaccess.layout import Layout, symbol_name
+from libs.settings.importing import Importing
+
+#: Called with how many are done, how many there are, and of what.
+Report = Callable[[int, int, str], None]
+
+_LOOK_S = 0.25
+_PREFIXES = ("NSE:", "BSE:", "NFO:", "MCX:", "NSE_EQ|", "NSE_EQ:")
+_SUFFIXES = (".NS", ".BO", "-EQ")
+BAD_SYMBOL = "the symbol is none an exchange would list"
+
+
+def staging_folder(layout: Layout) -> Path:
+    """Where scratch databases of imports are."""
+    return layout.market / ".importing"
+
+
+@contextmanager
+def staged(
+    layout: Layout, paths: Sequence[Path], request: ImportRequest, settings: Importing, report: Report
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, ImportReport]]:
+    """Give a connection with the table `rows` and the report so far; what a killed run read is not read again.
+
+    The scratch database goes when the block ends well, and stays when it raises, for the next run of the same files.
+    """
+    folder = staging_folder(layout)
+    make_directory(folder, layout.root)
+    path = folder / f"{_name(paths, request)}.duckdb"
+    if not path.exists():
+        _clear(folder)
+        _read_files(path, paths, request, settings, report)
+    with duckdb_memory(memory_max_mib=settings.memory_max_mib) as connection:
+        connection.execute(f"SET temp_directory = {quote(folder / 'spill')}")
+        attach_day(connection, path, "scratch")
+        connection.execute("CREATE VIEW rows AS SELECT rowid AS row_order, * FROM scratch.rows")
+        [(text,)] = connection.execute("SELECT report FROM scratch.staged_report").fetchall()
+        found = msgspec.json.decode(text, type=ImportReport)
+        _name_symbols(connection, found)
+        yield connection, found
+    _clear(folder)
+
+
+def _name(paths: Sequence[Path], request: ImportRequest) -> str:
+    """Name the scratch after what is in it: the same files, unchanged, asked for alike."""
+    stats = [(path.resolve(), path.stat()) for path in paths if path.is_file()]
+    parts = [f"{path}:{found.st_size}:{found.st_mtime_ns}" for path, found in stats]
+    return content_id(msgspec.json.encode(request).decode(), *parts)
+
+
+def _clear(folder: Path) -> None:
+    """Remove scratch databases: this one when it is done with, others because their import is not wanted any more."""
+    for left in folder.glob("*.duckdb*"):
+        left.unlink()
+
+
+def _read_files(path: Path, paths: Sequence[Path], request: ImportRequest, settings: Importing, report: Report) -> None:
+    building = path.with_suffix(".duckdb.building")
+    found = ImportReport(request.data_type, request.exchange, request.timeframe)
+    with naming_disk(path), duckdb_writer(building) as connection:
+        connection.execute(f"SET memory_limit = '{settings.memory_max_mib}MiB'")
+        connection.execute(f"SET temp_directory = {quote(path.parent / 'spill')}")
+        connection.execute("SET enable_progress_bar = true")
+        connection.execute("SET enable_progress_bar_print = false")
+        connection.execute(staging_ddl(request.data_type))
+        for number, source in enumerate(paths):
+            plan = plan_file(connection, source, request)
+            found.plans.append(plan)
+            _forget_rejects(connection)
+            done = number * 100
+
+            def tell(percent: int, done: int = done, name: str = source.name) -> None:
+                report(done + percent, len(paths) * 100, f"reading {name}")
+
+            try:
+                _watched(connection, f"INSERT INTO rows {staging_select(plan, request)}", tell)
+            except duckdb.Error as e:
+                raise Refused(f"{source}: cannot be read: {e}") from e
+            _count_rejects(connection, found)
+        _count(connection, found)
+        connection.execute("CREATE TABLE staged_report (report VARCHAR)")
+        connection.execute("INSERT INTO staged_report VALUES (?)", [msgspec.json.encode(found).decode()])
+        connection.execute("CHECKPOINT")
+    sync_file(building)
+    crash_point("import.staged.before")
+    building.rename(path)
+    sync_directory(path.parent)
+    crash_point("import.staged.after")
+
+
+def _watched(connection: duckdb.DuckDBPyConnection, sql: str, tell: Callable[[int], None]) -> None:
+    """Run a long statement in a thread of its own and say how far it is; Ctrl-C stops the engine first."""
+    with ThreadPoolExecutor(1, thread_name_prefix="import") as pool:
+        running = pool.submit(lambda: connection.execute(sql).fetchall())
+        try:
+            while True:
+                try:
+                    running.result(_LOOK_S)
+                except StillRunning:
+                    tell(max(0, min(99, int(connection.query_progress()))))
+                else:
+                    tell(100)
+                    return
+        finally:
+            if not running.done():
+                connection.interrupt()
+
+
+def _forget_rejects(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("DROP TABLE IF EXISTS reject_errors")
+    connection.execute("DROP TABLE IF EXISTS reject_scans")
+
+
+def _count_rejects(connection: duckdb.DuckDBPyConnection, found: ImportReport) -> None:
+    """Count the lines the reader itself could make no row of."""
+    try:
+        [(lines,)] = connection.execute("SELECT count(DISTINCT line) FROM reject_errors").fetchall()
+    except duckdb.CatalogException:  # Parquet has no lines
+        return
+    rows = connection.execute("SELECT DISTINCT csv_line FROM reject_errors LIMIT 3").fetchall()
+    found.rows_read += int(lines)
+    found.refuse(TORN, int(lines), [str(row[0]) for row in rows])
+
+
+def _count(connection: duckdb.DuckDBPyConnection, found: ImportReport) -> None:
+    [(rows,)] = connection.execute("SELECT count(*) FROM rows").fetchall()
+    found.rows_read += int(rows)
+    refused = connection.execute(
+        "SELECT reason, count(*), list(raw)[1:3] FROM rows WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason"
+    ).fetchall()
+    for reason, count, examples in refused:
+        found.refuse(reason, int(count), [str(each) for each in examples])
+
+
+def _name_symbols(connection: duckdb.DuckDBPyConnection, found: ImportReport) -> None:
+    """Make the table `names` of spelling and symbol, and count the rows whose symbol cannot be one."""
+    spellings = [
+        row[0] for row in connection.execute("SELECT DISTINCT symbol FROM rows WHERE reason IS NULL").fetchall()
+    ]
+    pairs = [(each, _clean(each)) for each in spellings]
+    connection.execute("CREATE TABLE names (symbol VARCHAR, clean VARCHAR)")
+    if pairs:
+        spelled, clean = zip(*pairs, strict=True)
+        connection.execute("INSERT INTO names SELECT unnest(?), unnest(?)", [list(spelled), list(clean)])
+    if bad := [spelling for spelling, clean in pairs if clean is None]:
+        [(count,)] = connection.execute(
+            "SELECT count(*) FROM rows SEMI JOIN (FROM names WHERE clean IS NULL) USING (symbol) WHERE reason IS NULL"
+        ).fetchall()
+        found.refuse(BAD_SYMBOL, int(count), bad)
+
+
+def _clean(spelling: str) -> str | None:
+    name = spelling
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    for suffix in _SUFFIXES:
+        name = name.removesuffix(suffix)
+    try:
+        return symbol_name(name)
+    except UnsafeName:
+        return None
