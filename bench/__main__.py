@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import bars, bus, journal, live, query, risk, stores
+from bench import bars, bus, ingest, journal, live, query, risk, stores
 from bench.table import Measure, print_measures
 
 #: What fits in a quarter of an hour on two cores; each module runs larger on its own.
@@ -18,6 +18,7 @@ BENCHES: dict[str, Callable[[], Iterable[Measure]]] = {
     "live": lambda: live.measures([1]),
     "journal": journal.measures,
     "bars": bars.measures,
+    "ingest": lambda: ingest.measures(20, 70_000),
     "bus": lambda: bus.measures(1),
     "risk": risk.measures,
 }

@@ -19,7 +19,7 @@ class Origin(StrEnum):
     IMPORT = "import"
 
 
-class Tick(Event, frozen=True, tag="tick"):
+class Tick(Event, frozen=True, tag="tick", gc=False):
     """One quote as the feed gave it.
 
     `timestamp_us` is the exchange's trade time. `volume` is what traded since the tick before, never negative;

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import upstox_client
-import websocket
 from upstox_client.feeder.market_data_feeder_v3 import MarketDataFeederV3
 
 from libs.core.clock import Clock
+from libs.upstox.reading import FeedSocket
 from libs.upstox.session import BrokerSession
 
 _PATH = "/v3/feed/market-data-feed"
@@ -39,7 +39,7 @@ class _Feeder(MarketDataFeederV3):  # type: ignore[misc]  # the SDK ships no typ
 
     def connect(self) -> None:
         token = self.api_client.configuration.auth_settings()["OAUTH2"]["value"]
-        self.ws = websocket.WebSocketApp(
+        self.ws = FeedSocket(
             self._session.hosts.streams + _PATH,
             header={"Authorization": token},
             on_open=self.on_open, on_message=self.on_message, on_error=self.on_error, on_close=self.on_close,

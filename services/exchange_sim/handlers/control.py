@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -111,6 +112,8 @@ async def set_clock(request: web.Request) -> web.StreamResponse:
         market_clock.set_speed(_number(body, "speed"))
     if "paused" in body:
         (market_clock.pause if body["paused"] else market_clock.resume)()
+    if body.get("paused"):  # answered when the market stands still for everybody: nothing is on its way any more
+        await asyncio.gather(*(connection.emptied() for connection in sim.market_stream.connections))
     if "advance_s" in body:
         await sim.driver.play_to(sim.market.now_ms() + int(_number(body, "advance_s") * 1000))
     if "play_to" in body:
