@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("cli.backup", "copy a store beside its living owner, checked before it counts"),
     "backups": ("cli.backup:add_list", "list the copies there are, newest first"),
     "restore": ("cli.backup:add_restore", "put a copy back in a store's place; what it replaces is kept"),
+    "backtest": ("cli.backtest", "run strategies over the past; list, show, compare and delete runs"),
     "feed": ("cli.feed", "watch candles, ticks, signals, orders and the rest as they happen"),
     "keys": ("cli.keys", "CURVE keys for a bus beyond this machine"),
     "calendar": ("cli.calendar", "when the exchange trades"),

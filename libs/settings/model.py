@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from libs.settings import backtest as backtest_settings
 from libs.settings import bus, risk, storage, strategies
 from libs.settings import exchange_sim as simulator
 from libs.settings import feed as feed_settings
@@ -35,3 +36,4 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runtime: feed_settings.Runtime = feed_settings.Runtime()
     risk: risk.Risk = risk.Risk()
     strategies: strategies.Strategies = strategies.Strategies()
+    backtest: backtest_settings.Backtest = backtest_settings.Backtest()

@@ -23,6 +23,7 @@ from libs.contracts import (
     Tick,
     TradeEvent,
 )
+from libs.contracts.backtest import BacktestProgress
 from libs.contracts.base import Message
 from libs.contracts.instruments import Instrument
 from libs.contracts.risk import PositionEvent, RiskEvent
@@ -54,6 +55,9 @@ SAMPLES: dict[str, Message] = {
     "trade": TradeEvent("t-1", "c0ffee", MOMENT, "RELIANCE", "filled", "long", 10, 1411.05, Decimal("12.34")),
     "risk": RiskEvent("rejected", MOMENT, "too old", "stale_signal", {"age_us": 5.0}, "sma_cross", "RELIANCE"),
     "position": PositionEvent("sma_cross", "RELIANCE", MOMENT, -10, 1411.05, 1410.0, Decimal("12.34")),
+    "backtest_progress": BacktestProgress(
+        "run_20260202_101500_c0ffee12ab", MOMENT, "running", 187_500, 468_750, MOMENT, 1_000_123_45, "job-1"
+    ),
     "health": Health("ingestor", MOMENT, "green", 4711, figures={"ticks_per_second": 5000.0}),
 }
 

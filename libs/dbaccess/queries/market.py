@@ -22,10 +22,12 @@ class MarketDataQuery:
     when there is nothing; `output` is "pandas", "arrow" or "polars". Days that are not there are skipped:
     `on_missing` is called with the Coverage when there are some. A damaged day raises `StoreCorrupt` naming its file,
     never fewer rows. Safe to share between threads, which take turns.
+
+    `closed_days_only` leaves the live buffer alone: nothing of it is read, and no pin is made there.
     """
 
-    def __init__(self, db: Stores) -> None:
-        self._reader = Reader(db)
+    def __init__(self, db: Stores, *, closed_days_only: bool = False) -> None:
+        self._reader = Reader(db, closed_days_only=closed_days_only)
 
     def get_candles(
         self,

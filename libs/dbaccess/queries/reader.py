@@ -45,8 +45,9 @@ class Stores(Protocol):
 class Reader:
     """Reads requests. Several threads may call it; one at a time is served."""
 
-    def __init__(self, db: Stores) -> None:
+    def __init__(self, db: Stores, *, closed_days_only: bool = False) -> None:
         self._db = db
+        self._closed_days_only = closed_days_only
         self._turn = threading.RLock()
         self._catalogue = Catalogue(db.layout, db.clock)
         self._calendars: dict[str, Calendar | None] = {}
@@ -111,6 +112,9 @@ class Reader:
         if self._closed:
             raise Refused("this MarketDataQuery was closed; make another")
         require_root(self._db.layout)
+        if self._closed_days_only:
+            yield make_plan(request, self._catalogue, None, newest=newest)
+            return
         with live_part(self._db.layout, self._db.settings.live, request.first_day, request.last_day) as live:
             yield make_plan(request, self._catalogue, live, newest=newest)
 

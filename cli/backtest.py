@@ -1,0 +1,156 @@
+"""`fleet backtest`: run strategies over the past, and look at what came out."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from typing import Any
+
+from cli.output import add_json
+
+
+def add(subparsers: Any) -> None:
+    """Add the group."""
+    parser = subparsers.add_parser(
+        "backtest",
+        help="run strategies over the past, list, show, compare and delete runs",
+        description="Backtests. A run reads closed days of history and writes one file of its own.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_list(commands)
+    _add_named(commands, "show", "a run's parameters, figures, data quality and log", "cli.backtest_show:show")
+    trades = _add_named(commands, "trades", "a run's fills", "cli.backtest_show:trades")
+    trades.add_argument("--symbols", metavar="A,B", help="only these")
+    compare = _command(
+        commands, "compare", "how two runs differ; exit code 1 when they do", "cli.backtest_show:compare"
+    )
+    compare.add_argument("first", metavar="RUN")
+    compare.add_argument("second", metavar="RUN")
+    _add_named(commands, "delete", "delete a run", "cli.backtest_show:delete")
+    keep = _add_named(commands, "keep", "let clean-up leave a run alone", "cli.backtest_show:keep")
+    keep.add_argument("--no", dest="is_kept", action="store_false", help="do not keep it any more")
+    cleanup = _command(
+        commands, "cleanup", "delete the runs data/backtest/.cleanup_policy.json does not keep",
+        "cli.backtest_show:cleanup",
+    )  # fmt: skip
+    cleanup.add_argument("--dry-run", action="store_true", help="only say which")
+    _command(commands, "reindex", "make the index again out of the run files", "cli.backtest_show:reindex")
+    _command(commands, "jobs", "runs that were asked of the service", "cli.backtest_show:jobs")
+    cancel = _command(commands, "cancel", "take a job out of the queue, or stop it", "cli.backtest_show:cancel")
+    cancel.add_argument("job", metavar="JOB")
+
+
+def add_request(parser: argparse.ArgumentParser) -> None:
+    """Give a command the options that say what is run."""
+    parser.add_argument("--strategy", required=True, metavar="ID", help="`fleet strategies` lists them")
+    parser.add_argument("--symbols", required=True, metavar="A,B")
+    parser.add_argument("--from", dest="start", required=True, metavar="D", help="first day, 2026-02-02")
+    parser.add_argument("--to", dest="end", required=True, metavar="D", help="last day, included")
+    parser.add_argument("--timeframe", default="1m", help="default 1m")
+    parser.add_argument("--exchange", default="", help="default: data.exchange of the settings")
+    parser.add_argument("--param", action="append", default=[], metavar="K=V", help="a parameter of the strategy")
+    parser.add_argument("--cash", type=int, default=1_000_000, metavar="RUPEES", help="default 1000000")
+    parser.add_argument("--fill", choices=("next_bar_open", "next_tick"), default="next_bar_open")
+    parser.add_argument("--no-costs", dest="costs", action="store_false", help="no charges")
+    parser.add_argument("--slippage-ticks", type=int, default=0, metavar="N")
+    parser.add_argument("--slippage-bp", type=float, default=0.0, metavar="N", help="basis points of the price")
+    parser.add_argument("--participation", type=float, default=100.0, metavar="PERCENT", help="of a bar's volume")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quantity", type=int, metavar="N", help="shares an entry")
+    size.add_argument("--value", type=int, metavar="RUPEES", help="rupees an entry; the default, with 100000")
+    size.add_argument("--equity-percent", type=float, metavar="P", help="of the account's worth an entry")
+    parser.add_argument("--exit", action="append", default=[], metavar="K=V", help="an exit rule, stop_percent=1")
+    parser.add_argument("--limit", action="append", default=[], metavar="K=V", help="a limit of [risk], 0 for none")
+    parser.add_argument("--product", choices=("intraday", "delivery"), default="intraday")
+    parser.add_argument(
+        "--run-on", dest="daily_anchor", action="store_false",
+        help="indicators run on through the nights; by default strategies start anew every morning, as live",
+    )  # fmt: skip
+    parser.add_argument("--data-root", help="the stores' directory; by default the settings'")
+
+
+def request_options(options: argparse.Namespace, exchange: str) -> dict[str, Any]:
+    """Give the request's fields as `BacktestRunner.run` takes them."""
+    from libs.orders.fills import FillSettings
+    from libs.trading.exits import ExitRules
+
+    return {
+        "timeframe": options.timeframe,
+        "exchange": options.exchange or exchange,
+        "parameters": pairs(options.param, "--param"),
+        "cash_rupees": options.cash,
+        "fill": options.fill,
+        "costs": options.costs,
+        "fills": _struct(
+            FillSettings,
+            {"slippage_ticks": options.slippage_ticks, "slippage_basis_points": options.slippage_bp,
+             "participation_percent_max": options.participation},
+        ),
+        "sizing": _sizing(options),
+        "exits": _struct(ExitRules, pairs(options.exit, "--exit")),
+        "limits": {name: float(value) for name, value in pairs(options.limit, "--limit").items()},
+        "product": options.product,
+        "daily_anchor": options.daily_anchor,
+    }  # fmt: skip
+
+
+def pairs(texts: list[str], option: str) -> dict[str, str]:
+    """Split K=V."""
+    from libs.core.errors import Refused
+
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise Refused(f"{option} {text!r}: expected NAME=VALUE")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _struct(kind: Any, values: dict[str, Any]) -> Any:
+    import msgspec
+
+    from libs.core.errors import Refused
+
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as e:
+        raise Refused(f"{values}: {e}; there are {', '.join(kind.__struct_fields__)}") from e
+
+
+def _sizing(options: argparse.Namespace) -> dict[str, Any]:
+    if options.quantity:
+        return {"type": "fixed_quantity", "quantity": options.quantity}
+    if options.equity_percent:
+        return {"type": "equity_percent", "percent": options.equity_percent}
+    return {"type": "fixed_value", "rupees": options.value or 100_000}
+
+
+def _add_run(commands: Any) -> None:
+    parser = _command(commands, "run", "run a strategy over the past", "cli.backtest_run:run")
+    add_request(parser)
+    parser.add_argument("--queue", action="store_true", help="have the backtest service run it; prints the job")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_list(commands: Any) -> None:
+    parser = _command(commands, "list", "every run, newest first", "cli.backtest_show:list_runs")
+    parser.add_argument("--strategy", default="", metavar="ID", help="only of this strategy")
+    parser.add_argument("--last", type=int, default=50, metavar="N", help="default 50; 0 for all")
+
+
+def _add_named(commands: Any, name: str, purpose: str, target: str) -> argparse.ArgumentParser:
+    parser = _command(commands, name, purpose, target)
+    parser.add_argument("run_id", metavar="RUN")
+    return parser
+
+
+def _command(commands: Any, name: str, purpose: str, target: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.")
+    add_json(parser)
+    if name != "run":
+        parser.add_argument("--data-root", help="the stores' directory; by default the settings'")
+    module, _, function = target.partition(":")
+    parser.set_defaults(run=getattr(import_module(module), function))
+    return parser

@@ -1,0 +1,101 @@
+"""`fleet backtest run`: one run, here with a progress bar or by the service."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from cli.backtest import request_options
+from cli.exits import OK
+from cli.output import print_json
+from libs.core.clock import SystemClock
+from libs.core.errors import FleetError
+from libs.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from services.backtest.runner import Progress
+
+_BAR_WIDTH = 30
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run it and print its figures, or put it into the service's queue."""
+    settings = load_settings()
+    data_root = str(options.data_root or settings.data_root)
+    wanted = request_options(options, settings.data.exchange)
+    if options.queue:
+        return _submit(options, settings, data_root, wanted)
+    from libs.dbaccess import DatabaseManager, Role
+    from services.backtest.runner import BacktestRunner, RunInterrupted
+
+    clock = SystemClock()
+    db = DatabaseManager(data_root, Role.BACKTEST, settings=settings, clock=clock)
+    shows = not options.quiet and not options.json and sys.stderr.isatty()
+    try:
+        run_id = BacktestRunner(db).run(
+            options.strategy, options.symbols, options.start, options.end,
+            progress=_bar() if shows else None, **wanted,
+        )  # fmt: skip
+    except RunInterrupted as e:
+        _into_index(settings, data_root)
+        print(f"\nfleet: {e}", file=sys.stderr)
+        raise
+    except FleetError:
+        _into_index(settings, data_root)
+        raise
+    _into_index(settings, data_root)
+    from cli.backtest_show import print_run
+
+    print_run(db, run_id, as_json=options.json)
+    return OK
+
+
+def _submit(options: argparse.Namespace, settings: Settings, data_root: str, wanted: dict[str, Any]) -> int:
+    import msgspec
+
+    from libs.messaging import CommandClient
+
+    request = {
+        "strategy": options.strategy, "symbols": options.symbols, "start": options.start, "end": options.end,
+    } | msgspec.to_builtins(wanted)  # fmt: skip
+    owned = msgspec.structs.replace(settings, data_root=data_root)
+    with CommandClient("backtest", settings=owned) as client:
+        answer = client.call("submit", {"request": request, "requested_by": "cli"})
+    if options.json:
+        print_json(answer)
+    else:
+        print(f"job {answer['job_id']} waits for a worker; `fleet feed backtest` and `fleet backtest jobs` show it")
+    return OK
+
+
+def _into_index(settings: Settings, data_root: str) -> None:
+    """Tell the index; a run it does not know yet is listed all the same."""
+    from services.backtest.owner import ask_owner
+
+    with suppress(FleetError, OSError):
+        ask_owner(settings, data_root, "reconcile", SystemClock())
+
+
+def _bar() -> Callable[[Progress], None]:
+    """Give a function that draws the progress on one line of the terminal."""
+    clock = SystemClock()
+    began_ns = clock.monotonic_ns()
+
+    def draw(progress: Progress) -> None:
+        share = progress.bars_done / progress.bars if progress.bars else 1.0
+        filled = int(share * _BAR_WIDTH)
+        seconds = (clock.monotonic_ns() - began_ns) / 1e9
+        speed = progress.bars_done / seconds if seconds else 0.0
+        sys.stderr.write(
+            f"\r{'#' * filled}{'.' * (_BAR_WIDTH - filled)} {share:6.1%}  {progress.bars_done:,} bars  "
+            f"{speed:,.0f}/s  equity {progress.equity_paise / 100:,.2f}"
+        )
+        if progress.state != "running":
+            sys.stderr.write("\n")
+        sys.stderr.flush()
+
+    return draw

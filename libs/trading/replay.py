@@ -1,0 +1,128 @@
+"""Bars of the past through the strategy host and the trading loop, day by day: what a backtest runs.
+
+Nothing here is the backtest's own but the feeding: host, desk, gate and exits are the objects that run live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from libs.contracts.market import TIMEFRAMES, OHLCVBar, Origin
+from libs.contracts.signals import SignalEvent
+from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us, trading_date
+from libs.trading.loop import LoopEvent, TradingLoop
+from libs.trading.strategy_host import StrategyHost
+
+
+class Columns:
+    """The bars of one symbol, column by column, in time order."""
+
+    __slots__ = ("close", "high", "low", "open", "symbol", "timestamps", "volume")
+
+    def __init__(
+        self,
+        symbol: str,
+        timestamps: npt.NDArray[np.int64],
+        open_: npt.NDArray[np.float64],
+        high: npt.NDArray[np.float64],
+        low: npt.NDArray[np.float64],
+        close: npt.NDArray[np.float64],
+        volume: npt.NDArray[np.int64],
+    ) -> None:
+        self.symbol = symbol
+        self.timestamps = timestamps
+        self.open, self.high, self.low, self.close, self.volume = open_, high, low, close, volume
+
+    def __len__(self) -> int:
+        return len(self.timestamps)
+
+    def part(self, start: int, end: int) -> Columns:
+        """Give the rows from start up to end; nothing is copied."""
+        rows = slice(start, end)
+        return Columns(
+            self.symbol, self.timestamps[rows], self.open[rows], self.high[rows], self.low[rows], self.close[rows],
+            self.volume[rows],
+        )  # fmt: skip
+
+    def bars(self, timeframe: str, exchange: str) -> list[OHLCVBar]:
+        """Make the bars of the rows."""
+        symbol, origin = self.symbol, Origin.IMPORT
+        columns = (self.timestamps, self.open, self.high, self.low, self.close, self.volume)
+        return [
+            OHLCVBar(symbol, timeframe, at_us, o, h, low, c, v, exchange, origin)
+            for at_us, o, h, low, c, v in zip(*(column.tolist() for column in columns), strict=True)
+        ]
+
+
+class Recorder(Protocol):
+    """Takes what the replay does, as it does it."""
+
+    def on_signals(self, signals: Sequence[SignalEvent]) -> None:
+        """Signals of one minute, before they are decided on."""
+        ...
+
+    def on_events(self, events: Sequence[LoopEvent]) -> None:
+        """Decisions and news, in their order."""
+        ...
+
+    def on_day(self, bars_done: int, at_us: int) -> None:
+        """A day is over."""
+        ...
+
+
+def replay(
+    columns: Sequence[Columns],
+    host: StrategyHost,
+    loop: TradingLoop,
+    recorder: Recorder,
+    *,
+    timeframe: str,
+    exchange: str,
+    keep_going: Callable[[], bool] = lambda: True,
+) -> int:
+    """Run every minute of every day in order; give how many bars were run. `keep_going` is asked once a day."""
+    bar_us = TIMEFRAMES[timeframe] * US_PER_MINUTE
+    done = 0
+    for day in _days(columns):
+        if not keep_going():
+            break
+        minutes = _minutes([part.bars(timeframe, exchange) for part in day])
+        for minute_us, bars in minutes:
+            events = loop.on_bars(minute_us, bars)
+            if events:
+                recorder.on_events(events)
+            signals = host.on_bars(bars)
+            if signals:
+                recorder.on_signals(signals)
+                recorder.on_events(loop.on_signals(minute_us + bar_us, signals))
+            done += len(bars)
+        recorder.on_day(done, minutes[-1][0] + bar_us)
+    return done
+
+
+def _days(columns: Sequence[Columns]) -> Iterator[list[Columns]]:
+    """Cut the columns by trading date: one list a day, of the symbols that have bars on it."""
+    at = [0] * len(columns)
+    while True:
+        heads = [int(each.timestamps[i]) for each, i in zip(columns, at, strict=True) if i < len(each)]
+        if not heads:
+            return
+        day_end_us = day_start_us(trading_date(min(heads))) + US_PER_DAY
+        ends = [int(np.searchsorted(each.timestamps, day_end_us)) for each in columns]
+        yield [each.part(i, end) for each, i, end in zip(columns, at, ends, strict=True) if end > i]
+        at = ends
+
+
+def _minutes(series: list[list[OHLCVBar]]) -> list[tuple[int, list[OHLCVBar]]]:
+    """Put the bars of several symbols that begin together into one list, symbols in their order."""
+    if len(series) == 1:
+        return [(bar.timestamp_us, [bar]) for bar in series[0]]
+    minutes: dict[int, list[OHLCVBar]] = {}
+    for bars in series:
+        for bar in bars:
+            minutes.setdefault(bar.timestamp_us, []).append(bar)
+    return sorted(minutes.items())

@@ -1,0 +1,149 @@
+"""The bars of a run, read once from closed days, and what is to be said of their quality."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from libs.calendar import Calendar
+from libs.core.clock import trading_date
+from libs.core.errors import Refused
+from libs.dbaccess import DatabaseManager, MarketDataQuery
+from libs.indicators.columns import session_days
+from libs.orders.instrument import Instrument
+from libs.trading.replay import Columns
+from services.backtest.request import RunRequest
+
+#: A price that opens this far from yesterday's close is more likely a split or a bonus than a move.
+CORPORATE_GAP_RATIO = 0.2
+_FINE_TICK, _TICK = 0.01, 0.05
+
+
+class SymbolData(msgspec.Struct, frozen=True):
+    """What there is of one symbol."""
+
+    symbol: str
+    bars: int
+    bars_expected: int
+    days: int
+    gaps: tuple[tuple[str, float], ...] = ()
+
+
+class RunData(msgspec.Struct, frozen=True):
+    """Columns by symbol, the fingerprint of their content, and days asked for, found and missing."""
+
+    columns: tuple[Columns, ...]
+    warm_up: tuple[Columns, ...]
+    fingerprint: str
+    days_missing: tuple[date, ...]
+    symbols: tuple[SymbolData, ...]
+
+    @property
+    def bars(self) -> int:
+        """Count the bars that will be run."""
+        return sum(map(len, self.columns))
+
+    def describe(self) -> dict[str, Any]:
+        """Say it for the run file."""
+        expected = sum(each.bars_expected for each in self.symbols)
+        return {
+            "bars": self.bars,
+            "bars_expected": expected,
+            "completeness": round(self.bars / expected, 6) if expected else None,
+            "days_missing": [day.isoformat() for day in self.days_missing],
+            "symbols": msgspec.to_builtins(self.symbols),
+        }
+
+
+def load(db: DatabaseManager, request: RunRequest, warmup_bars: int) -> RunData:
+    """Read the run's bars, and so many before them for its warm-up, from closed days; refuse a run without any."""
+    missing: list[date] = []
+    warm_up: tuple[Columns, ...] = ()
+    with MarketDataQuery(db, closed_days_only=True) as query:
+        first, last = request.start, request.end + timedelta(days=1)
+        table = query.get_candles(
+            list(request.symbols), request.exchange, request.timeframe, first, last, output="arrow",
+            on_missing=lambda coverage: missing.extend(coverage.missing),
+        )  # fmt: skip
+        columns = _by_symbol(table)
+        if warmup_bars and columns:
+            parts = [
+                query.last_candles(
+                    each.symbol, request.exchange, request.timeframe, warmup_bars, before=first, output="arrow"
+                )
+                for each in columns
+            ]
+            warm_up = tuple(part for table in parts for part in _by_symbol(table))
+    absent = sorted(set(request.symbols) - {each.symbol for each in columns})
+    if absent:
+        raise Refused(
+            f"no {request.timeframe} candles of {', '.join(absent)} on {request.exchange} from {request.start} to "
+            f"{request.end}; `fleet candles` and the coverage of the query show what there is"
+        )
+    calendar = Calendar.load(request.exchange)
+    starts = _bars_expected(calendar, request)
+    return RunData(
+        columns, warm_up, _fingerprint((*warm_up, *columns)), tuple(missing),
+        tuple(_quality(each, starts) for each in columns),
+    )  # fmt: skip
+
+
+def instrument_of(request: RunRequest, columns: Columns) -> Instrument:
+    """Give the rules the request names for a symbol, else a share whose tick size follows from its prices."""
+    for instrument in request.instruments:
+        if instrument.symbol == columns.symbol:
+            return instrument
+    ticks = np.concatenate([columns.open, columns.close]) / _TICK
+    is_coarse = bool(np.all(np.abs(ticks - np.rint(ticks)) < 1e-6))
+    return Instrument(symbol=columns.symbol, exchange=request.exchange, tick_size=_TICK if is_coarse else _FINE_TICK)
+
+
+def _by_symbol(table: pa.Table) -> tuple[Columns, ...]:
+    """Cut a table sorted by symbol and time into columns a symbol."""
+    if not table.num_rows:
+        return ()
+    names = table.column("symbol").combine_chunks()
+    found: list[Columns] = []
+    start = 0
+    for row in pc.value_counts(names).to_pylist():  # in the order of appearance, which is sorted
+        part = table.slice(start, row["counts"])
+        start += row["counts"]
+        stamps = part.column("timestamp").cast(pa.int64())
+        open_, high, low, close = (
+            np.asarray(part.column(name), dtype=np.float64) for name in ("open", "high", "low", "close")
+        )
+        volume = np.asarray(part.column("volume"), dtype=np.int64)
+        found.append(Columns(str(row["values"]), np.asarray(stamps, dtype=np.int64), open_, high, low, close, volume))
+    return tuple(found)
+
+
+def _fingerprint(parts: tuple[Columns, ...]) -> str:
+    digest = blake2b(digest_size=16)
+    for each in parts:
+        digest.update(f"{each.symbol}:{len(each)};".encode())
+        for column in (each.timestamps, each.open, each.high, each.low, each.close, each.volume):
+            digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
+
+
+def _bars_expected(calendar: Calendar, request: RunRequest) -> int:
+    sessions = calendar.sessions(request.start, request.end)
+    return sum(len(session.bar_starts(request.timeframe)) for session in sessions)
+
+
+def _quality(columns: Columns, bars_expected: int) -> SymbolData:
+    days = session_days(columns.timestamps)
+    firsts = np.flatnonzero(np.diff(days)) + 1
+    ratios = columns.open[firsts] / columns.close[firsts - 1] - 1.0
+    gaps = tuple(
+        (trading_date(int(columns.timestamps[at])).isoformat(), round(float(ratio), 4))
+        for at, ratio in zip(firsts, ratios, strict=True)
+        if abs(ratio) >= CORPORATE_GAP_RATIO
+    )
+    return SymbolData(columns.symbol, len(columns), bars_expected, len(firsts) + 1, gaps)

@@ -1,0 +1,192 @@
+"""What a run was worth: returns, risk, trades, costs. Yearly figures count 252 trading days."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from libs.core.clock import trading_date
+from libs.indicators.columns import Floats, session_days
+from libs.orders.model import Fill
+from libs.orders.positions import Position, PositionKey, after_fill
+from libs.trading.replay import Columns
+from services.backtest.equity import EquityCurve, day_rows
+
+DAYS_A_YEAR = 252
+#: (metric, scope): value; None where it is not defined.
+Metrics = dict[tuple[str, str], float | None]
+
+
+class RoundTrip(msgspec.Struct, frozen=True):
+    """From flat to flat, or to the other side: what one trade, as a trader counts, came to."""
+
+    symbol: str
+    is_long: bool
+    opened_us: int
+    closed_us: int
+    profit_paise: int
+    fees_paise: int
+
+    @property
+    def net_paise(self) -> int:
+        """Give the profit less charges."""
+        return self.profit_paise - self.fees_paise
+
+
+def round_trips(fills: Sequence[Fill]) -> list[RoundTrip]:
+    """Fold fills into trades. A fill that turns a position over ends one and begins the next; its fees end with it."""
+    trips: list[RoundTrip] = []
+    held: dict[PositionKey, tuple[Position, Position]] = {}  # now, and as it was when the trade began
+    for fill in fills:
+        key = PositionKey(fill.strategy_id, fill.symbol, fill.exchange, fill.product)
+        now, began = held.get(key) or (Position(key), Position(key))
+        after = after_fill(now, fill)
+        is_over = now.quantity != 0 and (after.quantity == 0 or (after.quantity > 0) != (now.quantity > 0))
+        if is_over:
+            trips.append(
+                RoundTrip(
+                    fill.symbol, now.quantity > 0, now.opened_us, fill.timestamp_us,
+                    after.realised_paise - began.realised_paise, after.fees_paise - began.fees_paise,
+                )
+            )  # fmt: skip
+            began = after
+        held[key] = (after, began)
+    return trips
+
+
+def daily_returns(curve: EquityCurve, cash_paise: int) -> Floats:
+    """Give each day's return on the equity of the evening before."""
+    closes = curve.equity[day_rows(curve.timestamps, session_days(curve.timestamps))].astype(np.float64)
+    before = np.concatenate([[float(cash_paise)], closes[:-1]])
+    return np.asarray(closes / before - 1.0) if len(closes) else np.empty(0)
+
+
+def return_figures(returns: Floats) -> dict[str, float | None]:
+    """Give the figures that follow from daily returns alone; the risk-free rate is 0."""
+    if not len(returns):
+        return {}
+    total = float(np.prod(1.0 + returns))
+    cagr = total ** (DAYS_A_YEAR / len(returns)) - 1.0 if total > 0 else -1.0
+    many = len(returns) > 1
+    deviation = float(np.std(returns, ddof=1)) if many else math.nan
+    downside = math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2)))
+    mean = float(np.mean(returns))
+    wealth = np.cumprod(1.0 + returns)
+    peak = np.maximum.accumulate(np.maximum(wealth, 1.0))
+    fall = float(np.max(1.0 - wealth / peak))
+    return {
+        "return_ratio": total - 1.0,
+        "cagr": cagr,
+        "volatility": _ratio(deviation * math.sqrt(DAYS_A_YEAR), 1.0),
+        "sharpe": _ratio(mean * math.sqrt(DAYS_A_YEAR), deviation),
+        "sortino": _ratio(mean * math.sqrt(DAYS_A_YEAR), downside),
+        "drawdown_max_daily_ratio": fall,
+        "calmar": _ratio(cagr, fall),
+    }
+
+
+def compute(
+    columns: Sequence[Columns], curve: EquityCurve, fills: Sequence[Fill], cash_paise: int, bar_us: int
+) -> Metrics:
+    """Work out every figure of a run."""
+    metrics: Metrics = {}
+
+    def put(figures: dict[str, float | None], scope: str = "") -> None:
+        metrics.update({(name, scope): value for name, value in figures.items()})
+
+    returns = daily_returns(curve, cash_paise)
+    put(return_figures(returns))
+    trips = round_trips(fills)
+    put(_account(curve, fills, cash_paise))
+    put(_trades(trips, bar_us))
+    put(_months(curve, cash_paise))
+    for symbol in sorted({trip.symbol for trip in trips}):
+        own = [trip for trip in trips if trip.symbol == symbol]
+        put(_trades(own, bar_us), symbol)
+    put(return_figures(_benchmark(columns)), "benchmark")
+    return {key: None if value is None or not math.isfinite(value) else value for key, value in metrics.items()}
+
+
+def _account(curve: EquityCurve, fills: Sequence[Fill], cash_paise: int) -> dict[str, float | None]:
+    if not len(curve.equity):
+        return {}
+    peak = np.maximum.accumulate(np.maximum(curve.equity, cash_paise))
+    falls = peak - curve.equity
+    fees = sum(fill.fees_paise for fill in fills)
+    turnover = sum(fill.price * fill.quantity for fill in fills) * 100
+    profit = int(curve.equity[-1]) - cash_paise
+    days = session_days(curve.timestamps)
+    return {
+        "equity_paise": int(curve.equity[-1]),
+        "profit_paise": profit,
+        "fees_paise": fees,
+        "fees_share": _ratio(fees, profit + fees) if profit + fees > 0 else None,
+        "drawdown_max_paise": int(np.max(falls)),
+        "drawdown_max_ratio": float(np.max(falls / peak)),
+        "drawdown_days_max": _longest_days(falls > 0, days),
+        "exposure": float(np.mean(curve.exposure > 0)),
+        "exposure_average_ratio": float(np.mean(curve.exposure / np.maximum(curve.equity, 1))),
+        "turnover_ratio": turnover / cash_paise,
+        "days": len(np.unique(days)),
+        "bars": len(curve.timestamps),
+        "fills": len(fills),
+    }
+
+
+def _trades(trips: Sequence[RoundTrip], bar_us: int) -> dict[str, float | None]:
+    net = np.array([trip.net_paise for trip in trips], dtype=np.float64)
+    won, lost = net[net > 0], net[net < 0]
+    held = [(trip.closed_us - trip.opened_us) / bar_us for trip in trips]
+    return {
+        "trades": len(trips),
+        "profit_trades_paise": float(net.sum()),
+        "win_rate": _ratio(len(won), len(trips)),
+        "profit_factor": _ratio(float(won.sum()), float(-lost.sum())),
+        "expectancy_paise": _ratio(float(net.sum()), len(trips)),
+        "won_average_paise": _ratio(float(won.sum()), len(won)),
+        "lost_average_paise": _ratio(float(lost.sum()), len(lost)),
+        "bars_held_average": _ratio(sum(held), len(held)),
+    }
+
+
+def _months(curve: EquityCurve, cash_paise: int) -> dict[str, float | None]:
+    """Give each month's return, named `return_month_2026-02`."""
+    ends: dict[str, float] = {}
+    picked = day_rows(curve.timestamps, session_days(curve.timestamps))
+    for row in picked.tolist():
+        ends[trading_date(int(curve.timestamps[row])).strftime("%Y-%m")] = float(curve.equity[row])
+    before, months = float(cash_paise), {}
+    for month, equity in ends.items():
+        months[f"return_month_{month}"] = equity / before - 1.0 if before > 0 else None
+        before = equity
+    return months
+
+
+def _benchmark(columns: Sequence[Columns]) -> Floats:
+    """Daily returns of buying each symbol for the same money at its first open and holding it."""
+    days = np.unique(np.concatenate([session_days(each.timestamps) for each in columns])) if columns else np.empty(0)
+    if not len(days):
+        return np.empty(0)
+    worth = np.zeros(len(days))
+    for each in columns:
+        own = session_days(each.timestamps)
+        last = np.searchsorted(own, days, side="right") - 1
+        worth += np.where(last >= 0, each.close[np.maximum(last, 0)] / each.open[0], 1.0)
+    before = np.concatenate([[float(len(columns))], worth[:-1]])
+    return np.asarray(worth / before - 1.0)
+
+
+def _longest_days(below: Any, days: Any) -> int:
+    """Count the trading days of the longest stretch below the best equity."""
+    numbers = np.unique(days, return_inverse=True)[1]
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], below.astype(np.int8), [0]])))
+    spans = [int(numbers[end - 1] - numbers[start]) + 1 for start, end in zip(edges[::2], edges[1::2], strict=True)]
+    return max(spans, default=0)
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole and math.isfinite(part) and math.isfinite(whole) else None

@@ -1,0 +1,118 @@
+"""Everything a run did, kept in memory until it is written: signals, what became of them, orders, fills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from libs.contracts.orders import Side
+from libs.contracts.signals import SignalEvent
+from libs.orders.model import FINAL, Fill, Purpose
+from libs.orders.news import FillRecorded, Transition
+from libs.orders.positions import Position, PositionKey, after_fill
+from libs.trading.decisions import Ignored, Placed, Refusal
+from libs.trading.desk import Desk
+from libs.trading.loop import LoopEvent
+
+
+class TradeRow(NamedTuple):
+    """One fill with what it meant; `profit_paise` is realised by it before fees, None when it opened."""
+
+    fill: Fill
+    signal_id: str
+    direction: str
+    profit_paise: int | None
+    reason: str
+
+
+class LogRow(NamedTuple):
+    """One line of the run's log."""
+
+    at_us: int | None
+    level: str
+    event: str
+    detail: dict[str, Any]
+
+
+class RunRecorder:
+    """Takes a replay's events; gives rows when it is over."""
+
+    def __init__(self, desk: Desk, on_progress: Callable[[int, int, int], None] | None = None) -> None:
+        self._desk = desk
+        self._on_progress = on_progress
+        self.signals: list[SignalEvent] = []
+        self.decisions: dict[str, tuple[str, str]] = {}
+        self.reasons: dict[str, str] = {}
+        self.finished_us: dict[str, int] = {}
+        self.fills: list[Fill] = []
+        self.log: list[LogRow] = []
+        self.bars = 0
+
+    def on_signals(self, signals: Sequence[SignalEvent]) -> None:
+        """Keep the signals."""
+        self.signals.extend(signals)
+
+    def on_events(self, events: Sequence[LoopEvent]) -> None:
+        """Keep decisions, ends and fills."""
+        for event in events:
+            kind = type(event)
+            if kind is FillRecorded:
+                self.fills.append(event.fill)  # type: ignore[union-attr]  # its type was just looked at
+            elif kind is Transition:
+                if event.status_to in FINAL:  # type: ignore[union-attr]  # likewise
+                    self.finished_us[event.order_id] = event.at_us  # type: ignore[union-attr]  # likewise
+            elif isinstance(event, Placed):
+                self.reasons[event.order.order_id] = event.reason
+                self._decide(event.order.signal_id, "approved", "")
+            elif isinstance(event, Refusal):
+                self._refused(event)
+            elif isinstance(event, Ignored):
+                self._decide(event.signal_id, "ignored", event.reason)
+
+    def on_day(self, bars_done: int, at_us: int) -> None:
+        """Say how far it is."""
+        self.bars = bars_done
+        if self._on_progress is not None:
+            self._on_progress(bars_done, at_us, self._desk.equity_paise)
+
+    def note(self, level: str, event: str, at_us: int | None = None, **detail: Any) -> None:
+        """Add a line to the log."""
+        self.log.append(LogRow(at_us, level, event, detail))
+
+    def trades(self) -> list[TradeRow]:
+        """Give every fill with the side of its position, what it realised and why its order was placed."""
+        positions: dict[PositionKey, Position] = {}
+        rows = []
+        for fill in self.fills:
+            key = PositionKey(fill.strategy_id, fill.symbol, fill.exchange, fill.product)
+            before = positions.get(key) or Position(key)
+            after = positions[key] = after_fill(before, fill)
+            order = self._desk.orders.get(fill.order_id)
+            is_long = (fill.side is Side.BUY) == (order.purpose is Purpose.ENTRY)
+            closes = before.quantity != 0 and (before.quantity > 0) != (fill.side is Side.BUY)
+            rows.append(
+                TradeRow(
+                    fill,
+                    order.signal_id,
+                    "long" if is_long else "short",
+                    after.realised_paise - before.realised_paise if closes else None,
+                    self.reasons.get(fill.order_id, ""),
+                )
+            )
+        return rows
+
+    def _refused(self, event: Refusal) -> None:
+        rejected = event.rejected
+        if event.request.signal_id:
+            self._decide(event.request.signal_id, "rejected", f"{rejected.check}: {rejected.reason}")
+            return
+        # An exit nobody signalled was refused: the position stays, and somebody should know.
+        self.note(
+            "warning", "exit.refused", event.request.signal_us or None,
+            symbol=event.request.symbol, check=rejected.check, reason=rejected.reason,
+        )  # fmt: skip
+
+    def _decide(self, signal_id: str, decision: str, reason: str) -> None:
+        """A signal that closes and enters has two decisions; the one that is not `ignored` says more."""
+        if signal_id and (signal_id not in self.decisions or decision != "ignored"):
+            self.decisions[signal_id] = (decision, reason)

@@ -1,0 +1,219 @@
+"""A run's file: its row first, so that a killed run is still known by name, then everything it did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from libs.core.version import CODE_VERSION
+from libs.dbaccess.runs import RunConnection, commit_so_far
+from libs.indicators.columns import session_days
+from libs.orders.model import Order
+from libs.orders.positions import Position
+from libs.trading.desk import Desk
+from services.backtest.equity import EquityCurve, day_rows
+from services.backtest.metrics import Metrics
+from services.backtest.recorder import LogRow, RunRecorder, TradeRow
+from services.backtest.request import RunRequest
+
+#: Longer curves are stored day by day; figures are worked out on every bar all the same.
+CURVE_ROWS_MAX = 100_000
+_STAMP = pa.timestamp("us", "UTC")
+
+
+def begin(
+    connection: RunConnection, run_id: str, request: RunRequest, *, strategy_version: str,
+    settings: dict[str, Any], created_us: int,
+) -> None:  # fmt: skip
+    """Write what was asked, and commit it."""
+    row = {
+        "run_id": run_id,
+        "strategy": request.strategy,
+        "strategy_version": strategy_version,
+        "parameters_json": _json(request.parameters),
+        "exchange": request.exchange,
+        "symbols_json": _json(request.symbols),
+        "timeframe": request.timeframe,
+        "date_from": request.start,
+        "date_to": request.end,
+        "fill_model": request.fill,
+        "settings_json": _json(settings),
+        "cash_paise": request.cash_paise,
+        "seed": request.seed,
+        "data_fingerprint": "",
+        "code_version": CODE_VERSION,
+        "state": "running",
+        "created_at_us": created_us,
+    }
+    marks = ", ".join("?" * len(row))
+    connection.execute(f"INSERT INTO run ({', '.join(row)}) VALUES ({marks})", list(row.values()))  # noqa: S608 - ours
+    commit_so_far(connection)
+
+
+def end(
+    connection: RunConnection, *, state: str, error: str, bars: int, finished_us: int,
+    fingerprint: str, data: dict[str, Any],
+) -> None:  # fmt: skip
+    """Write how it ended."""
+    connection.execute(
+        "UPDATE run SET state = ?, error = ?, bars = ?, finished_at_us = ?, data_fingerprint = ?, data_json = ?",
+        [state, error, bars, finished_us, fingerprint, _json(data)],
+    )
+
+
+def write_results(
+    connection: RunConnection, recorder: RunRecorder, desk: Desk, curve: EquityCurve, metrics: Metrics
+) -> None:
+    """Write signals, orders, trades, the equity curve, positions, metrics and the log."""
+    _insert(connection, "signals", _signals(recorder))
+    _insert(connection, "orders", _orders(desk, recorder))
+    _insert(connection, "trades", _trades(recorder.trades()))
+    _insert(connection, "equity_curve", _curve(curve))
+    _insert(connection, "positions", _positions(desk))
+    _insert(connection, "metrics", _metrics(metrics))
+    write_log(connection, recorder.log)
+
+
+def write_log(connection: RunConnection, log: Sequence[LogRow]) -> None:
+    """Write the log alone: what a failed run has."""
+    rows = list(enumerate(log))
+    _insert(
+        connection,
+        "log",
+        {
+            "number": pa.array([number for number, _ in rows], pa.int64()),
+            "timestamp": _stamps([row.at_us for _, row in rows]),
+            "level": _texts([row.level for _, row in rows]),
+            "event": _texts([row.event for _, row in rows]),
+            "detail_json": _texts([_json(row.detail) for _, row in rows]),
+        },
+    )
+
+
+def _signals(recorder: RunRecorder) -> dict[str, Any]:
+    signals = recorder.signals
+    decided = [recorder.decisions.get(signal.signal_id, ("undecided", "")) for signal in signals]
+    return {
+        "signal_id": _texts([s.signal_id for s in signals]),
+        "strategy_id": _texts([s.strategy_id for s in signals]),
+        "symbol": _texts([s.symbol for s in signals]),
+        "timestamp": _stamps([s.timestamp_us for s in signals]),
+        "signal_type": _texts([s.signal_type.value for s in signals]),
+        "leg": pa.array([s.leg for s in signals], pa.int32()),
+        "confidence": pa.array([s.confidence for s in signals], pa.float64()),
+        "stop": pa.array([s.stop for s in signals], pa.float64()),
+        "target": pa.array([s.target for s in signals], pa.float64()),
+        "decision": _texts([decision for decision, _ in decided]),
+        "reason": _texts([reason for _, reason in decided]),
+        "metadata_json": _texts([_json(s.metadata) for s in signals]),
+    }
+
+
+def _orders(desk: Desk, recorder: RunRecorder) -> dict[str, Any]:
+    orders = list(desk.orders)
+    return {
+        "order_id": _texts([o.order_id for o in orders]),
+        "signal_id_reference": _texts([o.signal_id for o in orders]),
+        "strategy_id": _texts([o.strategy_id for o in orders]),
+        "symbol": _texts([o.symbol for o in orders]),
+        "side": _texts([o.side.value for o in orders]),
+        "order_type": _texts([o.order_type.value for o in orders]),
+        "purpose": _texts([o.purpose.value for o in orders]),
+        "quantity": pa.array([o.quantity for o in orders], pa.int64()),
+        "quantity_filled": pa.array([o.quantity_traded for o in orders], pa.int64()),
+        "price": pa.array([o.price for o in orders], pa.float64()),
+        "price_trigger": pa.array([o.price_trigger for o in orders], pa.float64()),
+        "status": _texts([o.status.value for o in orders]),
+        "reason": _texts([_order_reason(o, recorder) for o in orders]),
+        "created": _stamps([o.created_us for o in orders]),
+        "finished": _stamps([recorder.finished_us.get(o.order_id) for o in orders]),
+    }
+
+
+def _order_reason(order: Order, recorder: RunRecorder) -> str:
+    return order.reason or recorder.reasons.get(order.order_id, "")
+
+
+def _trades(trades: Sequence[TradeRow]) -> dict[str, Any]:
+    fills = [trade.fill for trade in trades]
+    return {
+        "trade_id": _texts([f.trade_id for f in fills]),
+        "order_id": _texts([f.order_id for f in fills]),
+        "signal_id_reference": _texts([t.signal_id for t in trades]),
+        "strategy_id": _texts([f.strategy_id for f in fills]),
+        "symbol": _texts([f.symbol for f in fills]),
+        "timestamp": _stamps([f.timestamp_us for f in fills]),
+        "side": _texts([f.side.value for f in fills]),
+        "direction": _texts([t.direction for t in trades]),
+        "quantity": pa.array([f.quantity for f in fills], pa.int64()),
+        "price": pa.array([f.price for f in fills], pa.float64()),
+        "fees_paise": pa.array([f.fees_paise for f in fills], pa.int64()),
+        "profit_paise": pa.array([t.profit_paise for t in trades], pa.int64()),
+        "reason": _texts([t.reason for t in trades]),
+    }
+
+
+def _curve(curve: EquityCurve) -> dict[str, Any]:
+    drawdown = curve.drawdown
+    if len(curve.timestamps) > CURVE_ROWS_MAX:
+        picked = day_rows(curve.timestamps, session_days(curve.timestamps))
+        curve, drawdown = curve.rows(picked), drawdown[picked]
+    return {
+        "timestamp": pa.array(curve.timestamps, pa.int64()).cast(_STAMP),
+        "cash_paise": pa.array(curve.cash),
+        "equity_paise": pa.array(curve.equity),
+        "exposure_paise": pa.array(curve.exposure),
+        "drawdown_paise": pa.array(np.ascontiguousarray(drawdown)),
+    }
+
+
+def _positions(desk: Desk) -> dict[str, Any]:
+    positions: list[Position] = sorted(desk.positions, key=lambda position: position.key)
+    prices = [desk.gate.state.symbol(p.key.exchange, p.key.symbol).price for p in positions]
+    return {
+        "strategy_id": _texts([p.key.strategy_id for p in positions]),
+        "symbol": _texts([p.key.symbol for p in positions]),
+        "quantity": pa.array([p.quantity for p in positions], pa.int64()),
+        "price_average": pa.array([p.price_average if p.quantity else None for p in positions], pa.float64()),
+        "profit_realised_paise": pa.array([p.realised_paise for p in positions], pa.int64()),
+        "profit_unrealised_paise": pa.array(
+            [p.unrealised_paise(price) for p, price in zip(positions, prices, strict=True)], pa.int64()
+        ),
+        "fees_paise": pa.array([p.fees_paise for p in positions], pa.int64()),
+    }
+
+
+def _metrics(metrics: Metrics) -> dict[str, Any]:
+    keys = sorted(metrics)
+    return {
+        "metric": _texts([name for name, _ in keys]),
+        "scope": _texts([scope for _, scope in keys]),
+        "value": pa.array([metrics[key] for key in keys], pa.float64()),
+    }
+
+
+def _insert(connection: RunConnection, table: str, columns: dict[str, Any]) -> None:
+    rows = pa.table(columns)
+    if not rows.num_rows:
+        return
+    connection.register("rows_to_write", rows)
+    try:
+        connection.execute(f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM rows_to_write")  # noqa: S608 - ours
+    finally:
+        connection.unregister("rows_to_write")
+
+
+def _texts(values: Sequence[str]) -> pa.Array:
+    return pa.array(values, pa.string())
+
+
+def _stamps(values: Sequence[int | None]) -> pa.Array:
+    return pa.array(values, pa.int64()).cast(_STAMP)
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value, order="sorted").decode()

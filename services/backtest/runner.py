@@ -1,0 +1,222 @@
+"""`BacktestRunner`: one strategy over the past, into one file. Reads closed days, writes its own file, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from libs.calendar import Calendar
+from libs.contracts.market import TIMEFRAMES
+from libs.core.clock import IST, US_PER_MINUTE, US_PER_SECOND, to_datetime, trading_date
+from libs.core.errors import FleetError
+from libs.core.ids import content_id, random_id
+from libs.dbaccess import DatabaseManager, Store
+from libs.dbaccess.roles import require_owner
+from libs.dbaccess.runs import RunConnection
+from libs.orders.charges import ChargeBook
+from libs.orders.profit import opening_equity
+from libs.risk.gate import Gate
+from libs.risk.limits import LimitTree
+from libs.risk.rates import RateWindows
+from libs.risk.state import RiskState
+from libs.settings.charges import read_charges
+from libs.settings.risk import Risk
+from libs.strategies import registry
+from libs.strategies.user import load_directory
+from libs.trading.desk import Desk, Plan
+from libs.trading.loop import TradingLoop
+from libs.trading.replay import replay
+from libs.trading.strategy_host import StrategyHost, StrategyInstance
+from services.backtest import metrics, run_file
+from services.backtest.data import RunData, instrument_of, load
+from services.backtest.equity import equity_curve
+from services.backtest.recorder import RunRecorder
+from services.backtest.request import RunRequest, make_request
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a run is. `state`: running, complete, partial, failed."""
+
+    run_id: str
+    bars_done: int
+    bars: int
+    market_us: int
+    equity_paise: int
+    state: str = "running"
+
+
+class RunFailed(FleetError):
+    """The run broke; its file says where."""
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """Ctrl-C came; what was run until then is in the run's file, marked `partial`."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"{run_id} was interrupted; what it did until then is kept, marked partial")
+        self.run_id = run_id
+
+
+class BacktestRunner:
+    """Runs backtests, one at a time. The manager's role must be BACKTEST."""
+
+    def __init__(self, db: DatabaseManager) -> None:
+        require_owner(db.role, Store.BACKTEST_RUN)
+        self._db = db
+
+    def run(
+        self,
+        strategy: str,
+        symbols: str | Sequence[str],
+        start: Any,
+        end: Any,
+        *,
+        progress: Callable[[Progress], None] | None = None,
+        **options: Any,
+    ) -> str:
+        """Run a strategy on symbols over the dates from start to end, both included, and give the run's id.
+
+        `options` are the fields of `RunRequest`: timeframe, parameters, cash_rupees, costs, fills, sizing, exits, …
+        """
+        load_directory(self._db.settings.strategies.directory(self._db.settings.data_root))
+        names = symbols if isinstance(symbols, str) else list(symbols)
+        return self.execute(make_request(strategy, names, start, end, **options), progress=progress)
+
+    def execute(
+        self, request: RunRequest, *, run_id: str = "", progress: Callable[[Progress], None] | None = None
+    ) -> str:
+        """Run a request, under a name given or a new one."""
+        created_us = self._db.clock.now_us()
+        run_id = run_id or new_run_id(request, created_us)
+        interrupted: RunInterrupted | None = None
+        failed: RunFailed | None = None
+        with self._db.backtest_writer(run_id) as connection:
+            simulation = _Simulation(self._db, request, run_id, progress)
+            run_file.begin(
+                connection, run_id, request, strategy_version=str(registry.find(request.strategy).version),
+                settings=simulation.describe(), created_us=created_us,
+            )  # fmt: skip
+            state, error = "complete", ""
+            try:
+                simulation.go()
+            except KeyboardInterrupt:
+                interrupted, state = RunInterrupted(run_id), "partial"
+            except Exception as e:  # noqa: BLE001 - whatever broke it, its file must say so
+                state, error = "failed", f"{type(e).__name__}: {e}"
+                failed = RunFailed(f"{run_id} failed: {error}")
+                failed.__cause__ = e
+            simulation.write(connection, state, error, self._db.clock.now_us())
+        simulation.tell(state)
+        if interrupted is not None:
+            raise interrupted
+        if failed is not None:
+            raise failed
+        return run_id
+
+
+def new_run_id(request: RunRequest, created_us: int) -> str:
+    """Name a run: when it began (IST), and a hash nobody else has."""
+    moment = to_datetime(created_us).astimezone(IST)
+    digest = content_id(msgspec.json.encode(request, order="sorted").decode(), created_us, random_id())
+    return f"run_{moment:%Y%m%d_%H%M%S}_{digest[:10]}"
+
+
+def make_desk(request: RunRequest, data: RunData, risk: Risk) -> Desk:
+    """Make the account: the gate that runs live, with the run's limits, costs and sizes."""
+    first = trading_date(int(min(each.timestamps[0] for each in data.columns)))
+    rates = RateWindows(
+        zip([s * US_PER_SECOND for s in risk.order_rate_window_s], risk.order_rate_max, strict=True),
+        entries_percent=risk.order_rate_entries_max_percent,
+    )
+    state = RiskState(day=first, equity=opening_equity(first, request.cash_paise), rates=rates)
+    for each in data.columns:
+        state.on_instrument(instrument_of(request, each))
+    plan = Plan(strategy_id=request.strategy, sizing=request.sizing, exits=request.exits, product=request.product)
+    charges = ChargeBook.from_documents(read_charges()) if request.costs else None
+    return Desk(
+        gate=Gate(state, LimitTree(risk)), plans=[plan], cash_paise=request.cash_paise, charges=charges, risk=risk
+    )
+
+
+def make_host(request: RunRequest, calendar: Calendar) -> StrategyHost:
+    """Make the host that runs live, without a clock: time is not the same twice."""
+    instance = StrategyInstance(
+        strategy=request.strategy, symbols=request.symbols, timeframe=request.timeframe, exchange=request.exchange,
+        parameters=request.parameters,
+    )  # fmt: skip
+    return StrategyHost([instance], sessions=calendar.session, daily_anchor=request.daily_anchor)
+
+
+class _Simulation:
+    """One run from its data to its rows."""
+
+    def __init__(
+        self, db: DatabaseManager, request: RunRequest, run_id: str, progress: Callable[[Progress], None] | None
+    ) -> None:
+        self._db = db
+        self._request = request
+        self._run_id = run_id
+        self._progress = progress
+        self._risk = request.risk(db.settings.risk)
+        self._data: RunData | None = None
+        self._desk: Desk | None = None
+        self._recorder: RunRecorder | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Give everything that decided the run, for its file."""
+        return {"request": msgspec.to_builtins(self._request), "risk": msgspec.structs.asdict(self._risk)}
+
+    def go(self) -> None:
+        """Load and run."""
+        request = self._request
+        calendar = Calendar.load(request.exchange)
+        host = make_host(request, calendar)
+        data = self._data = load(self._db, request, max(host.warmup_needed().values(), default=0))
+        desk = self._desk = make_desk(request, data, self._risk)
+        recorder = self._recorder = RunRecorder(desk, self._on_progress if self._progress else None)
+        self._note_quality(recorder, data)
+        host.warm_up(bar for part in data.warm_up for bar in part.bars(request.timeframe, request.exchange))
+        loop = TradingLoop(desk, request.fills, calendar.session)
+        replay(data.columns, host, loop, recorder, timeframe=request.timeframe, exchange=request.exchange)
+        for fault in host.take_faults():
+            recorder.note("warning", f"strategy.{fault.kind.value}", fault.timestamp_us, **msgspec.to_builtins(fault))
+        last_us = int(max(each.timestamps[-1] for each in data.columns)) + self._bar_us
+        recorder.on_events(loop.end(last_us))
+
+    def write(self, connection: RunConnection, state: str, error: str, finished_us: int) -> None:
+        """Write what there is."""
+        data, desk, recorder = self._data, self._desk, self._recorder
+        if data is not None and desk is not None and recorder is not None:
+            curve = equity_curve(data.columns, recorder.fills, self._request.cash_paise)
+            figures = metrics.compute(data.columns, curve, recorder.fills, self._request.cash_paise, self._bar_us)
+            run_file.write_results(connection, recorder, desk, curve, figures)
+        run_file.end(
+            connection, state=state, error=error, bars=recorder.bars if recorder else 0, finished_us=finished_us,
+            fingerprint=data.fingerprint if data else "", data=data.describe() if data else {},
+        )  # fmt: skip
+
+    def tell(self, state: str) -> None:
+        """Tell whoever watches that it is over."""
+        if self._progress and self._data and self._desk and self._recorder:
+            last_us = int(max(each.timestamps[-1] for each in self._data.columns))
+            self._progress(
+                Progress(self._run_id, self._recorder.bars, self._data.bars, last_us, self._desk.equity_paise, state)
+            )
+
+    @property
+    def _bar_us(self) -> int:
+        return TIMEFRAMES[self._request.timeframe] * US_PER_MINUTE
+
+    def _on_progress(self, done: int, at_us: int, equity_paise: int) -> None:
+        assert self._progress is not None
+        assert self._data is not None
+        self._progress(Progress(self._run_id, done, self._data.bars, at_us, equity_paise))
+
+    def _note_quality(self, recorder: RunRecorder, data: RunData) -> None:
+        for day in data.days_missing:
+            recorder.note("warning", "data.day_missing", day=day.isoformat())
+        for each in data.symbols:
+            for day_text, ratio in each.gaps:
+                recorder.note("warning", "data.corporate_gap", symbol=each.symbol, day=day_text, ratio=ratio)

@@ -1,0 +1,229 @@
+"""G1 to G4: a run's file is complete, repeatable and exact, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from libs.core.errors import Refused
+from libs.dbaccess import OwnershipError
+from libs.dbaccess.runs import unfinished_runs
+from libs.trading import replay as replaying
+from services.backtest import BacktestRunner, RunInterrupted, reading
+from services.backtest.cleanup import clean_up, delete
+from services.backtest.index import listed_runs, rebuild, reconcile
+from tests.kit.backtest import FIRST, LAST, index_manager, make_history, runner_manager
+from tests.kit.clock import ManualClock
+from tests.kit.processes import first_line, fleet, running_code, wait_until
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return make_history(tmp_path_factory.mktemp("backtest") / "data")
+
+
+@pytest.fixture(scope="module")
+def run_id(root):
+    return BacktestRunner(runner_manager(root)).run("sma_cross", ["ACME", "BETA"], FIRST, LAST)
+
+
+def test_only_the_runners_role_may_run(root):
+    """A8: the role that writes the index does not write runs."""
+    with pytest.raises(OwnershipError, match="backtest_run"):
+        BacktestRunner(index_manager(root))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"symbols": []}, "no symbols"),
+        ({"symbols": "NONE"}, "no 1m candles of NONE"),
+        ({"strategy": "nothing"}, "no strategy 'nothing'"),
+        ({"end": "2026-01-01"}, "before it begins"),
+        ({"parameters": {"fast": 40}}, "must be below slow"),
+        ({"cash_rupees": 0}, "cash_rupees"),
+        ({"limits": {"no_such": 1}}, "no_such"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_by_name(root, changes, words):
+    options = {"strategy": "sma_cross", "symbols": ["ACME"], "start": FIRST, "end": LAST} | changes
+
+    with pytest.raises(Exception, match=words):
+        BacktestRunner(runner_manager(root)).run(**options)
+
+
+def test_a_run_tells_one_story(root, run_id):
+    """Signals lead to orders, orders to trades, trades to the equity, and every reference resolves."""
+    found = reading.describe(runner_manager(root), run_id)
+    fills = reading.trades(runner_manager(root), run_id)
+    with runner_manager(root).backtest_reader(run_id) as connection:
+        signals = dict(connection.execute("SELECT signal_id, decision FROM signals").fetchall())
+        orders = dict(connection.execute("SELECT order_id, quantity_filled FROM orders").fetchall())
+        last = connection.execute("SELECT max_by(equity_paise, timestamp) FROM equity_curve").fetchall()[0][0]
+
+    assert found["run"]["state"] == "complete"
+    assert found["run"]["bars"] == 2 * 375 * 3
+    assert found["run"]["data"]["completeness"] == 1.0
+    assert len(fills) > 20
+    assert {fill["order_id"] for fill in fills} == set(orders)
+    assert all(signals[fill["signal_id_reference"]] == "approved" for fill in fills)
+    assert "rejected" in signals.values()  # entries too late in the session
+    cash = sum((1 if f["side"] == "sell" else -1) * round(f["price"] * f["quantity"] * 100) for f in fills)
+    fees = sum(fill["fees_paise"] for fill in fills)
+    assert last == 1_000_000_00 + cash - fees  # flat at the end
+    assert found["metrics"][""]["fees_paise"] == fees > 0
+
+
+def test_the_curve_is_the_desks_own(root):
+    """The curve is worked out at the end, not bar by bar: the paisa must agree with the account that traded."""
+    seen = []
+    run_id = BacktestRunner(runner_manager(root)).run(
+        "sma_cross", ["ACME", "BETA"], FIRST, LAST, parameters={"flat_before_close_minutes": 0},
+        exits={"square_off": False}, product="delivery", progress=seen.append,
+    )  # fmt: skip
+    with runner_manager(root).backtest_reader(run_id) as connection:
+        days = connection.execute(
+            "SELECT max_by(equity_paise, timestamp), max_by(exposure_paise, timestamp) FROM equity_curve "
+            "GROUP BY timestamp::DATE ORDER BY 1 * epoch_us(max(timestamp))"
+        ).fetchall()
+
+    assert [equity for equity, _ in days] == [p.equity_paise for p in seen if p.state == "running"]
+    assert any(exposure for _, exposure in days)  # held over a night, so that marks count
+
+
+def test_two_runs_are_equal_but_for_id_and_times(root, run_id):
+    again = BacktestRunner(runner_manager(root)).run("sma_cross", ["BETA", "ACME"], FIRST, LAST)
+    other = BacktestRunner(runner_manager(root)).run("sma_cross", ["ACME", "BETA"], FIRST, LAST, costs=False)
+
+    assert reading.compare(runner_manager(root), run_id, again) == {"equal": True, "run": {}, "tables": {}}
+    difference = reading.compare(runner_manager(root), run_id, other)
+    assert not difference["equal"]
+    assert "trades" in difference["tables"]
+    assert list(difference["run"]) == ["settings_json"]
+
+
+def test_ctrl_c_leaves_a_readable_partial_run(root):
+    def stop_after_a_day(progress):
+        if progress.state == "running":
+            raise KeyboardInterrupt
+
+    with pytest.raises(RunInterrupted) as caught:
+        BacktestRunner(runner_manager(root)).run("sma_cross", ["ACME"], FIRST, LAST, progress=stop_after_a_day)
+    found = reading.describe(runner_manager(root), caught.value.run_id)
+
+    assert (found["run"]["state"], found["run"]["bars"]) == ("partial", 375)
+    assert found["rows"]["trades"] > 0
+
+
+def test_a_strategy_that_raises_is_in_the_log(root, monkeypatch):
+    from libs.strategies.sma_cross import SmaCross
+
+    def broken(self, bar, context):
+        raise ZeroDivisionError("in my strategy")
+
+    monkeypatch.setattr(SmaCross, "decide", broken)
+    run_id = BacktestRunner(runner_manager(root)).run("sma_cross", ["ACME"], FIRST, FIRST)
+    log = reading.describe(runner_manager(root), run_id)["log"]
+
+    assert [row["event"] for row in log] == ["strategy.raised"]
+    assert "in my strategy" in log[0]["detail_json"]
+
+
+def test_a_run_that_breaks_says_so_in_its_file(root, monkeypatch):
+    monkeypatch.setattr(replaying, "_days", lambda columns: 1 / 0)
+
+    with pytest.raises(Exception, match="failed: ZeroDivisionError") as caught:
+        BacktestRunner(runner_manager(root)).run("sma_cross", ["ACME"], FIRST, LAST)
+    run_id = str(caught.value).split()[0]
+
+    assert reading.describe(runner_manager(root), run_id)["run"]["state"] == "failed"
+
+
+KILLED = """
+    import sys, time
+    from tests.kit.backtest import *
+    from services.backtest import BacktestRunner
+
+    def hang(progress):
+        print(progress.run_id, flush=True)
+        time.sleep(600)
+
+    BacktestRunner(runner_manager(sys.argv[1])).run("sma_cross", ["ACME"], FIRST, LAST, progress=hang)
+"""
+
+
+def test_a_killed_run_is_marked_and_cleaned_up(tmp_path):
+    """While it runs it is listed as running; after kill -9 as killed, with what was asked; clean-up takes its file."""
+    root = make_history(tmp_path / "data", ("ACME",))
+    index = index_manager(root)
+    with running_code(KILLED, root) as process:
+        run_id = first_line(process)
+        running = [(row.run_id, row.state) for row in listed_runs(index)]
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+    assert running == [(run_id, "running")]
+    wait_until(lambda: listed_runs(index)[0].state == "killed", "the killed run to be seen")
+    with index.backtest_index_writer() as connection:
+        assert reconcile(index, connection, index.clock).killed == 1
+        clean_up(index, connection, index.clock)
+    assert unfinished_runs(index.layout.runs) == []
+    row = listed_runs(index)[0]
+    assert (row.run_id, row.state, row.strategy) == (run_id, "killed", "sma_cross")
+    with index.backtest_index_writer() as connection:
+        delete(index, connection, run_id)
+    assert listed_runs(index) == []
+
+
+def test_the_index_is_rebuilt_from_the_files(root, run_id):
+    index = index_manager(root)
+    with index.backtest_index_writer() as connection:
+        reconcile(index, connection, index.clock)
+        before = connection.execute("SELECT * FROM runs ORDER BY run_id").fetchall()
+        rebuild(index, connection, index.clock)
+        after = connection.execute("SELECT * FROM runs ORDER BY run_id").fetchall()
+
+    assert before == after
+    assert run_id in {row[0] for row in after}
+
+
+def test_cleanup_keeps_whichever_is_more(tmp_path):
+    """A5: the last two runs or the last day, whichever keeps more; a run that is kept by name stays."""
+    root = make_history(tmp_path / "data", ("ACME",), last=FIRST)
+    clock = ManualClock()
+    db = runner_manager(root)
+    db.clock = clock
+    names = []
+    for _ in range(5):
+        names.append(BacktestRunner(db).run("sma_cross", ["ACME"], FIRST, FIRST))
+        clock.sleep(86_400)
+    (root / "backtest" / ".cleanup_policy.json").write_text('{"runs_keep": 2, "days_keep": 1}')
+    index = index_manager(root)
+    with index.backtest_index_writer() as connection:
+        reconcile(index, connection, clock)
+        connection.execute("UPDATE runs SET is_kept = 1 WHERE run_id = ?", (names[0],))
+        gone = clean_up(index, connection, clock)
+    (root / "backtest" / ".cleanup_policy.json").write_text('{"days": 1}')
+
+    assert gone == names[1:3]
+    assert {row.run_id for row in listed_runs(index)} == {names[0], *names[3:]}
+    assert {path.stem for path in index.layout.runs.glob("run_*")} == {names[0], *names[3:]}
+    with index.backtest_index_writer() as connection, pytest.raises(Refused, match="days"):
+        clean_up(index, connection, clock)
+
+
+def test_the_command_line_runs_lists_compares_and_deletes(root, run_id):
+    """One pass through the commands people type, on real stores."""
+    words = ("--strategy", "sma_cross", "--symbols", "ACME,BETA", "--from", FIRST, "--to", LAST, "--data-root", root)
+    made = fleet("backtest", "run", *words, "--json")
+    name = __import__("json").loads(made.stdout)["run"]["run_id"]
+    compared = fleet("backtest", "compare", run_id, name, "--data-root", root)
+    deleted = fleet("backtest", "delete", name, "--data-root", root)
+    shown = fleet("backtest", "show", name, "--data-root", root)
+
+    assert (made.returncode, compared.returncode, deleted.returncode) == (0, 0, 0), (made, compared, deleted)
+    assert name in deleted.stdout
+    assert shown.returncode == 4
