@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("cli.fleet:add_status", "say which services run"),
     "logs": ("cli.fleet:add_logs", "show the end of one service's log"),
     "restart": ("cli.fleet:add_restart", "restart one service; the others are not disturbed"),
+    "rollover": ("cli.rollover", "move the days that are over from the live buffer into history"),
     "health": ("cli.health", "check directories, locks, stores, schema versions and disk"),
     "db": ("cli.db", "verify, stats, optimize, export, import a store"),
     "query": ("cli.query", "run one SELECT over candles and ticks, read only"),

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from libs.dbaccess.backup import BackupManager
     from libs.dbaccess.health import HealthCheck
     from libs.dbaccess.queries import MarketDataQuery
+    from libs.dbaccess.rollover import EODRollover
 
 #: Loaded when first asked for: a process that only writes orders needs none of them.
 _LATER = {
     "BackupManager": "libs.dbaccess.backup",
+    "EODRollover": "libs.dbaccess.rollover",
     "HealthCheck": "libs.dbaccess.health",
     "MarketDataQuery": "libs.dbaccess.queries",
 }
@@ -42,6 +44,7 @@ __all__ = [
     "BackupManager",
     "DatabaseManager",
     "DiskRefused",
+    "EODRollover",
     "HealthCheck",
     "ImmutableDay",
     "MarketDataQuery",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from itertools import pairwise
@@ -136,11 +136,18 @@ def _keywords(sql: str) -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def write_day(
-    path: Path, root: Path, ddl: str, data_type: str, timeframe: str | None, day: date
+    path: Path,
+    root: Path,
+    ddl: str,
+    data_type: str,
+    timeframe: str | None,
+    day: date,
+    verify: Callable[[Path], None] | None = None,
 ) -> Iterator[DayWriter]:
     """Load a day, then close it: checked, sorted by symbol and time, synced, renamed into place, 0444.
 
     The caller holds the history lock. If the block raises, or a row does not belong to the day, nothing is left.
+    `verify` is given the finished file before it gets its name, and raises if it does not hold what it must.
     """
     refuse_closed(path)
     make_directory(path.parent, root)
@@ -157,6 +164,8 @@ def write_day(
                 return  # nothing was written, so nothing is closed: an empty day would bar the real one for ever
             _check_rows(connection, data_type, timeframe, day)
             _write_sorted(connection, staged, ddl, data_type)
+        if verify is not None:
+            verify(staged)
         sync_file(staged)
         staged.chmod(CLOSED_FILE)
         crash_point("history.rename.before")

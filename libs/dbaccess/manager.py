@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -67,9 +67,19 @@ class DatabaseManager:
 
     @contextmanager
     def historical_writer(
-        self, exchange: str, data_type: str, timeframe: str | None, day: date, *, origin: str = "import"
+        self,
+        exchange: str,
+        data_type: str,
+        timeframe: str | None,
+        day: date,
+        *,
+        origin: str = "import",
+        verify: Callable[[Path], None] | None = None,
     ) -> Iterator[DayWriter]:
-        """Write one new day and close it for ever when the block ends; if it raises, nothing is left."""
+        """Write one new day and close it for ever when the block ends; if it raises, nothing is left.
+
+        `verify` is given the finished file before it gets its name, and raises if it does not hold what it must.
+        """
         require_owner(self.role, Store.HISTORY)
         path = self.layout.day(exchange, data_type, timeframe, day)
         require_root(self.layout)
@@ -77,7 +87,7 @@ class DatabaseManager:
         ddl = schema.day_ddl(data_type)
         with self.history_lock(), self._turns[Store.HISTORY]:
             catalogue.ensure(self.layout, clock=self.clock, settings=self.settings.sqlite)  # fails before, not after
-            with write_day(path, self.layout.root, ddl, data_type, timeframe, day_of(day)) as writer:
+            with write_day(path, self.layout.root, ddl, data_type, timeframe, day_of(day), verify) as writer:
                 yield writer
             if path.exists():  # a block that wrote nothing closes nothing
                 catalogue.record_day(self.layout, path, origin=origin, clock=self.clock, settings=self.settings.sqlite)
@@ -214,7 +224,7 @@ class DatabaseManager:
 
     @contextmanager
     def hold(self, store: Store) -> Iterator[None]:
-        """Hold a SQLite store's lock without opening it: to put another file in its place."""
+        """Hold a store's lock without opening it: to put another file in its place."""
         require_owner(self.role, store)
         with self._locks.hold(self.layout.lock(store)), self._turn(store):
             yield

@@ -57,7 +57,6 @@ NOT_YET = {
     "positions",
     "preflight",
     "reconcile",
-    "rollover",
     "scans",
     "token",
     "user",

@@ -1,0 +1,5 @@
+"""End of day: the days that are over move from the live buffer into history, whatever is killed when."""
+
+from libs.dbaccess.rollover.eod import EODRollover, Rolled, RolloverReport
+
+__all__ = ["EODRollover", "Rolled", "RolloverReport"]

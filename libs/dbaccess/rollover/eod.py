@@ -1,0 +1,205 @@
+"""`EODRollover`: freeze, stage, verify, close, list, and only then drop the day from the live buffer.
+
+A rollover keeps no plan of its own: each run reads off the files what is left to do, so that after a kill anywhere the
+next run, or an ingestor that knows nothing of it, finds every row in the live buffer, in history, or in both alike.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from libs.calendar import Calendar, CalendarError
+from libs.core.clock import US_PER_DAY, Clock, day_start_us, to_datetime
+from libs.core.errors import Refused
+from libs.core.faults import crash_point
+from libs.dbaccess import catalogue, live, schema
+from libs.dbaccess.connections import attach_day
+from libs.dbaccess.errors import ImmutableDay
+from libs.dbaccess.init import require_root
+from libs.dbaccess.layout import exchange_name
+from libs.dbaccess.live.paths import TABLES, LivePaths
+from libs.dbaccess.manager import DatabaseManager
+from libs.dbaccess.roles import Store, require_owner
+from libs.dbaccess.rollover.compare import difference, require_same
+from libs.dbaccess.rollover.fresh import swap_in, write_fresh
+from libs.dbaccess.rollover.frozen import FrozenBuffer, Series, frozen_buffer
+from libs.dbaccess.rollover.steps import record_step
+
+
+class Rolled(NamedTuple):
+    """One file of history, and whether this run closed it or found it closed with the same rows."""
+
+    date: date
+    data_type: str
+    timeframe: str | None
+    rows: int
+    done: Literal["closed", "same"]
+
+
+class RolloverReport(msgspec.Struct, frozen=True):
+    """What a run did. `in_history` says whether the day asked for has a closed file now."""
+
+    date: date
+    exchange: str
+    in_history: bool
+    series: tuple[Rolled, ...] = ()
+    rows_kept: int = 0
+
+
+class EODRollover:
+    """Move days that are over from the live buffer into history. Runs under the locks of both, as the ingestor.
+
+    While the ingestor lives, it alone can: it leaves its `live_buffer_writer` block, calls `execute` with the manager
+    whose lock it keeps (its journal goes on capturing), and opens the buffer again.
+    """
+
+    def __init__(self, db: DatabaseManager, data_root: Path | str | None = None, *, clock: Clock | None = None) -> None:
+        if data_root is not None and Path(data_root).resolve() != db.layout.root.resolve():
+            raise Refused(f"data root {data_root}: the manager's is {db.layout.root}; give the same")
+        self._db = db
+        self._clock = clock or db.clock
+        self._paths = LivePaths(db.layout)
+
+    def execute(self, date: date, exchange: str = "nse") -> bool:
+        """Roll a day over, and forgotten earlier ones first; True when the day is in history then.
+
+        False when there was nothing of it anywhere. Raise Refused while its session lasts, `ImmutableDay` when history
+        holds other rows of it, `WriterLockHeld` while another process owns the buffer; the buffer is as it was then.
+        """
+        return self.roll(date, exchange).in_history
+
+    def roll(self, day: date, exchange: str = "nse") -> RolloverReport:
+        """Do what `execute` does, and tell of each file."""
+        db, exchange = self._db, exchange_name(exchange)
+        require_owner(db.role, Store.HISTORY)
+        require_root(db.layout)
+        self._refuse_unfinished(day, exchange)
+        series: list[Rolled] = []
+        kept = 0
+        with db.hold(Store.LIVE), db.history_lock():
+            if exchange == exchange_name(db.settings.data.exchange) and any(p.exists() for p in db.layout.live_files()):
+                series, kept = self._move(day, exchange)
+        return RolloverReport(day, exchange, self._is_in_history(exchange, day), tuple(series), kept)
+
+    def _move(self, day: date, exchange: str) -> tuple[list[Rolled], int]:
+        crash_point("rollover.freeze.before")
+        self._settle()
+        crash_point("rollover.freeze.after")
+        with frozen_buffer(self._paths) as frozen:
+            found = frozen.series(day)
+            if not found:
+                return [], 0
+            for each in found:
+                frozen.prove_unique(each)
+            # All are looked at before one is closed: a day that is refused is refused whole.
+            standing = [each for each in found if self._stands(frozen, exchange, each)]
+            done = [self._close(frozen, exchange, each, stands=each in standing) for each in found]
+            tables = [table for table in TABLES if any(each.data_type == table for each in found)]
+            ddl = schema.live_ddl()
+            kept = sum(write_fresh(self._paths, frozen, table, ddl[table], day) for table in tables)
+        swap_in(self._paths, tables)
+        self._settle()
+        for date_ in sorted({each.day for each in found}):
+            record_step(self._db, exchange, date_, "dropped", rows_kept=kept)
+        return done, kept
+
+    def _settle(self) -> None:
+        """Open the buffer as its writer does, which makes the snapshot hold exactly its rows, and close it.
+
+        Before: the swap relies on a manifest that knows of all rows. After: the manifest without the day is published;
+        until then readers find the day in the old one, and read it from history.
+        """
+        db = self._db
+        exchange, ddl = db.settings.data.exchange, schema.live_ddl()
+        with live.open_live_buffer(db.layout, db.settings.live, db.clock, exchange=exchange, ddl=ddl):
+            pass
+
+    def _close(self, frozen: FrozenBuffer, exchange: str, series: Series, *, stands: bool) -> Rolled:
+        """Write a series into history, or see to it that the one there is listed."""
+        db = self._db
+        path = db.layout.day(exchange, series.data_type, series.timeframe, series.day)
+        if not stands:
+
+            def verify(staged: Path) -> None:
+                crash_point("rollover.verify.before")
+                self._require_same(frozen, series, staged)
+                crash_point("rollover.verify.after")
+
+            where = (exchange, series.data_type, series.timeframe, series.day)
+            with db.historical_writer(*where, origin="rollover", verify=verify) as writer:
+                for rows in frozen.read(series):
+                    writer.append(rows)
+        elif path not in catalogue.checksums(db.layout, db.settings.sqlite):  # killed between the two
+            catalogue.record_day(db.layout, path, origin="rollover", clock=db.clock, settings=db.settings.sqlite)
+        done: Literal["closed", "same"] = "same" if stands else "closed"
+        record_step(db, exchange, series.day, done, path=str(path.relative_to(db.layout.root)), rows=series.rows)
+        crash_point("rollover.close.after")
+        return Rolled(*series, done)
+
+    def _require_same(self, frozen: FrozenBuffer, series: Series, staged: Path) -> None:
+        attach_day(frozen.connection, staged, "staged")
+        try:
+            columns = frozen.columns[series.data_type]
+            theirs = f"SELECT {', '.join(columns)} FROM staged.{series.data_type}"
+            ours = frozen.select(series)
+            require_same(frozen.connection, ours, theirs, series.data_type, columns, str(staged))
+        finally:
+            frozen.connection.execute("DETACH staged")
+
+    def _stands(self, frozen: FrozenBuffer, exchange: str, series: Series) -> bool:
+        """Whether history has the series already, with the same rows; raise ImmutableDay if with others."""
+        self._refuse_archived(exchange, series)
+        path = self._db.layout.day(exchange, series.data_type, series.timeframe, series.day)
+        if not (path.exists() or path.is_symlink()):
+            return False
+        attach_day(frozen.connection, self._db.layout.confined(path), "closed")
+        try:
+            theirs = f"SELECT {', '.join(frozen.columns[series.data_type])} FROM closed.{series.data_type}"
+            other = difference(frozen.connection, frozen.select(series), theirs)
+            (rows,) = frozen.connection.execute(f"SELECT count(*) FROM ({theirs})").fetchall()[0]
+        finally:
+            frozen.connection.execute("DETACH closed")
+        if other is not None:
+            raise ImmutableDay(
+                f"{path}: this day is closed with {rows} rows, the live buffer holds {series.rows} and not the same, "
+                f"such as {other}; nothing was changed. Compare the two, then set the one that is wrong aside"
+            )
+        return True
+
+    def _refuse_archived(self, exchange: str, series: Series) -> None:
+        parts = [series.data_type, *([series.timeframe] if series.timeframe else []), f"date={series.day}"]
+        path = self._db.layout.market.joinpath(exchange, "archive", *parts)
+        if path.exists():
+            raise ImmutableDay(
+                f"{path}: {series} is archived and the live buffer holds rows of it; nothing was changed"
+            )
+
+    def _is_in_history(self, exchange: str, day: date) -> bool:
+        folder = self._db.layout.market / exchange
+        names = (
+            f"ticks/{day}.duckdb",
+            f"candles/*/{day}.duckdb",
+            f"archive/ticks/date={day}",
+            f"archive/candles/*/date={day}",
+        )
+        return any(True for name in names for _ in folder.glob(name))
+
+    def _refuse_unfinished(self, day: date, exchange: str) -> None:
+        over_us = _over_us(exchange, day)
+        if self._clock.now_us() < over_us:
+            raise Refused(
+                f"{exchange} {day}: this day lasts until {to_datetime(over_us).isoformat()}; roll it over then"
+            )
+
+
+def _over_us(exchange: str, day: date) -> int:
+    """The instant after which nothing of a day trades; of a day without a session, the end of its date."""
+    try:
+        session = Calendar.load(exchange).session(day)
+    except CalendarError:  # an exchange without a calendar of its own
+        session = None
+    return session.last_us if session else day_start_us(day) + US_PER_DAY

@@ -1,0 +1,109 @@
+"""The live buffer's two files while nobody writes them: which days they hold, and their rows."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from libs.core.clock import US_PER_DAY, day_start_us
+from libs.core.errors import RetryLater
+from libs.dbaccess.connections import SESSION_ZONE, attach_day, duckdb_memory, quote
+from libs.dbaccess.errors import StoreCorrupt
+from libs.dbaccess.live.paths import TABLES, LivePaths
+from libs.dbaccess.queries.arrow import batches
+
+
+class Series(NamedTuple):
+    """The rows of one day that go into one file of history."""
+
+    day: date
+    data_type: str
+    timeframe: str | None
+    rows: int
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.day.isoformat(), self.data_type, self.timeframe)))
+
+
+class FrozenBuffer:
+    """Both files attached read-only to one in-memory connection, as `live_ticks` and `live_candles`."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+        self.columns = {
+            table: tuple(name for name, *_ in connection.execute(f"DESCRIBE live_{table}.{table}").fetchall())
+            for table in TABLES
+        }
+
+    def series(self, last: date) -> list[Series]:
+        """List what there is of the days up to and including `last`, oldest day first."""
+        found = []
+        for table, timeframe in (("ticks", "NULL"), ("candles", "timeframe")):
+            rows = self.connection.execute(
+                f"""SELECT (timestamp AT TIME ZONE '{SESSION_ZONE}')::DATE AS day, {timeframe} AS timeframe, count(*)
+                    FROM live_{table}.{table} WHERE epoch_us(timestamp) < {_end_us(last)} GROUP BY ALL"""
+            ).fetchall()
+            found += [Series(day, table, length, count) for day, length, count in rows]
+        return sorted(found, key=lambda each: (each.day, each.data_type, each.timeframe or ""))
+
+    def select(self, series: Series) -> str:
+        """Spell the SELECT of a series' rows."""
+        start_us = day_start_us(series.day)
+        where = f"epoch_us(timestamp) BETWEEN {start_us} AND {start_us + US_PER_DAY - 1}"
+        if series.timeframe:
+            where += f" AND timeframe = {quote(series.timeframe)}"
+        return f"SELECT {', '.join(self.columns[series.data_type])} FROM {self._table(series.data_type)} WHERE {where}"
+
+    def select_after(self, table: str, last: date) -> str:
+        """Spell the SELECT of the rows of days after `last`: what stays in the live buffer."""
+        where = f"epoch_us(timestamp) >= {_end_us(last)}"
+        return f"SELECT {', '.join(self.columns[table])} FROM {self._table(table)} WHERE {where}"
+
+    def read(self, series: Series) -> Iterator[pa.Table]:
+        """Give the rows of a series in pieces."""
+        for batch in batches(self.connection, self.select(series)):
+            yield pa.Table.from_batches([batch])
+
+    def prove_unique(self, series: Series) -> None:
+        """Raise StoreCorrupt if a tick is there twice: ticks have no key, their seq is what tells them apart."""
+        if series.data_type != "ticks":
+            return  # the live table has a key, and closing a day proves it again
+        (distinct,) = self.connection.execute(f"SELECT count(DISTINCT seq) FROM ({self.select(series)})").fetchall()[0]
+        if distinct != series.rows:
+            raise StoreCorrupt(
+                f"{series}: {series.rows} rows with {distinct} seqs in the live buffer; a tick is stored twice, "
+                "nothing was rolled over"
+            )
+
+    @staticmethod
+    def _table(table: str) -> str:
+        return f"live_{table}.{table}"
+
+
+@contextmanager
+def frozen_buffer(paths: LivePaths) -> Iterator[FrozenBuffer]:
+    """Read the buffer's files; the caller holds the live lock and has closed them, so nothing is in a WAL."""
+    for table in TABLES:
+        wal = Path(f"{paths.file(table)}.wal")
+        if wal.exists():  # replacing the file would leave the WAL to a stranger
+            raise RetryLater(f"{wal}: the live buffer was closed and is not checkpointed; run the rollover again")
+    spill = paths.root / ".rollover.spill"
+    try:
+        with duckdb_memory() as connection:
+            connection.execute(f"SET temp_directory = {quote(str(spill))}")
+            for table in TABLES:
+                attach_day(connection, paths.file(table), f"live_{table}")
+            yield FrozenBuffer(connection)
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def _end_us(day: date) -> int:
+    return day_start_us(day) + US_PER_DAY

@@ -1,0 +1,22 @@
+"""The record of a rollover in the ledger: each finished step of each day, for whoever asks what happened at night."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import msgspec
+
+from libs.dbaccess.manager import DatabaseManager
+
+_INSERT = """
+INSERT INTO rollover_steps (exchange, trading_date, number, step, detail_json, recorded_at_us)
+SELECT ?1, ?2, coalesce(max(number), 0) + 1, ?3, ?4, ?5
+FROM rollover_steps WHERE exchange = ?1 AND trading_date = ?2
+"""
+
+
+def record_step(db: DatabaseManager, exchange: str, day: date, step: str, **detail: str | int) -> None:
+    """Add a finished step. Only a record: what is left to do is read off the files, which cannot disagree with it."""
+    values = (exchange, day.isoformat(), step, msgspec.json.encode(detail).decode(), db.clock.now_us())
+    with db.ledger_session() as session, session.transaction() as connection:
+        connection.execute(_INSERT, values)
