@@ -8,6 +8,7 @@ dies, however it dies. The file stays behind: deleting a lock file in use would 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -42,10 +43,10 @@ class WriterLock:
             if not self._lock(file):
                 file.close()
                 return False
-            file.seek(0)
-            file.truncate()
-            file.write(f"{os.getpid()}\n")
-            file.flush()
+            # The pid is information: a disk too full for it must not keep an owner from its store.
+            with suppress(OSError):
+                os.ftruncate(file.fileno(), 0)
+                os.write(file.fileno(), f"{os.getpid()}\n".encode("ascii"))
         except BaseException:
             file.close()
             raise

@@ -17,7 +17,7 @@ from libs.core.clock import US_PER_DAY, Clock, day_start_us, to_datetime
 from libs.core.errors import Refused
 from libs.core.faults import crash_point
 from libs.dbaccess import catalogue, live, schema
-from libs.dbaccess.connections import attach_day
+from libs.dbaccess.connections import attach_day, naming_disk
 from libs.dbaccess.errors import ImmutableDay
 from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import exchange_name
@@ -80,7 +80,7 @@ class EODRollover:
         self._refuse_unfinished(day, exchange)
         series: list[Rolled] = []
         kept = 0
-        with db.hold(Store.LIVE), db.history_lock():
+        with naming_disk(db.layout.root), db.hold(Store.LIVE), db.history_lock():
             if exchange == exchange_name(db.settings.data.exchange) and any(p.exists() for p in db.layout.live_files()):
                 series, kept = self._move(day, exchange)
         return RolloverReport(day, exchange, self._is_in_history(exchange, day), tuple(series), kept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 
@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from libs.dbaccess import DatabaseManager, DiskRefused, Role
+from libs.dbaccess import DatabaseManager, DiskRefused, EODRollover, Role
 from libs.dbaccess.layout import Layout
+from tests.kit import rollover
 from tests.kit.processes import fleet, run_code
 from tests.kit.roots import ROOMY, make_stores
 
@@ -116,7 +117,7 @@ def test_refused_write_leaves_no_half_day(tmp_path):
         """
         import resource, signal, sys
         from datetime import date
-        from libs.dbaccess import DatabaseManager, DiskRefused, Role
+        from libs.dbaccess import DatabaseManager, DiskRefused, EODRollover, Role
         from tests.integration.dbaccess.test_bad_disks import ticks
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
@@ -140,3 +141,36 @@ def test_hostile_symbol_is_refused_by_name(data_root, symbol):
     query = MarketDataQuery(DatabaseManager(data_root))
     with pytest.raises(UnsafeName, match="symbol"):
         query.get_candles(symbol, "nse", "1m", DAY, date(2026, 2, 3))
+
+
+def test_rollover_onto_a_full_or_read_only_disk_loses_nothing(tmp_path):
+    """C5: refused with a word, every row still there; with room again the same run ends as if nothing had been."""
+    with small_disk(tmp_path / "disk", 48) as disk:
+        root = disk / "data"
+        make_stores(root)
+        rollover.fill(root)
+        before = rollover.everything(root)
+        rolling = EODRollover(rollover.ingestor(root))
+
+        ballast = disk / "ballast"
+        with ballast.open("wb") as file, suppress(OSError):
+            while True:
+                file.write(bytes(64 * 1024))
+        with pytest.raises(DiskRefused):
+            rolling.execute(rollover.MONDAY)
+        ballast.unlink()
+        assert rollover.everything(root) == before
+
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        with pytest.raises((DiskRefused, OSError)):
+            rolling.execute(rollover.MONDAY)
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+        assert rollover.everything(root) == before
+
+        assert rolling.execute(rollover.MONDAY) is True
+        found = rollover.everything(root)
+        assert (
+            sorted(row for rows in found.values() for row in rows if len(row) == len(before["live ticks"][0]))
+            == (before["live ticks"])
+        )
+        assert rollover.leftovers(root) == []
