@@ -47,6 +47,16 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+def folder_checksum(folder: Path) -> str:
+    """Hash the bytes of an archived day's files, in order of name."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(folder.glob("*.parquet")):
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
 def ensure(layout: Layout, *, clock: Clock, settings: Sqlite) -> None:
     """Make the catalogue, or bring it up to date; raises when it is broken, before a day depends on it."""
     ensure_file(layout, layout.catalogue, "catalogue", clock=clock, settings=settings)
@@ -77,6 +87,33 @@ def checksums(layout: Layout, settings: Sqlite) -> dict[Path, str]:
         return {}
     with sqlite_reader(layout.catalogue, settings) as connection:
         rows = connection.execute("SELECT path, checksum FROM catalogue_days WHERE sync_status = 'hot'").fetchall()
+    return {layout.root / path: recorded for path, recorded in rows}
+
+
+def mark_archived(layout: Layout, hot: Path, folder: Path, *, clock: Clock, settings: Sqlite) -> None:
+    """List a day under its archive, while its hot file still stands; the caller holds the history lock."""
+    key = DayKey.of(layout, hot)
+    where = "(exchange, data_type, timeframe, trading_date) = (?, ?, ?, ?)"
+    size = sum(path.stat().st_size for path in folder.glob("*.parquet"))
+    with _writer(layout, clock, settings) as connection:
+        if not connection.execute(f"SELECT 1 FROM catalogue_days WHERE {where}", key.columns()).fetchone():
+            _record(connection, layout, hot, "found", clock)
+        connection.execute(
+            "UPDATE catalogue_days SET path = ?, bytes = ?, checksum = ?, sync_status = 'archived', verified_at_us = ?"
+            f" WHERE {where}",
+            (
+                folder.relative_to(layout.root).as_posix(), size, folder_checksum(folder), clock.now_us(),
+                *key.columns(),
+            ),
+        )  # fmt: skip
+
+
+def archived_checksums(layout: Layout, settings: Sqlite) -> dict[Path, str]:
+    """Give the recorded checksum of every archived day's folder; empty without a catalogue."""
+    if not layout.catalogue.exists():
+        return {}
+    with sqlite_reader(layout.catalogue, settings) as connection:
+        rows = connection.execute("SELECT path, checksum FROM catalogue_days WHERE sync_status = 'archived'").fetchall()
     return {layout.root / path: recorded for path, recorded in rows}
 
 

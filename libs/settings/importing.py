@@ -19,6 +19,6 @@ class Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ticks_hot_days: Positive = 90
     minutes_hot_days: Positive = 365
-    row_group_rows: Positive = 16_384
+    row_group_rows: Positive = 65_536
     compression_level: Positive = 3
     memory_max_mib: Positive = 2048

@@ -8,7 +8,7 @@ from pathlib import Path
 from libs.contracts.health import HealthState
 from libs.core.clock import Clock, SystemClock
 from libs.dbaccess.errors import StoreMissing
-from libs.dbaccess.health import market, sqlite_stores, system
+from libs.dbaccess.health import archive, market, sqlite_stores, system
 from libs.dbaccess.health.finding import Finding, error
 from libs.dbaccess.layout import SQLITE_STORES, Layout
 from libs.dbaccess.manager import DatabaseManager
@@ -53,6 +53,7 @@ class HealthCheck:
         yield from system.check_locks(self.layout)
         yield from market.check_schema_version(self.layout)
         yield from market.check_closed_days(self.layout, self.settings.sqlite, deep=deep)
+        yield from archive.check_archived_days(self.layout, self.settings.sqlite, deep=deep)
         yield from market.check_live_buffer(self.layout, self.settings.live, self.clock, deep=deep)
         yield from sqlite_stores.check_sqlite_stores(self.layout, self.settings.sqlite, SQLITE_STORES, deep=deep)
         for path, name in ((self.layout.catalogue, "catalogue"), (self.layout.ledger, "ledger")):
@@ -68,7 +69,11 @@ def verify_store(db: DatabaseManager, store: str) -> list[Finding]:
     if not layout.root.is_dir():
         raise StoreMissing(layout.root, "the data root is missing; run `fleet init` or set TRADEFLEET_DATA")
     if store == "market":
-        return [*market.check_schema_version(layout), *market.check_closed_days(layout, settings.sqlite, deep=True)]
+        return [
+            *market.check_schema_version(layout),
+            *market.check_closed_days(layout, settings.sqlite, deep=True),
+            *archive.check_archived_days(layout, settings.sqlite, deep=True),
+        ]
     if store == "live":
         return list(market.check_live_buffer(layout, settings.live, db.clock, deep=True))
     return list(sqlite_stores.check_sqlite_stores(layout, settings.sqlite, [Store(store)], deep=True))

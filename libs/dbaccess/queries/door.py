@@ -19,7 +19,7 @@ from libs.core.errors import Refused
 from libs.dbaccess.connections import duckdb_memory, quote
 from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import exchange_name, symbol_name
-from libs.dbaccess.queries.attached import AttachedDays
+from libs.dbaccess.queries.attached import AttachedDays, DayGone
 from libs.dbaccess.queries.bounds import Moment, to_interval
 from libs.dbaccess.queries.catalogue import Catalogue
 from libs.dbaccess.queries.damage import find_damage
@@ -29,6 +29,9 @@ from libs.dbaccess.queries.reader import Stores
 from libs.dbaccess.queries.series import Series, empty_view, series_select, stored_series
 
 Answer = TypeVar("Answer")
+
+#: A day may be archived between its listing and its opening; after so many surprises something else is wrong.
+_ATTEMPTS_MAX = 5
 
 #: What is wrong with the statement, not with the stores.
 _USERS_MISTAKES = (
@@ -80,16 +83,8 @@ def sql_door(
         hints = replace(hints, start_us=max(hints.start_us, start_us), end_us=min(hints.end_us, end_us))
         first, last = trading_date(hints.start_us), trading_date(max(hints.end_us - 1, hints.start_us))
         live = stack.enter_context(live_part(db.layout, db.settings.live, first, last))
-        found = _series(db, sql, hints, live)
-        attached = AttachedDays(connection, settings.attached_days_max)
+        found, aliases = _attached(db, sql, hints, live, AttachedDays(connection, settings.attached_days_max))
         day_files = [file for series in found for file in series.day_files]
-        if len(day_files) > attached.days_max:
-            raise BadQuery(
-                f"{len(day_files)} day files would be opened, {attached.days_max} may be (query.attached_days_max, and "
-                "half of ulimit -n); narrow it by --from and --to or by timeframe"
-            )
-        attached.make_room(day_files)
-        aliases = attached.aliases(day_files)
         for table in ("candles", "ticks"):
             selects = [series_select(one, aliases, (start_us, end_us), names) for one in found if one.table == table]
             connection.execute(f"CREATE OR REPLACE VIEW {table} AS {' UNION ALL '.join(selects) or empty_view(table)}")
@@ -100,6 +95,27 @@ def sql_door(
             yield Opened(reader.schema, runner.each(reader), len(day_files) + len(parquet))
         except duckdb.Error as e:
             raise _explained(e, found, settings.memory_max_mib) from e
+
+
+def _attached(
+    db: Stores, sql: str, hints: Hints, live: LivePart | None, attached: AttachedDays
+) -> tuple[list[Series], dict[Path, str]]:
+    """Find the series and attach their day files; again when a day went to the archive under the listing."""
+    for attempt in range(_ATTEMPTS_MAX):
+        found = _series(db, sql, hints, live)
+        day_files = [file for series in found for file in series.day_files]
+        if len(day_files) > attached.days_max:
+            raise BadQuery(
+                f"{len(day_files)} day files would be opened, {attached.days_max} may be (query.attached_days_max, and "
+                "half of ulimit -n); narrow it by --from and --to or by timeframe"
+            )
+        attached.make_room(day_files)
+        try:
+            return found, attached.aliases(day_files)
+        except DayGone:
+            if attempt == _ATTEMPTS_MAX - 1:
+                raise
+    raise AssertionError("the loop returns or raises")
 
 
 def _checked(connection: duckdb.DuckDBPyConnection, sql: str) -> Hints:

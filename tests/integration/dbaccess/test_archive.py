@@ -1,0 +1,167 @@
+"""C6: a day goes to the archive verified, is read as before, and whatever is killed when, it is never in no place."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import date
+
+import duckdb
+import pandas as pd
+import pytest
+
+from libs.core.clock import day_start_us
+from libs.dbaccess import DatabaseManager, MarketDataQuery, Role, Store, WriterLock
+from libs.dbaccess.archive import archive_days
+from libs.dbaccess.backup import BackupManager, restore_market
+from libs.dbaccess.health import HealthCheck
+from libs.dbaccess.layout import Layout
+from libs.dbaccess.queries import sql_door
+from tests.kit.clock import ManualClock
+from tests.kit.market_days import MONDAY, at_us, close_day, minutes, tick
+from tests.kit.processes import fleet, run_code
+from tests.kit.roots import make_stores, settings
+
+#: A year and more after the days below.
+LATER = date(2027, 6, 1)
+TUESDAY, RECENT = date(2026, 2, 3), date(2027, 5, 3)
+ARCHIVE = """
+    import sys
+    from datetime import date
+    from libs.core.clock import day_start_us
+    from libs.dbaccess import DatabaseManager, Role
+    from libs.dbaccess.archive import archive_days
+    from tests.kit.clock import ManualClock
+    clock = ManualClock(day_start_us(date(2027, 6, 1)))
+    archive_days(DatabaseManager(sys.argv[1], Role.INGESTOR, clock=clock), report=lambda *_: None)
+"""
+
+
+@pytest.fixture
+def root(data_root):
+    make_stores(data_root)
+    rng = random.Random(3)
+    for day in (MONDAY, TUESDAY, RECENT):
+        rows = [each for symbol in ("TCS", "INFY", "M&M") for each in minutes(symbol, day, 30)]
+        close_day(data_root, day, rows)
+        ticks = [tick(rng.choice(("TCS", "INFY")), at_us(day, 555 + n // 10), n, 100.0 + n % 7) for n in range(300)]
+        close_day(data_root, day, ticks, None)
+    return data_root
+
+
+def owner(root, **environment) -> DatabaseManager:
+    clock = ManualClock(day_start_us(LATER))
+    return DatabaseManager(root, Role.INGESTOR, clock=clock, settings=settings(**environment))
+
+
+def quiet(done, total, what):
+    pass
+
+
+def everything(root) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, list]:
+    db = DatabaseManager(root)
+    with MarketDataQuery(db) as query:
+        candles = query.get_candles(["INFY", "M&M", "TCS"], "nse", "1m", None, None)
+        hours = query.get_candles(["INFY", "TCS"], "nse", "1h", None, None)
+        ticks = query.get_ticks(["INFY", "TCS"], "nse", None, None)
+    with sql_door(db, "SELECT symbol, count(*), sum(volume) FROM ticks GROUP BY symbol ORDER BY symbol") as opened:
+        summed = [row for batch in opened.batches for row in batch.to_pylist()]
+    return candles, hours, ticks, summed
+
+
+def assert_same(root, before):
+    for found, expected in zip(everything(root), before, strict=True):
+        if isinstance(expected, pd.DataFrame):
+            pd.testing.assert_frame_equal(found, expected)
+        else:
+            assert found == expected
+    assert len(before[0]) == 270
+    assert len(before[2]) == 900
+
+
+def hot(root) -> list[str]:
+    return sorted(
+        path.relative_to(root / "market_data/nse").as_posix() for path in root.rglob("market_data/nse/*/**/20*.duckdb")
+    )
+
+
+def test_old_days_move_and_callers_see_no_change(root):
+    before = everything(root)
+    with MarketDataQuery(DatabaseManager(root)) as warm:
+        warm.get_ticks("TCS", "nse", None, None)
+        report = archive_days(owner(root), report=quiet)
+        after_in_a_warm_query = warm.get_ticks(["INFY", "TCS"], "nse", None, None)
+
+    assert [(each.series, each.day) for each in report.days] == [
+        ("nse/candles/1m", "2026-02-02"), ("nse/candles/1m", "2026-02-03"),
+        ("nse/ticks", "2026-02-02"), ("nse/ticks", "2026-02-03")]  # fmt: skip
+    assert hot(root) == ["candles/1m/2027-05-03.duckdb", "ticks/2027-05-03.duckdb"]
+    assert_same(root, before)
+    pd.testing.assert_frame_equal(after_in_a_warm_query, before[2])
+    part = Layout(root).market / "nse/archive/ticks/date=2026-02-02/part-0.parquet"
+    assert part.stat().st_mode & 0o777 == 0o444
+    listed = duckdb.sql(f"SELECT symbol, timestamp FROM read_parquet('{part}')").fetchall()
+    assert listed == sorted(listed)
+    check = HealthCheck(root, settings=settings())
+    assert check.run_all(deep=True), [each for each in check.findings if each.state != "green"]
+    assert archive_days(owner(root), report=quiet).days == []
+
+
+@pytest.mark.parametrize(
+    "point", ["archive.rename.before", "archive.rename.after", "archive.remove.before", "archive.remove.after"]
+)
+@pytest.mark.parametrize("hit", [1, 3])
+def test_killed_archive_loses_and_doubles_nothing(root, point, hit):
+    before = everything(root)
+    killed = run_code(ARCHIVE, root, TRADEFLEET_CRASH_AT=f"{point}:{hit}")
+    assert killed.returncode == -9, killed.stderr
+    assert_same(root, before)
+
+    archive_days(owner(root), report=quiet)
+    assert_same(root, before)
+    assert hot(root) == ["candles/1m/2027-05-03.duckdb", "ticks/2027-05-03.duckdb"]
+    assert not list(root.rglob("*.staged"))
+    assert HealthCheck(root, settings=settings()).run_all(deep=True)
+
+
+def test_what_differs_stays_hot_and_is_named(root):
+    """An archive folder that is not the day's equal, left by whoever, never costs the day."""
+    archive_days(owner(root), report=quiet)
+    folder = Layout(root).market / "nse/archive/ticks/date=2026-02-02"
+    close_day(root, MONDAY, [tick("TCS", at_us(MONDAY, 556), 1, 7.0)], None)
+    report = archive_days(owner(root), report=quiet)
+
+    assert [each.day for each in report.days if "TCS" in each.problem] == ["2026-02-02"]
+    assert "ticks/2026-02-02.duckdb" in hot(root)
+    assert any(folder.iterdir())
+
+
+def test_damage_in_the_archive_is_named_and_comes_back_from_a_copy(root):
+    before = everything(root)
+    archive_days(owner(root), report=quiet)
+    copy = BackupManager(root).backup_market_data(date(2027, 5, 31))
+    part = Layout(root).market / "nse/archive/candles/1m/date=2026-02-03/part-0.parquet"
+    data = part.read_bytes()
+    part.unlink()
+    part.write_bytes(data[: len(data) // 2])
+    check = HealthCheck(root, settings=settings())
+    assert not check.run_all()
+    assert [str(part.parent)] == [each.subject for each in check.findings if each.state == "error"]
+
+    restore_market(DatabaseManager(root, Role.INGESTOR), copy, report=quiet)
+    assert_same(root, before)
+
+
+def test_the_command_says_what_would_happen_and_waits_for_no_owner(root):
+    days = ("--data-root", root, "--json")
+    limits = {"TRADEFLEET_ARCHIVE_TICKS_HOT_DAYS": "1", "TRADEFLEET_ARCHIVE_MINUTES_HOT_DAYS": "1"}
+    with WriterLock(Layout(root).lock(Store.LIVE)):
+        dry = fleet("archive", "--dry-run", *days, **limits)
+        refused = fleet("archive", *days, **limits)
+    assert (dry.returncode, refused.returncode) == (0, 3), dry.stderr
+    assert len(hot(root)) == 6
+
+    planned, done = json.loads(dry.stdout), json.loads(fleet("archive", *days, **limits).stdout)
+    assert [each["day"] for each in planned["days"]] == [each["day"] for each in done["days"]]
+    assert done["days"]
+    assert planned["bytes_freed"] == pytest.approx(done["bytes_freed"], rel=0.5)
