@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from libs.settings import backtest as backtest_settings
-from libs.settings import bus, risk, storage, strategies
+from libs.settings import bus, execution, risk, storage, strategies
 from libs.settings import exchange_sim as simulator
 from libs.settings import feed as feed_settings
 from libs.settings import importing as importing_settings
@@ -37,3 +37,4 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     risk: risk.Risk = risk.Risk()
     strategies: strategies.Strategies = strategies.Strategies()
     backtest: backtest_settings.Backtest = backtest_settings.Backtest()
+    execution: execution.Execution = execution.Execution()

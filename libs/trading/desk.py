@@ -54,12 +54,14 @@ class Desk:
         cash_paise: int,
         charges: ChargeBook | None = None,
         risk: Risk | None = None,
+        default_plan: Plan | None = None,
     ) -> None:
         self.gate = gate
         self.orders = OrderBook()
         self.positions = PositionBook()
         self.guards: dict[PositionKey, Protection] = {}
         self._plans = {plan.strategy_id: plan for plan in plans}
+        self._default_plan = default_plan or Plan(strategy_id="")
         self._charges = charges
         self._risk = risk or Risk()
         self._valuation = Valuation(cash_paise)
@@ -139,7 +141,10 @@ class Desk:
             decisions.append(self.leave(key, ExitReason.OPPOSING_SIGNAL, now_us, signal_id=signal.signal_id))
         return [*decisions, self._enter(signal, key, now_us, known_us)]
 
-    def leave(self, key: PositionKey, reason: ExitReason, now_us: int, *, signal_id: str = "") -> Decision:
+    def leave(
+        self, key: PositionKey, reason: ExitReason, now_us: int, *, signal_id: str = "",
+        purpose: Purpose = Purpose.EXIT,
+    ) -> Decision:  # fmt: skip
         """Ask to close what is left of a position, exits already working taken off."""
         position = self.positions.get(key)
         _, holding = self.gate.state.holding(key.strategy_id, key.exchange, key.symbol, key.product)
@@ -149,8 +154,8 @@ class Desk:
         cause = signal_id or content_id("exit", key.strategy_id, key.exchange, key.symbol, reason.value, now_us)
         return self._ask(
             OrderRequest(
-                order_id=order_id(signal_id=cause, purpose=Purpose.EXIT), strategy_id=key.strategy_id,
-                symbol=key.symbol, exchange=key.exchange, product=key.product, purpose=Purpose.EXIT,
+                order_id=order_id(signal_id=cause, purpose=purpose), strategy_id=key.strategy_id,
+                symbol=key.symbol, exchange=key.exchange, product=key.product, purpose=purpose,
                 side=Side.SELL if position.quantity > 0 else Side.BUY, quantity=left, signal_id=signal_id,
             ),
             now_us,
@@ -182,7 +187,7 @@ class Desk:
     def _plan(self, strategy_id: str) -> Plan:
         plan = self._plans.get(strategy_id)
         if plan is None:
-            plan = self._plans[strategy_id] = Plan(strategy_id=strategy_id)
+            plan = self._plans[strategy_id] = replace(self._default_plan, strategy_id=strategy_id)
         return plan
 
     def _exit_signal(self, signal: SignalEvent, key: PositionKey, held: int, now_us: int) -> list[Decision]:

@@ -32,6 +32,7 @@ class ExitReason(StrEnum):
     SQUARE_OFF = "square_off"
     SIGNAL = "signal"
     OPPOSING_SIGNAL = "opposing_signal"
+    FLATTEN = "flatten"
 
 
 class ExitRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

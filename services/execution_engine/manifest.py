@@ -1,0 +1,8 @@
+"""What the execution engine is wired to."""
+
+from __future__ import annotations
+
+NAME = "execution_engine"
+CONSUMES: tuple[str, ...] = ("ticks", "candle", "market", "telemetry.health")
+PUBLISHES: tuple[str, ...] = ("order", "trade", "position", "risk", "telemetry")
+OWNS: tuple[str, ...] = ("trading",)

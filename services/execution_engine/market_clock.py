@@ -1,0 +1,42 @@
+"""The market's time as the engine sees it: what ticks and bars say, carried on through silence."""
+
+from __future__ import annotations
+
+from libs.core.clock import Clock
+
+
+class MarketClock:
+    """Never runs backwards; 0 until the market said anything.
+
+    Decisions are made at this time, so that a simulated day may run at any speed. In a silence it goes on as fast as
+    time does: prices grow old, and what is due by the clock comes due.
+    """
+
+    def __init__(self, clock: Clock, *, silence_us: int) -> None:
+        self._clock = clock
+        self._silence_ns = silence_us * 1000
+        self._anchor_us = 0
+        self._anchor_ns = 0
+        self._highest_us = 0
+
+    @property
+    def is_known(self) -> bool:
+        return self._highest_us > 0
+
+    def heard(self, market_us: int) -> None:
+        """Take the time of something that happened in the market."""
+        self._anchor_ns = self._clock.monotonic_ns()
+        if market_us > self._anchor_us:
+            self._anchor_us = market_us
+            self._highest_us = max(self._highest_us, market_us)
+
+    def silent_us(self) -> int:
+        """Say for how long nothing was heard; 0 before the first word."""
+        return (self._clock.monotonic_ns() - self._anchor_ns) // 1000 if self._anchor_us else 0
+
+    def now_us(self) -> int:
+        """Read the market's time."""
+        silent_ns = self._clock.monotonic_ns() - self._anchor_ns
+        if self._anchor_us and silent_ns >= self._silence_ns:
+            self._highest_us = max(self._highest_us, self._anchor_us + silent_ns // 1000)
+        return self._highest_us

@@ -1,0 +1,241 @@
+"""The engine's wiring: lock, store, recovery, reconciliation, sockets, in this order, and the loops that run it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from libs.contracts import HealthState, OHLCVBar, Tick
+from libs.contracts.bus import TickBatch
+from libs.contracts.health import Health
+from libs.contracts.market import MinuteClosed
+from libs.contracts.risk import TradingState
+from libs.contracts.topics import prefix, topic
+from libs.core.clock import US_PER_MINUTE, Clock
+from libs.dbaccess import DatabaseManager, Role
+from libs.dbaccess.roles import Store
+from libs.dbaccess.trading import Message
+from libs.messaging import CommandServer, Publisher, Received, Subscriber
+from libs.orders.charges import ChargeBook
+from libs.orders.instrument import Instrument
+from libs.runtime.heartbeat import Pulse, beat
+from libs.runtime.logs import get_logger
+from libs.runtime.process import run_until
+from libs.settings import Settings
+from libs.settings.charges import read_charges
+from services.execution_engine.building import build
+from services.execution_engine.closing import Closing
+from services.execution_engine.engine import Engine
+from services.execution_engine.handlers import Handlers
+from services.execution_engine.manifest import NAME
+from services.execution_engine.paper import PaperWire
+from services.execution_engine.plans import read_instruments
+from services.execution_engine.reconciliation import Reconciler
+from services.execution_engine.recovery import resume
+from services.execution_engine.replay import OutboxSource
+from services.execution_engine.rounds import Rounds
+from services.execution_engine.settings import checked, fill_settings, skew_max_us
+from services.execution_engine.signals import SignalSource
+
+_TURN_S = 0.1
+
+
+async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
+    """Trade until told to stop. The trading store's lock is held from the first line to the last."""
+    calendar = checked(settings)
+    manager = DatabaseManager(settings.data_root, Role.EXECUTION_ENGINE, settings=settings, clock=clock)
+    log = get_logger()
+    with ExitStack() as stack:
+        session = stack.enter_context(manager.writer_session(Store.TRADING))
+        charges = ChargeBook.from_documents(read_charges())
+        engine, loaded = build(
+            settings, clock, session, instruments=_instruments(manager, settings), charges=charges,
+            session_of=calendar.session, skew_max_us=skew_max_us(settings),
+        )  # fmt: skip
+        wire = _wire(engine, settings, clock)
+        resume(engine, loaded)
+        wire.restore(engine.desk.orders, loaded.fills)
+        log.info(
+            "engine.recovered", orders=len(loaded.orders), fills=len(loaded.fills),
+            positions=len(engine.desk.positions.open()), state=engine.states.account.value,
+        )  # fmt: skip
+        source = OutboxSource(engine.store, clock.now_us)
+        publisher = stack.enter_context(Publisher.open(NAME, settings=settings, source=source, clock=clock))
+        for stream in engine.store.outbox.streams:
+            publisher.prime(stream, engine.store.outbox.last_by_topic(stream), engine.store.outbox.head(stream))
+        engine.store.publish = lambda message: _publish(publisher, message)
+        running = Running(settings, clock, manager, engine, wire, publisher, calendar.session)
+        running.reconcile("start")
+        running.handlers.resume_unfinished()
+        stack.enter_context(running.commands())
+        await running.until(stop)
+        engine.store.session.policy.checkpoint(session.connection)
+    log.info("engine.stopped")
+
+
+def _instruments(manager: DatabaseManager, settings: Settings) -> list[Instrument]:
+    try:
+        return read_instruments(manager.layout.market, settings.data.exchange)
+    except FileNotFoundError:
+        get_logger().warning("engine.no_instruments", detail="the ingestor has kept no instruments file yet")
+        return []
+
+
+def _wire(engine: Engine, settings: Settings, clock: Clock) -> PaperWire:
+    exchange = settings.data.exchange
+
+    def tick_size(symbol: str) -> float:
+        instrument = engine.desk.gate.state.symbol(exchange, symbol).instrument
+        return instrument.tick_size if instrument else 0.05
+
+    wire = PaperWire(
+        fill_settings(settings.execution), clock, exchange=exchange,
+        fills_on_bars=settings.execution.paper_fill == "next_bar_open", tick_size=tick_size,
+        market_us=engine.market.now_us,
+    )  # fmt: skip
+    wire.answered, wire.reported, engine.wire = engine.answered, engine.reported, wire
+    return wire
+
+
+def _publish(publisher: Publisher, message: Message) -> None:
+    publisher.publish(message.topic, message.payload, seq=message.seq, event_us=message.event_us)
+
+
+class Running:
+    """The loops, all in one thread. One fails, all end; the supervisor starts the process again."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, manager: DatabaseManager, engine: Engine, wire: PaperWire,
+        publisher: Publisher, session_of: Any,
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        self._clock = clock
+        self._manager = manager
+        self._engine = engine
+        self._wire = wire
+        self._publisher = publisher
+        kill_file = Path(settings.data_root) / "run" / "KILL"
+        self._closing = Closing(engine, clock)
+        self._rounds = Rounds(
+            engine, self._closing, settings.execution, clock, kill_file=kill_file, session_of=session_of
+        )
+        self._rounds.on_new_day = self._new_day
+        self._reconciler = Reconciler(engine, settings.execution.broker, clock)
+        self._signals = SignalSource(manager, engine)
+        self.handlers = Handlers(
+            engine, self._closing, clock, kill_file=kill_file, status=self.status,
+            reconcile=lambda: self.reconcile("command"),
+        )  # fmt: skip
+        self._commands: CommandServer | None = None
+        self._ticks = 0
+        self._last_market_us = 0
+
+    def commands(self) -> CommandServer:
+        """Open the command socket."""
+        self._commands = CommandServer.open(
+            NAME, self.handlers.handle, settings=self._settings, clock=self._clock
+        )  # fmt: skip
+        return self._commands
+
+    async def until(self, stop: asyncio.Event) -> None:
+        """Run until told to stop."""
+        assert self._commands is not None
+        loops = [
+            self._publisher.run(),
+            self._commands.run(),
+            self._market_loop(),
+            self._signal_loop(),
+            self._time_loop(),
+            beat(NAME, self._publisher, self._clock, self._settings.runtime.heartbeat_interval_ms, self._pulse),
+        ]
+        await run_until(stop, loops)
+
+    async def _market_loop(self) -> None:
+        exchange = self._settings.data.exchange
+        topics = [
+            topic("ticks", exchange), prefix("candle", "1m", exchange), prefix("market", exchange),
+            topic("telemetry", "health", "ingestor"),
+        ]  # fmt: skip
+        with Subscriber.open(topics, settings=self._settings, clock=self._clock) as subscriber:
+            async for message in subscriber:
+                self._on_market(message)
+
+    def _on_market(self, message: Received) -> None:
+        payload = message.payload
+        self._last_market_us = self._clock.now_us()
+        if isinstance(payload, TickBatch):
+            for tick in payload.ticks:
+                self._on_tick(tick)
+            self._ticks += len(payload.ticks)
+        elif isinstance(payload, OHLCVBar):
+            self._wire.on_bar(payload)
+            self._engine.on_bar(payload)
+        elif isinstance(payload, MinuteClosed):
+            self._engine.market.heard(payload.timestamp_us + US_PER_MINUTE)
+        elif isinstance(payload, Health) and payload.service == "ingestor":
+            self._engine.watch.heartbeat()
+
+    def _on_tick(self, tick: Tick) -> None:
+        # What rests fills before exits are judged, as in a minute's order of events.
+        self._wire.on_tick(tick)
+        self._engine.on_tick(tick)
+
+    async def _signal_loop(self) -> None:
+        with Subscriber.open(["signal."], settings=self._settings, clock=self._clock) as subscriber:
+            async for message in subscriber:
+                self._signals.on_message(message)
+
+    async def _time_loop(self) -> None:
+        execution = self._settings.execution
+        polled_ns = reconciled_ns = self._clock.monotonic_ns()
+        while True:
+            await asyncio.sleep(_TURN_S)
+            self._rounds.on_time()
+            now_ns = self._clock.monotonic_ns()
+            if now_ns - polled_ns >= execution.signals_poll_ms * 1_000_000:
+                polled_ns = now_ns
+                self._signals.catch_up()
+            if now_ns - reconciled_ns >= execution.reconcile_interval_s * 1_000_000_000:
+                reconciled_ns = now_ns
+                self.reconcile("timer")
+
+    def reconcile(self, cause: str) -> None:
+        """Compare with the broker."""
+        started_us = self._clock.now_us()
+        found = self._reconciler.take(self._wire.book(), cause, started_us)
+        if found.again:
+            self._reconciler.take(self._wire.book(), cause, started_us)
+
+    def _new_day(self, day: date) -> None:
+        self._wire.end_day(self._engine.market.now_us())
+        for instrument in _instruments(self._manager, self._settings):
+            self._engine.desk.gate.state.on_instrument(instrument)
+        get_logger().info("engine.day", day=day.isoformat())
+
+    def status(self) -> dict[str, Any]:
+        """Say how the engine is, for `fleet status` and tests."""
+        engine = self._engine
+        stored = engine.states.find(("account", ""))
+        return {
+            "state": stored.state.value, "cause": stored.cause, "reason": stored.reason,
+            "market_us": engine.market.now_us(), "is_open": self._rounds.is_open, "ticks": self._ticks,
+            "orders": sum(1 for _ in engine.desk.orders), "unsettled": len(engine.desk.orders.unsettled()),
+            "positions": len(engine.desk.positions.open()), "cursor": engine.cursor.outbox_seq,
+            "signals_from_bus": self._signals.taken_from_bus, "signals_from_store": self._signals.taken_from_store,
+            "reconciled_us": self._reconciler.last_us, "closing": len(self._closing.jobs),
+        }  # fmt: skip
+
+    def _pulse(self) -> Pulse:
+        engine = self._engine
+        figures = {
+            "ticks": float(self._ticks), "unsettled": float(len(engine.desk.orders.unsettled())),
+            "positions": float(len(engine.desk.positions.open())), "equity": engine.desk.equity_paise / 100,
+        }  # fmt: skip
+        stored = engine.states.find(("account", ""))
+        if stored.state is TradingState.ACTIVE:
+            return Pulse(HealthState.GREEN, "", self._last_market_us, len(engine.in_flight), figures)
+        detail = f"{stored.state}: {stored.reason}"
+        return Pulse(HealthState.WARNING, detail, self._last_market_us, len(engine.in_flight), figures)

@@ -1,0 +1,102 @@
+"""Commands to the engine: typed, done once, written down, finished after a crash."""
+
+from __future__ import annotations
+
+import pytest
+
+from libs.contracts.bus import CommandRequest
+from libs.contracts.risk import TradingState
+from libs.core.errors import Refused
+from services.execution_engine.handlers import Handlers
+from tests.kit.engine import Rig, engine_rig
+
+
+def handlers(rig: Rig) -> Handlers:
+    return Handlers(
+        rig.engine, rig.closing, rig.clock, kill_file=rig.rounds._kill_file, status=dict, reconcile=lambda: None
+    )
+
+
+def ask(rig: Rig, name: str, command_id: str = "", **arguments):
+    return handlers(rig).handle(CommandRequest(command_id or f"id of {name}", name, arguments | {"sender": "tester"}))
+
+
+@pytest.fixture
+def rig(tmp_path):
+    with engine_rig(tmp_path / "data") as made:
+        made.tick(100.0)
+        made.tick(100.0, symbol="BETA")
+        yield made
+
+
+def test_a_halt_with_flatten_closes_everything(rig):
+    """F5: nothing new goes in, what is open goes out, what works is cancelled."""
+    rig.signal("enter_long")
+    rig.tick(100.0)
+    rig.signal("enter_short", symbol="BETA")  # rests: no price came since
+
+    answer = ask(rig, "halt", reason="fire drill", flatten=True)
+    rig.tick(100.0, symbol="BETA")
+    rig.tick(100.0)
+    rig.rounds.on_time()
+
+    assert answer == {"state": "halted", "orders": 1, "positions": 1}
+    assert rig.positions() == {}
+    assert {row[0] for row in rig.rows("SELECT status FROM orders")} == {"filled", "cancelled"}
+    assert rig.rows("SELECT state, sender FROM commands") == [("done", "tester")]
+    assert rig.rows("SELECT state_to, cause, command_id FROM trading_state_changes") == [
+        ("halted", "command", "id of halt")
+    ]
+
+
+def test_a_repeat_gets_the_first_answer_and_does_nothing(rig):
+    """Idempotent by command id, over restarts too: the id is in the store."""
+    ask(rig, "halt", "same", reason="first")
+    ask(rig, "resume", reason="over")
+    again = ask(rig, "halt", "same", reason="first")
+
+    assert again == {"state": "halted"}
+    assert rig.engine.states.account is TradingState.ACTIVE
+
+
+def test_what_makes_no_sense_is_refused(rig):
+    for name, arguments in (
+        ("resume", {}), ("halt", {"reason": "x", "speed": 3}), ("fly", {}), ("cancel", {"order_id": "tf-nobody"}),
+        ("halt", {"reason": "x", "scope_kind": "strategy"}),
+    ):  # fmt: skip
+        with pytest.raises(Refused):
+            ask(rig, name, f"{name}{arguments}", **arguments)
+
+    assert rig.engine.states.account is TradingState.ACTIVE
+
+
+def test_a_strategy_is_halted_alone(rig):
+    ask(rig, "halt", reason="it misbehaves", scope_kind="strategy", scope="trend")
+    rig.signal("enter_long")
+    rig.signal("enter_long", strategy_id="revert", signal_id="r1")
+
+    assert rig.rows("SELECT strategy_id FROM orders") == [("revert",)]
+    assert rig.rows("SELECT check_name, strategy_id FROM risk_events WHERE kind = 'rejected'") == [
+        ("trading_state", "trend")
+    ]
+
+
+def test_a_flatten_that_was_cut_off_goes_on(tmp_path):
+    """A crash after the command was taken does not leave the position open."""
+    root = tmp_path / "data"
+    with engine_rig(root) as rig:
+        rig.tick(100.0)
+        rig.signal("enter_long")
+        rig.tick(100.0)
+        ask(rig, "flatten", reason="over")
+        clock = rig.clock
+        assert rig.rows("SELECT state FROM commands") == [("accepted",)]
+    with engine_rig(root, clock=clock) as rig:
+        rig.tick(100.0)
+        handlers(rig).resume_unfinished()
+        rig.tick(100.0)
+        rig.rounds.on_time()
+
+        assert rig.positions() == {}
+        assert rig.rows("SELECT state FROM commands") == [("done",)]
+        assert len(rig.rows("SELECT 1 FROM orders WHERE purpose = 'flatten'")) == 1

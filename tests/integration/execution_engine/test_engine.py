@@ -1,0 +1,187 @@
+"""The engine on a real trading store and the paper exchange: a signal becomes an order, a trade, a position."""
+
+from __future__ import annotations
+
+import pytest
+
+from libs.contracts.orders import OrderStatus
+from libs.contracts.risk import TradingState
+from tests.kit.crashes import Crash, crashing_at
+from tests.kit.engine import engine_rig
+
+
+@pytest.fixture
+def rig(tmp_path):
+    with engine_rig(tmp_path / "data") as made:
+        made.tick(100.0)
+        yield made
+
+
+def test_a_signal_becomes_an_order_a_trade_and_a_position(rig):
+    """F1: every step is a row that refers back to the signal."""
+    signal = rig.signal("enter_long")
+    rig.tick(100.5)
+
+    order_id, status = rig.rows("SELECT order_id, status FROM orders WHERE signal_id_reference = ?", signal.signal_id)[
+        0
+    ]
+    assert status == "filled"
+    assert rig.rows("SELECT order_id, quantity, price FROM trades") == [(order_id, 10, 100.55)]
+    assert rig.rows("SELECT strategy_id, symbol, quantity FROM positions") == [("trend", "ACME", 10)]
+    assert rig.rows("SELECT decision, order_id, outbox_seq FROM processed_signals") == [("approved", order_id, 1)]
+    assert rig.rows("SELECT action, outcome FROM execution_log") == [("place", "accepted")]
+    assert rig.rows("SELECT fill_us IS NOT NULL, risk_us IS NOT NULL FROM execution_log") == [(1, 1)]
+
+
+def test_a_signal_that_comes_again_is_decided_once(rig):
+    """D1: by id, and by what it says when its parameters gave it another id."""
+    signal = rig.signal("enter_long")
+    rig.tick(100.0)
+    rig.signal("enter_long", signal_id=signal.signal_id)
+    rig.signal("enter_long", signal_id="the same bar under other parameters")
+
+    assert len(rig.rows("SELECT 1 FROM orders")) == 1
+    assert rig.rows("SELECT decision FROM processed_signals ORDER BY outbox_seq") == [("approved",), ("duplicate",)]
+    assert rig.rows("SELECT outbox_seq FROM signal_cursors") == [(3,)]
+
+
+def test_a_refusal_is_kept_with_its_figures(rig):
+    """F2: what risk refused, why, and the numbers."""
+    rig.signal("enter_long", symbol="GAMMA")
+
+    assert rig.rows("SELECT check_name, symbol FROM risk_events") == [("instrument", "GAMMA")]
+    assert rig.rows("SELECT decision FROM processed_signals") == [("rejected",)]
+
+
+def test_a_stop_leaves_on_the_tick_that_reaches_it(rig):
+    """F3: protective exits wait for nothing."""
+    rig.signal("enter_long", stop=99.0)
+    rig.tick(100.0)
+    assert rig.positions() == {("trend", "ACME"): 10}
+
+    rig.tick(98.5)
+    rig.tick(98.4)
+
+    assert rig.positions() == {}
+    assert rig.rows("SELECT count(*) FROM exit_plans") == [(0,)]
+    assert {row[0] for row in rig.rows("SELECT purpose FROM orders WHERE status = 'filled'")} == {"entry", "exit"}
+
+
+def test_a_restart_gives_everything_back(tmp_path):
+    """F6: positions, guards, profit, cursor and trading state are what they were."""
+    root = tmp_path / "data"
+    with engine_rig(root, with_charges=True) as first:
+        first.tick(100.0)
+        first.signal("enter_long", stop=99.0, target=110.0)
+        first.tick(100.0)
+        first.tick(101.0)
+        first.rounds.snapshot("manual")
+        before = (first.positions(), first.engine.desk.equity_paise, dict(first.engine.desk.guards))
+        cursor, clock = first.engine.cursor, first.clock
+    with engine_rig(root, clock=clock, with_charges=True) as second:
+        second.engine.desk.on_price("nse", "ACME", 101.0, clock.now_us())
+        after = (second.positions(), second.engine.desk.equity_paise, dict(second.engine.desk.guards))
+
+        assert after == before
+        assert second.engine.cursor == cursor
+        second.tick(98.0)
+        second.tick(98.0)
+        assert second.positions() == {}
+
+
+def test_an_order_that_rests_over_a_restart_is_filled_once(tmp_path):
+    root = tmp_path / "data"
+    with engine_rig(root) as first:
+        first.tick(100.0)
+        first.signal("enter_long")
+        clock = first.clock
+    with engine_rig(root, clock=clock) as second:
+        second.tick(100.0)
+        second.tick(100.0)
+
+        assert second.positions() == {("trend", "ACME"): 10}
+        assert len(second.rows("SELECT 1 FROM orders")) == len(second.rows("SELECT 1 FROM trades")) == 1
+        assert second.reconciler.take(second.wire.book(), "timer", 0).differences == ()
+
+
+def test_the_kill_file_halts_and_the_state_survives(tmp_path):
+    """F5: nothing is sent while halted; resuming takes a person."""
+    root = tmp_path / "data"
+    with engine_rig(root) as rig:
+        (root / "run").mkdir(exist_ok=True)
+        (root / "run" / "KILL").write_text("fat finger\n")
+        rig.tick(100.0)
+        rig.signal("enter_long")
+
+        assert rig.engine.states.account is TradingState.HALTED
+        assert rig.rows("SELECT count(*) FROM orders") == [(0,)]
+        assert rig.rows("SELECT reason, cause FROM trading_states") == [("fat finger", "file")]
+        clock = rig.clock
+    (root / "run" / "KILL").unlink()
+    with engine_rig(root, clock=clock) as rig:
+        rig.tick(100.0)
+
+        assert rig.engine.states.account is TradingState.HALTED
+
+
+def test_a_lost_day_stops_entries(tmp_path):
+    """F5: the day's loss locks; what is open may still leave."""
+    with engine_rig(tmp_path / "data", account_loss_day_max_rupees=50) as rig:
+        rig.tick(100.0)
+        rig.signal("enter_long")
+        rig.tick(100.0)
+        rig.tick(90.0, seconds=60)
+        rig.tick(90.0)
+
+        assert rig.engine.states.account is TradingState.REDUCING
+        assert rig.rows("SELECT kind FROM risk_locks") == [("daily_loss",)]
+        rig.signal("enter_long", symbol="BETA")
+        rig.signal("exit_long")
+        rig.tick(90.0)
+        assert rig.positions() == {}
+
+
+def test_a_cancelled_order_is_over(rig):
+    rig.signal("enter_long")
+    order_id = rig.rows("SELECT order_id FROM orders")[0][0]
+
+    assert rig.engine.cancel(order_id, "asked for")
+    rig.tick(100.0)
+    assert rig.engine.desk.orders.get(order_id).status is OrderStatus.CANCELLED
+    assert rig.positions() == {}
+
+
+def test_modified_terms_count(rig):
+    rig.signal("enter_long")
+    order_id = rig.rows("SELECT order_id FROM orders")[0][0]
+
+    rig.engine.change(order_id, 4, None, None)
+    rig.tick(100.0)
+    assert rig.positions() == {("trend", "ACME"): 4}
+    assert rig.rows("SELECT status, quantity FROM orders") == [("filled", 4)]
+
+
+@pytest.mark.parametrize(
+    ("point", "status", "orders"),
+    [
+        ("engine.intent.before", None, 0),
+        ("engine.intent.after", "expired", 1),
+        ("engine.place.sending", "open", 1),
+        ("engine.answer.after", "open", 1),
+    ],
+)
+def test_what_may_have_left_is_told_from_what_did_not(tmp_path, point, status, orders):
+    """F6: an intent without `sending` expires; with it, only evidence decides (paper: what may have left rests)."""
+    root = tmp_path / "data"
+    with engine_rig(root) as rig:
+        rig.tick(100.0)
+        with pytest.raises(Crash), crashing_at(point):
+            rig.signal("enter_long")
+        clock = rig.clock
+    with engine_rig(root, clock=clock) as rig:
+        rig.engine.market.heard(clock.now_us())
+        rig.reconciler.take(rig.wire.book(), "start", 0)
+        found = rig.rows("SELECT status FROM orders")
+
+        assert [row[0] for row in found] == [status] * orders
+        assert len(rig.rows("SELECT 1 FROM processed_signals")) == orders
