@@ -5,10 +5,17 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.exits import NOT_FOUND, OK
 from cli.output import add_json, print_json, print_table
+
+if TYPE_CHECKING:
+    from libs.dbaccess import WriterLockHeld
+    from libs.settings import Settings
+
+#: A day of ten million ticks takes a minute or two.
+_PATIENCE_S = 900
 
 
 def add(subparsers: Any) -> None:
@@ -17,8 +24,8 @@ def add(subparsers: Any) -> None:
         "rollover", help="move the days that are over from the live buffer into history",
         description="Close every day up to D that the live buffer holds, earlier ones first. Safe to kill and to run "
         "again: a day that is closed with the same rows is skipped, one with other rows is refused.",
-        epilog="Exit 1 when a closed day holds other rows, 3 while the ingestor lives, 4 when --date was given and "
-        "there is nothing of that day.",
+        epilog="A living ingestor is asked to do it. Exit 1 when a closed day holds other rows or the day is not over, "
+        "3 when the buffer's owner does not answer, 4 when --date was given and there is nothing of that day.",
     )  # fmt: skip
     parser.add_argument(
         "--date", type=date.fromisoformat, metavar="D", help="up to this day; the last session that is over by default"
@@ -30,28 +37,65 @@ def add(subparsers: Any) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Roll over and say what became of each file."""
+    """Roll over, or have the living ingestor do it, and say what became of each file."""
     from libs.calendar import Calendar
     from libs.core.clock import SystemClock
-    from libs.dbaccess import DatabaseManager, EODRollover, Role
+    from libs.dbaccess import WriterLockHeld
     from libs.settings import load_settings
 
     settings = load_settings()
     exchange = options.exchange or settings.data.exchange
     day = options.date or Calendar.load(exchange).previous_session(SystemClock().now_us()).date
-    root = options.data_root or settings.data_root
-    db = DatabaseManager(root, Role.INGESTOR, settings=settings)
-    report = EODRollover(db, root).roll(day, exchange)
+    try:
+        found = _roll(settings, options.data_root or settings.data_root, day, exchange)
+    except WriterLockHeld as held:
+        found = _ask_owner(settings, day, held)
     if options.json:
-        print_json({
-            "date": report.date, "exchange": report.exchange, "in_history": report.in_history,
-            "rows_kept": report.rows_kept, "series": [each._asdict() for each in report.series],
-        })  # fmt: skip
-    elif report.series:
+        print_json(found)
+    elif found["series"]:
         print_table(
             ["date", "data", "timeframe", "rows", "done"],
-            [[each.date, each.data_type, each.timeframe or "", each.rows, each.done] for each in report.series],
+            [
+                [each["date"], each["data_type"], each["timeframe"] or "", each["rows"], each["done"]]
+                for each in found["series"]
+            ],
         )
     else:
-        print(f"{exchange} {day}: nothing to roll over; it is {'' if report.in_history else 'not '}in history")
-    return NOT_FOUND if options.date and not report.in_history else OK
+        print(f"{exchange} {day}: nothing to roll over; it is {'' if found['in_history'] else 'not '}in history")
+    return NOT_FOUND if options.date and not found["in_history"] else OK
+
+
+def _roll(settings: Settings, root: Path | str, day: date, exchange: str) -> dict[str, Any]:
+    from libs.dbaccess import DatabaseManager, EODRollover, Role
+
+    report = EODRollover(DatabaseManager(root, Role.INGESTOR, settings=settings), root).roll(day, exchange)
+    return {
+        "date": report.date, "exchange": report.exchange, "in_history": report.in_history,
+        "rows_kept": report.rows_kept, "series": [each._asdict() for each in report.series],
+    }  # fmt: skip
+
+
+def _ask_owner(settings: Settings, day: date, held: WriterLockHeld) -> dict[str, Any]:
+    """Put it to the ingestor, which captures on meanwhile; it is alone with its buffer."""
+    from libs.core.clock import SystemClock
+    from libs.core.errors import FleetError, OutcomeUnknown, Refused, RetryLater
+    from libs.messaging import CommandClient
+
+    clock = SystemClock()
+    with CommandClient("ingestor", settings=settings) as client:
+        try:
+            before = client.call("rollover", {"date": day.isoformat()})["attempts"]
+        except (RetryLater, OutcomeUnknown) as e:
+            raise held from e  # whoever holds the lock does not answer
+        end_ns = clock.monotonic_ns() + _PATIENCE_S * 1_000_000_000
+        while clock.monotonic_ns() < end_ns:
+            clock.sleep(0.2)
+            try:
+                found = client.call("status")["rollover"]
+            except FleetError:
+                continue  # it may be closing its buffer just now
+            if found["attempts"] > before and not found["running"]:
+                if found["error"]:
+                    raise Refused(found["error"])
+                return {"exchange": settings.data.exchange, **found}
+    raise OutcomeUnknown(f"the ingestor has been at it for {_PATIENCE_S} s; look at `fleet logs ingestor`")

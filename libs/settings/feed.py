@@ -48,6 +48,7 @@ class Ingestor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     frames_per_turn_max: Positive = 64
     rows_waiting_max: Positive = 2_000_000
     candles_cached_max: Positive = 500_000
+    rollover_delay_s: NotNegative = 900
 
 
 class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

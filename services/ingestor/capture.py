@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 import msgspec
 
 from libs.contracts import FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
 from libs.contracts.feed import FeedDamaged, FeedLost, Frame
 from libs.contracts.topics import topic
-from libs.core.clock import US_PER_MINUTE, Clock, trading_date
+from libs.core.clock import US_PER_DAY, US_PER_MINUTE, Clock, day_start_us, trading_date
 from libs.core.faults import crash_point
 from libs.dbaccess.journal import Journal, Kind
 from libs.dbaccess.journal import Record as Journalled
@@ -56,6 +57,7 @@ class Capture:
         self._pending: list[Tick] = []
         self._pending_rows = Rows()
         self._topics: dict[str, str] = {}
+        self._closed_until_us = 0
 
     @property
     def is_open(self) -> bool:
@@ -122,6 +124,18 @@ class Capture:
             self.day.follow(now_us)
             self._close_due(now_us)
 
+    # -- when a day is over
+
+    def close_day(self, day: date) -> None:
+        """From now on nothing is added to this day or an earlier one: it is in history. What comes of it is late."""
+        self._closed_until_us = max(self._closed_until_us, day_start_us(day) + US_PER_DAY)
+
+    def say_rolled_over(self, day: date) -> None:
+        """Tell that a day is in history."""
+        now_us, seq = self.session_clock.now_us(), self._journal.next_seq(CANDLES)
+        payload = SessionChanged(self._exchange, now_us, "eod", day.isoformat(), seq)
+        self._tell(Kind.MARKET, topic("market", self._exchange, "eod"), payload)
+
     # -- inside
 
     def _close_due(self, now_us: int) -> None:
@@ -155,7 +169,7 @@ class Capture:
             symbol, tick.timestamp_us, tick.price, volume, tick.bid, tick.ask, tick.volume_day, seq, tick.exchange,
             tick.received_us, tick.open_interest,
         )  # fmt: skip
-        if outcome.is_late:
+        if outcome.is_late or tick.timestamp_us < self._closed_until_us:
             self.figures.late += 1
             late = LateTick(made, tick.timestamp_us // US_PER_MINUTE * US_PER_MINUTE)
             journal.add(Kind.LATE, TICKS, NO_TOPIC, encode(late))

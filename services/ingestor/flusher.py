@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from libs.core.faults import crash_point
 from libs.dbaccess.journal import Journal
-from libs.dbaccess.live import Flushed, LiveBuffer
+from libs.dbaccess.live import Flushed
 from libs.dbaccess.sqlite_session import SqliteSession
 from services.ingestor.ledger import write_ledger
 from services.ingestor.records import STREAMS
+from services.ingestor.rollover import BufferDoor
 from services.ingestor.rows import Rows, candle_columns, tick_columns
 
 
@@ -34,10 +35,10 @@ class FlushFigures:
 class Flusher:
     """Writes in a thread of its own, one thing at a time. An error there is raised where it is awaited."""
 
-    def __init__(self, journal: Journal, buffer: LiveBuffer, ledger: SqliteSession, exchange: str) -> None:
+    def __init__(self, journal: Journal, door: BufferDoor, ledger: SqliteSession, exchange: str) -> None:
         self.figures = FlushFigures()
         self._journal = journal
-        self._buffer = buffer
+        self._door = door
         self._ledger = ledger
         self._exchange = exchange
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="live-buffer-writer")
@@ -60,11 +61,12 @@ class Flusher:
         self._journal.sync()
         write_ledger(self._ledger, self._exchange, rows)
         crash_point("ingestor.ledger.after")
+        buffer = self._door.buffer
         if rows.ticks:
-            self._buffer.append("ticks", tick_columns(rows.ticks))
+            buffer.append("ticks", tick_columns(rows.ticks))
         if rows.bars:
-            self._buffer.append("candles", candle_columns(rows.bars))
-        flushed = self._buffer.flush(watermarks=heads)
+            buffer.append("candles", candle_columns(rows.bars))
+        flushed = buffer.flush(watermarks=heads)
         figures = self.figures
         figures.flushes += 1
         figures.rows += sum(flushed.rows.values())

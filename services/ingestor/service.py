@@ -28,6 +28,7 @@ from services.ingestor.flusher import Flusher
 from services.ingestor.manifest import NAME
 from services.ingestor.records import STREAMS, TICKS, JournalSource
 from services.ingestor.recovery import recover, watermarks
+from services.ingestor.rollover import BufferDoor, DayCloser
 from services.ingestor.session_clock import SessionClock
 from services.ingestor.settings import checked, skew_max_us
 from services.ingestor.source import open_source
@@ -41,12 +42,12 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
     manager = DatabaseManager(settings.data_root, Role.INGESTOR, settings=settings, clock=clock)
     log = get_logger()
     with ExitStack() as stack:
-        buffer = stack.enter_context(manager.live_buffer_writer())
         ledger = stack.enter_context(manager.ledger_session())
+        door = stack.enter_context(BufferDoor(manager))
         journal = stack.enter_context(
-            Journal.open(manager.layout.journal, STREAMS, watermarks=watermarks(buffer), settings=settings.journal)
+            Journal.open(manager.layout.journal, STREAMS, watermarks=watermarks(door.buffer), settings=settings.journal)
         )
-        flusher = Flusher(journal, buffer, ledger, settings.data.exchange)
+        flusher = Flusher(journal, door, ledger, settings.data.exchange)
         stack.callback(flusher.close)
         known: set[str] = set()
         source = JournalSource(journal, settings.ingestor.candles_cached_max)
@@ -55,13 +56,15 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
             clock, silence_us=settings.ingestor.silence_ms * 1000, skew_max_us=skew_max_us(settings)
         )
         capture = Capture(day, journal, source, session_clock, clock)
-        found = recover(journal, buffer, day, flusher, clock)
+        found = recover(journal, door.buffer, day, flusher, clock)
         day.recovered(session_clock)
         log.info("ingestor.recovered", records=found.records, rows=found.rows, took_ms=round(found.took_ms, 1))
         publisher = stack.enter_context(Publisher.open(NAME, settings=settings, source=source, clock=clock))
         _prime(publisher, journal, settings.data.exchange)
         capture.publisher = publisher
-        running = _Running(settings, clock, capture, flusher, journal, publisher)
+        closer = DayCloser(manager, door, capture, journal, delay_s=settings.ingestor.rollover_delay_s)
+        stack.callback(closer.shut)
+        running = _Running(settings, clock, capture, flusher, journal, publisher, closer)
         stack.enter_context(running.commands())
         await running.until(stop, known)
     log.info("ingestor.stopped")
@@ -81,7 +84,7 @@ class _Running:
 
     def __init__(
         self, settings: Settings, clock: Clock, capture: Capture, flusher: Flusher, journal: Journal,
-        publisher: Publisher,
+        publisher: Publisher, closer: DayCloser,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._clock = clock
@@ -89,6 +92,7 @@ class _Running:
         self._flusher = flusher
         self._journal = journal
         self._publisher = publisher
+        self._closer = closer
         self._supervisor: FeedSupervisor | None = None
         self._commands: CommandServer | None = None
 
@@ -188,10 +192,19 @@ class _Running:
             await asyncio.sleep(min(sync_s, flush_ns / 1e9))
             if self._clock.monotonic_ns() - flushed_ns >= flush_ns:
                 flushed_ns = self._clock.monotonic_ns()
-                # Not between taking a frame in and committing it: rows appear only once they are in the journal.
-                await self._flusher.flush(self._capture.rows.take())
+                await self._flush()
+                if day := self._closer.due():
+                    await self._closer.close(day, self._flush, lambda: self._sync_and_wait(sync_s))
             else:
                 await self._flusher.sync()
+
+    async def _flush(self) -> None:
+        # Not between taking a frame in and committing it: rows appear only once they are in the journal.
+        await self._flusher.flush(self._capture.rows.take())
+
+    async def _sync_and_wait(self, sync_s: float) -> None:
+        await self._flusher.sync()
+        await asyncio.sleep(sync_s)
 
     def _pulse(self) -> Pulse:
         capture, supervisor = self._capture, self._supervisor
@@ -208,6 +221,9 @@ class _Running:
             detail = supervisor.last_error if supervisor else "the instruments file was not had yet"
         elif self._flusher.figures.merge_error:
             state, detail = HealthState.WARNING, self._flusher.figures.merge_error
+        elif self._closer.figures.error:
+            state = HealthState.WARNING
+            detail = f"rollover of {self._closer.figures.date} refused: {self._closer.figures.error}"
         waiting = supervisor.feed.waiting() if supervisor else 0
         return Pulse(state, detail, figures.last_received_us, waiting, values)
 
@@ -215,5 +231,7 @@ class _Running:
         if request.name == "status":
             if self._supervisor is None:
                 raise RetryLater("the ingestor has no feed yet: the broker was not reached")
-            return handlers.status(self._capture, self._supervisor, self._flusher, self._journal)
-        raise Refused(f"the ingestor knows no command {request.name!r}; it knows: status")
+            return handlers.status(self._capture, self._supervisor, self._flusher, self._journal, self._closer)
+        if request.name == "rollover":
+            return handlers.rollover(self._closer, request.arguments)
+        raise Refused(f"the ingestor knows no command {request.name!r}; it knows: rollover, status")

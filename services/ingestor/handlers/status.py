@@ -10,9 +10,12 @@ from libs.feeds import FeedSupervisor
 from services.ingestor.capture import Capture
 from services.ingestor.flusher import Flusher
 from services.ingestor.records import CANDLES, STREAMS, TICKS
+from services.ingestor.rollover import DayCloser
 
 
-def status(capture: Capture, supervisor: FeedSupervisor, flusher: Flusher, journal: Journal) -> dict[str, Any]:
+def status(
+    capture: Capture, supervisor: FeedSupervisor, flusher: Flusher, journal: Journal, closer: DayCloser
+) -> dict[str, Any]:
     """Say it in figures."""
     day = capture.day
     gap = day.gaps.open
@@ -31,4 +34,5 @@ def status(capture: Capture, supervisor: FeedSupervisor, flusher: Flusher, journ
             "gap_since_us": gap.timestamp_us if gap else 0,
         },
         "rows_waiting": len(capture.rows),
+        "rollover": asdict(closer.figures),
     }

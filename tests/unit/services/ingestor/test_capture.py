@@ -156,3 +156,22 @@ def test_late_tick_takes_a_seq_and_changes_nothing_published(tmp_path):
     assert [(row.tick.price, row.tick.seq) for row in rows.late] == [(90.0, 2)]
     assert [tick.seq for tick in rows.ticks] == [1, 3]
     assert [bar.low for bar in bench.notes.of(OHLCVBar)] == [100.0]
+
+
+def test_nothing_is_added_to_a_day_in_history(tmp_path):
+    """C5: what comes of a rolled day afterwards is late, keeps its seq, and the next day is as ever."""
+    bench = Bench(tmp_path)
+    bench.capture.on_connected()
+    bench.time(MONDAY.pre_open_us)
+    bench.tick(MONDAY.open_us + US_PER_SECOND, 100.0, 50)
+    bench.time(MONDAY.last_us + 2 * US_PER_MINUTE)
+    bench.capture.close_day(MONDAY.date)
+    bench.tick(MONDAY.last_us - US_PER_SECOND, 101.0, 80)
+    bench.capture.say_rolled_over(MONDAY.date)
+    bench.time(TUESDAY.pre_open_us)
+    bench.tick(TUESDAY.open_us + US_PER_SECOND, 102.0, 30)
+    rows = bench.capture.rows.take()
+
+    assert [tick.seq for tick in rows.ticks] == [1, 3]
+    assert [late.tick.seq for late in rows.late] == [2]
+    assert [each.trading_date for each in bench.notes.of(SessionChanged) if each.event == "eod"] == ["2026-02-02"]
