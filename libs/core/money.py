@@ -43,6 +43,11 @@ def price_units(price: float) -> int:
     return units
 
 
+def is_price(price: float) -> bool:
+    """Tell whether `price_units` takes a price, and it is above zero."""
+    return 0 < price < math.inf and round(price * UNITS_PER_RUPEE) / UNITS_PER_RUPEE == price
+
+
 def value_paise(price: float, quantity: int) -> int:
     """Multiply price and quantity exactly; the sign of the quantity is kept."""
     return divide(price_units(price) * quantity, UNITS_PER_PAISA)

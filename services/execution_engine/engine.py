@@ -14,6 +14,7 @@ from libs.contracts.signals import SignalEvent
 from libs.core.clock import US_PER_MINUTE, Clock
 from libs.core.errors import Refused
 from libs.core.faults import crash_point
+from libs.core.money import is_price
 from libs.dbaccess.trading import Entry, TradingStore
 from libs.orders import evidence as ev
 from libs.orders.lifecycle import apply
@@ -54,12 +55,16 @@ class Engine:
         self._exit_retry_us = exit_retry_us
         self._exits_on_bars = exits_on_bars
         self._exit_again_us: dict[PositionKey, int] = {}
+        self.prices_refused = 0
 
     # -- the market ---------------------------------------------------------------------------------------------------
 
     def on_tick(self, tick: Tick) -> None:
         """Take in a price, and leave what it stops out."""
         self.market.heard(tick.timestamp_us)
+        if not is_price(tick.price):
+            self.prices_refused += 1  # off every grid of the exchange: nothing is decided on it
+            return
         self.desk.on_price(tick.exchange, tick.symbol, tick.price, tick.timestamp_us)
         if not self._exits_on_bars and tick.symbol in self.books.guarded:
             for key in list(self.books.guarded[tick.symbol]):
@@ -74,7 +79,7 @@ class Engine:
         """Take in a bar that closed, and leave what it stopped out where exits are judged on bars."""
         end_us = bar.timestamp_us + TIMEFRAMES[bar.timeframe] * US_PER_MINUTE
         self.market.heard(end_us)
-        if bar.timeframe != "1m":
+        if bar.timeframe != "1m" or not is_price(bar.close):
             return
         state = self.desk.gate.state.symbol(bar.exchange, bar.symbol)
         if end_us >= state.price_at_us:

@@ -6,13 +6,15 @@ the next reading shows the same one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from libs.contracts.risk import TradingState
 from libs.core.clock import Clock, trading_date
 from libs.core.faults import crash_point
 from libs.dbaccess.trading.control import DifferenceRow, reconciliation, sync_state
-from libs.orders.evidence import TradeReport
+from libs.orders.evidence import BrokerReport, TradeReport
 from libs.orders.model import Fill
 from libs.orders.reconcile import BrokerBook, Difference, Finding, Repair, compare
 from services.execution_engine.engine import Engine
@@ -58,7 +60,7 @@ class Reconciler:
         found = compare(desk.orders, book, desk.positions.net())
         crash_point("engine.reconcile.before")
         repaired = [self._repair_row(each) for each in found.repairs]
-        self._engine.reported(repair.evidence for repair in found.repairs)
+        self._engine.reported(self._evidence(book, found.differences))
         differences = tuple(each for each in found.differences if not self._is_under_way(each))
         names = frozenset(_name(each) for each in differences)
         confirmed = [each for each in differences if _name(each) in self._doubts]
@@ -106,6 +108,16 @@ class Reconciler:
             sync_state(
                 entry.connection, self._broker, state="unreachable", attempted_at_us=started_us, detail=str(error)
             )
+
+    def _evidence(self, book: BrokerBook, differences: Iterable[Difference]) -> list[BrokerReport | TradeReport]:
+        """Give all the broker showed, but for orders about which it says what cannot be true.
+
+        More than the repairs: a row may say that an order is over without changing what it came to.
+        """
+        untrue = {each.subject for each in differences if each.finding is Finding.CONTRADICTION}
+        shown: list[BrokerReport | TradeReport] = list(book.orders)
+        shown += [TradeReport(at_us=fill.timestamp_us, fill=fill) for fill in book.trades]
+        return [each for each in shown if (self._engine.books.owner_of(each) or "") not in untrue]
 
     def _is_under_way(self, each: Difference) -> bool:
         """An order whose request is on its way differs because nobody could know better yet."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,15 +91,21 @@ def make_signal(clock: ManualClock, kind: str, symbol: str = "ACME", **changes: 
     return SignalEvent(symbol=symbol, timestamp_us=at_us, signal_type=SignalType(kind), **fields)
 
 
+@cache
+def _defaults() -> Settings:
+    """Read once: a simulation starts thousands of engines."""
+    return settings()
+
+
 def engine_settings(root: Path, **changes: Any) -> Settings:
     """Ten shares an entry, no exits but those given, nothing automatic from silence."""
     values = {"sizing": "fixed_quantity", "sizing_amount": 10.0, "stop_percent": 0.0, "square_off": False}
     quiet = {"feed_stale_s": 100_000, "heartbeat_lost_s": 100_000}
     risk = {name: changes.pop(name) for name in list(changes) if name.startswith(("account_", "symbol_", "strategy_"))}
-    found = settings(TRADEFLEET_DATA=str(root))
-    return msgspec.structs.replace(
-        found, execution=Execution(**(values | quiet | changes)), risk=msgspec.structs.replace(found.risk, **risk)
-    )
+    found = _defaults()
+    execution = Execution(**(values | quiet | changes))
+    limits = msgspec.structs.replace(found.risk, **risk)
+    return msgspec.structs.replace(found, data_root=str(root), execution=execution, risk=limits)
 
 
 @contextmanager
