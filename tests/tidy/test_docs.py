@@ -49,7 +49,6 @@ NOT_YET = {
     "doctor",
     "eod",
     "instruments",
-    "migrate",
     "parity",
     "preflight",
     "scans",

@@ -15,6 +15,7 @@ from libs.contracts.sessions import Session
 from libs.core.clock import day_start_us, trading_date
 from libs.core.faults import crash_point
 from libs.dbaccess.connections import attach_day, duckdb_memory, quote
+from libs.dbaccess.errors import StoreCorrupt
 from libs.dbaccess.importing.plan import ImportRequest
 from libs.dbaccess.importing.report import DayResult, ImportReport
 from libs.dbaccess.layout import Layout
@@ -42,7 +43,9 @@ class DayCloser:
         calendar: Calendar | None,
         open_days: frozenset[date],
         report: ImportReport,
+        *,
         origin: str,
+        verify: bool,
     ) -> None:
         self._db = db
         self._connection = connection
@@ -51,6 +54,7 @@ class DayCloser:
         self._open_days = open_days
         self._report = report
         self._origin = origin
+        self._verify = verify
 
     def close(self, day: date, rows: int) -> DayResult:
         """Close one date and count its rows; a date that may not be closed is refused as a whole, with the reason."""
@@ -73,6 +77,8 @@ class DayCloser:
             ) as writer:
                 writer.append(table)
             crash_point("import.day.after")
+            if self._verify and not self._stored(day, table):
+                raise StoreCorrupt(f"{request.exchange} {request.data_type} {day}: reads back otherwise than written")
             self._report.rows_taken += table.num_rows
         else:
             self._report.rows_same += table.num_rows

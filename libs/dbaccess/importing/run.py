@@ -24,12 +24,19 @@ from libs.dbaccess.roles import Store, require_owner
 
 
 def import_files(
-    db: DatabaseManager, paths: Sequence[Path], request: ImportRequest, *, report: Report, origin: str = "import"
+    db: DatabaseManager,
+    paths: Sequence[Path],
+    request: ImportRequest,
+    *,
+    report: Report,
+    origin: str = "import",
+    verify: bool = False,
 ) -> ImportReport:
     """Read files of candles or ticks and close every date they hold, each whole or not at all.
 
     A date that is closed already with the same rows counts as `same`; one with other rows is refused. Killed anywhere,
-    the same call goes on where it was. `WriterLockHeld` while the ingestor, or another import, runs.
+    the same call goes on where it was. `verify` reads each closed day
+    back. `WriterLockHeld` while the ingestor, or another import, runs.
     """
     require_owner(db.role, Store.HISTORY)
     require_root(db.layout)
@@ -48,7 +55,9 @@ def import_files(
             "SELECT day, count(*) FROM rows JOIN names USING (symbol)"
             " WHERE reason IS NULL AND clean IS NOT NULL GROUP BY day ORDER BY day"
         ).fetchall()
-        closer = DayCloser(db, connection, request, calendar, _open_days(db.layout), found, origin)
+        closer = DayCloser(
+            db, connection, request, calendar, _open_days(db.layout), found, origin=origin, verify=verify
+        )
         for done, (number, rows) in enumerate(days, 1):
             day = day_of_number(number)
             found.days.append(closer.close(day, rows))
