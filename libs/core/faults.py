@@ -14,6 +14,8 @@ from collections import Counter
 from pathlib import Path
 
 POINTS: dict[str, str] = {
+    "scanner.decide.before": "a minute's signals are written, not committed",
+    "scanner.decide.after": "a minute's signals are durable, nobody was told yet",
     "migrate.commit.before": "a migration and its record are written, not committed",
     "migrate.commit.after": "a migration is durable, the next one has not begun",
     "init.rename.before": "a new store is complete under its temporary name",

@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
 
@@ -98,6 +98,8 @@ def _put(
     from_text = origin.startswith("environment")
     expected = fields[key].type
     try:
+        if from_text and get_origin(expected) is list:
+            value = [part.strip() for part in str(value).split(",") if part.strip()]
         checked = msgspec.convert(value, expected, strict=not from_text)
     except msgspec.ValidationError as e:
         raise SettingsError(f"{origin}: {section}.{key}: {value!r} will not do: {e}") from e

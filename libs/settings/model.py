@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from libs.settings import backtest as backtest_settings
-from libs.settings import bus, execution, risk, storage, strategies
+from libs.settings import bus, execution, risk, scanner, storage, strategies
 from libs.settings import exchange_sim as simulator
 from libs.settings import feed as feed_settings
 from libs.settings import importing as importing_settings
@@ -36,5 +36,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runtime: feed_settings.Runtime = feed_settings.Runtime()
     risk: risk.Risk = risk.Risk()
     strategies: strategies.Strategies = strategies.Strategies()
+    scanner: scanner.Scanner = scanner.Scanner()
     backtest: backtest_settings.Backtest = backtest_settings.Backtest()
     execution: execution.Execution = execution.Execution()

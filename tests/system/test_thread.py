@@ -8,6 +8,7 @@ from libs.dbaccess import DatabaseManager
 from tests.kit.exchange_sim import running_simulator
 from tests.kit.ingestor import ingestor
 from tests.kit.processes import first_line, running_code
+from tests.kit.service import service
 
 SUBSCRIBER = """
     import sys
@@ -47,3 +48,79 @@ def test_candles_reach_a_subscriber_in_another_process(data_root):
         tuple(bar[key] for key in ("timestamp_us", "open", "high", "low", "close", "volume", "seq")) for bar in bars
     ]
     assert published == stored[:6]
+
+
+FLIPPER = '''
+"""In on one minute, out on the next: a strategy whose every signal is known beforehand."""
+
+from libs.contracts import OHLCVBar, SignalEvent
+from libs.strategies import BaseStrategy, StrategyContext, register
+
+
+@register
+class Flipper(BaseStrategy):
+    strategy_id = "flipper"
+    purpose = "For tests."
+
+    def process_bar(self, bar: OHLCVBar, context: StrategyContext) -> SignalEvent | None:
+        if bar.timestamp_us // 60_000_000 % 2:
+            return context.enter_long() if context.position.is_flat else None
+        return None if context.position.is_flat else context.exit_long()
+'''
+
+
+def test_a_signal_becomes_a_position_and_survives_the_scanner(data_root):
+    """D2, E1, E4, F1: bars to signals to orders to positions, through four processes; one of them killed twice."""
+    (data_root / "strategies").mkdir(parents=True)
+    (data_root / "strategies" / "flipper.py").write_text(FLIPPER)
+    own = {"TRADEFLEET_SCANNER_STRATEGIES": "flipper", "TRADEFLEET_SCANNER_SYMBOLS": "RELIANCE"}
+    with (
+        running_simulator(speed=60, symbols=5, record_ticks=False) as sim,
+        ingestor(data_root, sim, TRADEFLEET_LIVE_FLUSH_INTERVAL_MS="200", **own) as captured,
+        service("scanner", captured.environment) as scanner,
+        service("execution_engine", captured.environment) as engine,
+    ):
+        captured.start()
+        captured.wait_for(lambda status: status["capture"]["minutes"] >= 1, "a minute")
+        engine.start()
+        scanner.start()
+        scanner.wait_for(lambda status: status["signals"] >= 2, "signals")
+        scanner.kill()
+        captured.wait_for(lambda status: status["capture"]["minutes"] >= 6, "minutes without a scanner")
+        scanner.environment = {**captured.environment, "TRADEFLEET_CRASH_AT": "scanner.decide.after:2"}
+        scanner.start()
+        assert scanner.process.wait(60) == -9, "stored and not told: the engine must find it in the store"
+        scanner.environment = captured.environment
+        scanner.start()
+        again = scanner.wait_for(lambda status: status["signals"] >= 2, "signals after the kills")
+        assert again["signals_repeated"] >= 3, "the day was not done again"
+        assert again["gaps"] == 0
+        last = len(signals_of(data_root))
+        engine.wait_for(lambda status: status["cursor"] >= last, "the engine to have decided on them all")
+        assert scanner.stop() == 0
+        assert engine.stop() == 0, engine.log.read_text()[-3000:]
+
+    rows = signals_of(data_root)
+    assert [seq for seq, *_ in rows] == list(range(1, len(rows) + 1))
+    minutes = [at_us // 60_000_000 for _, at_us, _ in rows]
+    assert minutes == list(range(minutes[0], minutes[0] + len(minutes))), "a minute was left out or told twice"
+    assert {kind for _, _, kind in rows} == {"enter_long", "exit_long"}
+    with DatabaseManager(data_root).trading_reader() as trading:
+        filled = trading.execute("SELECT count(*) FROM orders WHERE status = 'filled'").fetchone()[0]
+        (bought, sold) = (
+            trading.execute("SELECT coalesce(sum(quantity), 0) FROM trades WHERE side = ?", (side,)).fetchone()[0]
+            for side in ("buy", "sell")
+        )
+        held = trading.execute("SELECT coalesce(sum(quantity), 0) FROM positions").fetchone()[0]
+        decided = trading.execute("SELECT count(*) FROM processed_signals").fetchone()[0]
+    assert filled >= 2
+    assert bought > 0
+    assert held == bought - sold, "position is not the sum of the fills"
+    assert decided >= last
+
+
+def signals_of(data_root):
+    with DatabaseManager(data_root).signals_reader() as signals:
+        return signals.execute(
+            "SELECT outbox_seq, timestamp_us, signal_type FROM signals ORDER BY outbox_seq"
+        ).fetchall()

@@ -1,0 +1,16 @@
+"""Settings of the scanner."""
+
+from __future__ import annotations
+
+import msgspec
+
+from libs.settings.storage import Positive
+
+
+class Scanner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What runs when the config store names nothing, and how often the config store is looked at."""
+
+    strategies: list[str] = msgspec.field(default_factory=list)
+    symbols: list[str] = msgspec.field(default_factory=list)
+    config_poll_ms: Positive = 2000
+    outbox_keep_days: Positive = 7

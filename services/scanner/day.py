@@ -1,0 +1,88 @@
+"""One run of the strategies: warmed up from history, then minute by minute, each minute stored before it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+from libs.contracts import OHLCVBar, SignalEvent
+from libs.contracts.market import TIMEFRAMES
+from libs.core.clock import Clock, day_start_us, trading_date
+from libs.dbaccess import DatabaseManager, MarketDataQuery
+from libs.settings import Settings
+from libs.trading.strategy_host import Budget, StrategyHost, StrategyInstance
+
+#: Sessions of so many minutes, with room for holidays: how far back the bars of a warm-up may lie.
+_BARS_A_DAY = 375
+_SPARE_DAYS = 10
+
+
+class Runner:
+    """The strategy host over the bus's minutes. A minute is taken when all its bars are there.
+
+    A run begins at a day's first bar. What an earlier process did of the day is done again and comes to nothing new,
+    for signals have the ids they had.
+    """
+
+    def __init__(
+        self,
+        manager: DatabaseManager,
+        settings: Settings,
+        clock: Clock,
+        instances: tuple[StrategyInstance, ...],
+        *,
+        sessions: Callable[[date], Any],
+        earlier: Callable[[int], list[SignalEvent]],
+    ) -> None:
+        self.bars = 0
+        self.minutes = 0
+        self._manager = manager
+        self._exchange = settings.data.exchange
+        self._earlier = earlier
+        self._waiting: list[OHLCVBar] = []
+        self._began = False
+        budget = Budget(
+            per_bar_ms=settings.strategies.time_budget_per_bar_ms,
+            overruns_max=settings.strategies.overruns_in_a_row_max,
+        )
+        self.host = StrategyHost(instances, sessions=sessions, clock=clock, budget=budget)
+
+    def on_bar(self, bar: OHLCVBar) -> None:
+        """Keep a bar until its minute is said to be whole."""
+        if not self._began:
+            self._begin(bar.timestamp_us)
+        self._waiting.append(bar)
+        self.bars += 1
+
+    def on_minute(self) -> list[SignalEvent]:
+        """Run the strategies over all bars that closed with the minute, in the one order there is."""
+        bars, self._waiting = self._waiting, []
+        self.minutes += 1
+        return self.host.on_bars(bars)
+
+    def _begin(self, timestamp_us: int) -> None:
+        """Warm up with what history has of the days before."""
+        self._began = True
+        today = trading_date(timestamp_us)
+        needed = self.host.warmup_needed()
+        with MarketDataQuery(self._manager) as query:
+            for (exchange, symbol, timeframe), count in sorted(needed.items()):
+                if not count:
+                    continue
+                days = count * TIMEFRAMES[timeframe] // _BARS_A_DAY + _SPARE_DAYS
+                start = today - timedelta(days=2 * days)
+                frame = query.get_candles(symbol, exchange, timeframe, start, today, output="arrow")
+                self.host.warm_up(_bars(frame.slice(max(0, frame.num_rows - count)), exchange))
+        self.host.adopt(self._earlier(day_start_us(today)))
+
+
+def _bars(table: Any, exchange: str) -> list[OHLCVBar]:
+    instants = table["timestamp"].cast("int64").to_pylist()
+    return [
+        OHLCVBar(
+            row["symbol"], row["timeframe"], instant, row["open"], row["high"], row["low"], row["close"],
+            row["volume"], exchange,
+        )
+        for row, instant in zip(table.to_pylist(), instants, strict=True)
+    ]  # fmt: skip

@@ -1,0 +1,177 @@
+"""The scanner's wiring: lock and store, sockets, then one run of the strategies after another."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from typing import Any
+
+from libs.calendar import Calendar
+from libs.contracts import HealthState, OHLCVBar
+from libs.contracts.bus import CommandRequest
+from libs.contracts.market import MinuteClosed
+from libs.contracts.topics import prefix, topic
+from libs.core.clock import Clock
+from libs.core.errors import Refused
+from libs.core.version import CODE_VERSION
+from libs.dbaccess import DatabaseManager, Role
+from libs.dbaccess.roles import Store
+from libs.messaging import CommandServer, Publisher, Received, Subscriber
+from libs.runtime.heartbeat import Pulse, beat
+from libs.runtime.logs import get_logger
+from libs.runtime.process import run_until
+from libs.settings import Settings
+from libs.strategies.user import Broken
+from services.scanner.day import Runner
+from services.scanner.instances import Chosen, choose
+from services.scanner.manifest import NAME
+from services.scanner.settings import checked
+from services.scanner.store import STREAM, OutboxSource, SignalsStore
+
+
+async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
+    """Run strategies until told to stop. The signals store's lock is held from the first line to the last."""
+    calendar, broken = checked(settings)
+    manager = DatabaseManager(settings.data_root, Role.SCANNER, settings=settings, clock=clock)
+    for one in broken:
+        get_logger().error("strategy.broken", where=f"{one.path}:{one.line}", reason=one.reason)
+    with ExitStack() as stack:
+        session = stack.enter_context(manager.writer_session(Store.SIGNALS))
+        store = SignalsStore(session, clock)
+        store.prune(settings.scanner.outbox_keep_days)
+        source = OutboxSource(store, clock)
+        publisher = stack.enter_context(Publisher.open(NAME, settings=settings, source=source, clock=clock))
+        publisher.prime(STREAM, store.outbox.last_by_topic(STREAM), store.outbox.head(STREAM))
+        running = Running(settings, clock, manager, store, publisher, calendar, broken)
+        stack.enter_context(running.commands())
+        await running.until(stop)
+        session.policy.checkpoint(session.connection)
+    get_logger().info("scanner.stopped")
+
+
+class Running:
+    """The loops. When what is to run changes, the run ends and another begins with the day's first bar."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, manager: DatabaseManager, store: SignalsStore, publisher: Publisher,
+        calendar: Calendar, broken: tuple[Broken, ...],
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        self._clock = clock
+        self._manager = manager
+        self._store = store
+        self._publisher = publisher
+        self._calendar = calendar
+        self._broken = broken
+        self._runner: Runner | None = None
+        self._chosen = Chosen((), "")
+        self._commands: CommandServer | None = None
+        self._runs = self._signals = self._repeated = self._gaps = 0
+        self._last_us = 0
+
+    def commands(self) -> CommandServer:
+        """Open the command socket."""
+        self._commands = CommandServer.open(NAME, self._on_command, settings=self._settings, clock=self._clock)
+        return self._commands
+
+    async def until(self, stop: asyncio.Event) -> None:
+        """Run until told to stop."""
+        assert self._commands is not None
+        interval_ms = self._settings.runtime.heartbeat_interval_ms
+        loops = [
+            self._publisher.run(),
+            self._commands.run(),
+            self._strategies_loop(),
+            beat(NAME, self._publisher, self._clock, interval_ms, self._pulse),
+        ]
+        await run_until(stop, loops)
+
+    async def _strategies_loop(self) -> None:
+        while True:
+            self._chosen = choose(self._manager, self._settings)
+            get_logger().info(
+                "scanner.run", instances=[each.instance for each in self._chosen.instances], origin=self._chosen.origin
+            )
+            self._runs += 1
+            self._runner = Runner(
+                self._manager, self._settings, self._clock, self._chosen.instances, sessions=self._calendar.session,
+                earlier=self._store.earlier,
+            )  # fmt: skip
+            self._note_faults()
+            listening = asyncio.create_task(self._listen(self._runner))
+            changed = asyncio.create_task(self._configuration_changed())
+            done, _ = await asyncio.wait({listening, changed}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (listening, changed):
+                task.cancel()
+            await asyncio.gather(listening, changed, return_exceptions=True)
+            for task in done:
+                task.result()  # a failure ends the process; the supervisor starts it again
+
+    async def _configuration_changed(self) -> None:
+        while choose(self._manager, self._settings) == self._chosen:  # noqa: ASYNC110  # no event crosses the stores
+            await asyncio.sleep(self._settings.scanner.config_poll_ms / 1000)
+
+    async def _listen(self, runner: Runner) -> None:
+        exchange = self._settings.data.exchange
+        timeframes = {each.timeframe for each in self._chosen.instances} | {"1m"}
+        topics = [prefix("candle", timeframe, exchange) for timeframe in sorted(timeframes)]
+        topics.append(topic("market", exchange, "minute_closed"))
+        with Subscriber.open(
+            topics, settings=self._settings, clock=self._clock, backfill=True, on_gap=self._on_gap
+        ) as subscriber:
+            async for message in subscriber:
+                self._take(runner, message)
+
+    def _take(self, runner: Runner, message: Received) -> None:
+        payload = message.payload
+        self._last_us = self._clock.now_us()
+        if isinstance(payload, OHLCVBar):
+            runner.on_bar(payload)
+        elif isinstance(payload, MinuteClosed):
+            signals = runner.on_minute()
+            stored = self._store.decide(payload.exchange, payload.timestamp_us, signals)
+            self._repeated += len(signals) - len(stored)
+            self._signals += len(stored)
+            for one in stored:
+                self._publisher.publish(one.topic, one.signal, seq=one.seq, event_us=one.signal.timestamp_us)
+            self._note_faults()
+
+    def _note_faults(self) -> None:
+        assert self._runner is not None
+        faults = self._runner.host.take_faults()
+        for fault in faults:
+            get_logger().error(
+                "strategy.fault", instance=fault.instance, symbol=fault.symbol, kind=fault.kind.value,
+                reason=fault.reason, where=fault.where, suspended=fault.suspended,
+            )  # fmt: skip
+        if faults:
+            self._store.note(faults, self._settings.data.exchange, CODE_VERSION)
+
+    def _on_gap(self, gap: Any) -> None:
+        self._gaps += 1
+        get_logger().error("scanner.candles_lost", detail=str(gap))
+
+    def _on_command(self, request: CommandRequest) -> Any:
+        if request.name == "status":
+            return self._status()
+        raise Refused(f"the scanner knows no command {request.name!r}; it knows: status")
+
+    def _status(self) -> dict[str, Any]:
+        runner = self._runner
+        return {
+            "instances": [each.instance for each in self._chosen.instances], "origin": self._chosen.origin,
+            "runs": self._runs, "bars": runner.bars if runner else 0, "minutes": runner.minutes if runner else 0,
+            "signals": self._signals, "signals_repeated": self._repeated, "gaps": self._gaps,
+            "suspended": [list(pair) for pair in runner.host.suspended()] if runner else [],
+            "positions": len(runner.host.positions()) if runner else 0,
+            "broken": [str(one) for one in self._broken],
+        }  # fmt: skip
+
+    def _pulse(self) -> Pulse:
+        status = self._status()
+        figures = {name: float(status[name]) for name in ("bars", "minutes", "signals", "gaps", "positions")}
+        state, detail = HealthState.GREEN, ""
+        if status["suspended"] or status["broken"] or self._gaps:
+            state = HealthState.WARNING
+            detail = f"suspended {status['suspended']}, broken {status['broken']}, {self._gaps} gaps in the candles"
+        return Pulse(state, detail, self._last_us, 0, figures)

@@ -1,0 +1,135 @@
+"""The signals store as the scanner writes it: a signal once, with its place in the outbox, before it is published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from libs.contracts import SignalEvent
+from libs.contracts.topics import topic
+from libs.core.clock import US_PER_DAY, Clock, day_start_us, trading_date
+from libs.core.faults import crash_point
+from libs.dbaccess.sqlite_session import SqliteSession
+from libs.dbaccess.trading.outbox import Outbox
+from libs.messaging import Record
+from libs.trading.strategy_host import StrategyFault
+
+STREAM = "signals"
+
+_SIGNAL = """
+INSERT INTO signals (signal_id, outbox_seq, strategy_id, strategy_version, exchange, symbol, timeframe, timestamp_us,
+                     signal_type, leg, confidence, stop, target, metadata_json, created_at_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_DECISION = "INSERT OR IGNORE INTO decisions VALUES (?, '1m', ?, ?, ?, ?)"
+_EARLIER = """
+SELECT signal_id, strategy_id, symbol, timestamp_us, signal_type, confidence, metadata_json, exchange, timeframe, stop,
+       target, leg, strategy_version
+FROM signals WHERE timestamp_us < ? ORDER BY outbox_seq
+"""
+_STATE = """
+INSERT INTO runner_state VALUES (?, ?, ?, ?, ?, '', ?, x'', ?, ?, ?)
+ON CONFLICT DO UPDATE SET bar_us = excluded.bar_us, code_version = excluded.code_version, status = excluded.status,
+                          detail = excluded.detail, updated_at_us = excluded.updated_at_us
+"""
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A signal that is in the store for the first time, and its place there."""
+
+    signal: SignalEvent
+    topic: str
+    seq: int
+
+
+class SignalsStore:
+    """Writes in one transaction a minute. The scanner's only writer of its store."""
+
+    def __init__(self, session: SqliteSession, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+        with session.transaction() as connection:
+            self.outbox = Outbox(connection, (STREAM,))
+
+    def decide(self, exchange: str, minute_us: int, signals: Sequence[SignalEvent]) -> list[Stored]:
+        """Store a minute's signals and that it is decided; give those nobody was told of yet.
+
+        A minute that is replayed gives the signals it gave, under the ids they have: they are known.
+        """
+        now_us = self._clock.now_us()
+        fresh: list[Stored] = []
+        with self._session.transaction() as connection:
+            for signal in signals:
+                known = "SELECT 1 FROM signals WHERE signal_id = ?"
+                if connection.execute(known, (signal.signal_id,)).fetchone():
+                    continue
+                name = topic("signal", signal.strategy_id, signal.symbol)
+                seq = self.outbox.append(STREAM, name, signal, signal.timestamp_us, now_us)
+                connection.execute(_SIGNAL, _row(signal, seq, now_us))
+                fresh.append(Stored(signal, name, seq))
+            connection.execute(_DECISION, (exchange, minute_us, len(signals), self.outbox.head(STREAM), now_us))
+            crash_point("scanner.decide.before")
+        crash_point("scanner.decide.after")
+        return fresh
+
+    def earlier(self, before_us: int) -> list[SignalEvent]:
+        """Give the signals of the days before an instant, in the order they were given."""
+        return [_signal(row) for row in self._session.connection.execute(_EARLIER, (before_us,))]
+
+    def note(self, faults: Iterable[StrategyFault], exchange: str, code_version: str) -> None:
+        """Keep which runners are suspended, and why, for screens."""
+        now_us = self._clock.now_us()
+        with self._session.transaction() as connection:
+            for fault in faults:
+                status = "suspended" if fault.suspended else "active"
+                values = (fault.instance, exchange, fault.symbol, "1m", fault.timestamp_us, code_version, status,
+                          f"{fault.kind}: {fault.reason} {fault.where}".strip(), now_us)  # fmt: skip
+                connection.execute(_STATE, values)
+
+    def prune(self, keep_days: int) -> None:
+        """Drop messages nobody will ask for again; the signals themselves stay."""
+        with self._session.transaction():
+            self.outbox.prune(self._clock.now_us() - keep_days * US_PER_DAY)
+
+
+class OutboxSource:
+    """The store as the bus replays it."""
+
+    def __init__(self, store: SignalsStore, clock: Clock) -> None:
+        self._outbox = store.outbox
+        self._clock = clock
+
+    @property
+    def streams(self) -> list[str]:
+        return [STREAM]
+
+    def head(self, stream: str) -> int:
+        return self._outbox.head(stream)
+
+    def oldest(self, stream: str) -> int:
+        return self._outbox.oldest(stream)
+
+    def opening(self, stream: str) -> int:
+        return self._outbox.opening(stream, day_start_us(trading_date(self._clock.now_us())))
+
+    def read(self, stream: str, topics: Sequence[str], after_seq: int, upto_seq: int, limit: int) -> Iterable[Record]:
+        for message in self._outbox.read(stream, topics, after_seq, upto_seq, limit):
+            yield Record(
+                message.topic, message.seq, msgspec.Raw(message.payload), message.timestamp_us, message.recorded_us,
+                message.prev,
+            )  # fmt: skip
+
+
+def _row(signal: SignalEvent, seq: int, now_us: int) -> tuple[object, ...]:
+    return (
+        signal.signal_id, seq, signal.strategy_id, signal.strategy_version, signal.exchange, signal.symbol,
+        signal.timeframe, signal.timestamp_us, signal.signal_type.value, signal.leg, signal.confidence, signal.stop,
+        signal.target, msgspec.json.encode(signal.metadata).decode(), now_us,
+    )  # fmt: skip
+
+
+def _signal(row: tuple[object, ...]) -> SignalEvent:
+    values = dict(zip(SignalEvent.__struct_fields__, row, strict=True))
+    values["metadata"] = msgspec.json.decode(str(values["metadata"]))
+    return msgspec.convert(values, SignalEvent)
