@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import archive, bars, bus, ingest, journal, live, query, risk, stores
+from bench import archive, bars, bus, imports, ingest, journal, live, query, risk, stores
 from bench.table import Measure, print_measures
 
 #: What fits in a quarter of an hour on two cores; each module runs larger on its own.
@@ -16,6 +16,7 @@ BENCHES: dict[str, Callable[[], Iterable[Measure]]] = {
     "stores": stores.measures,
     "query": lambda: query.measures(250, 500),
     "archive": archive.measures,
+    "imports": imports.measures,
     "live": lambda: live.measures([1]),
     "journal": journal.measures,
     "bars": bars.measures,
