@@ -40,16 +40,12 @@ def run(options: Namespace) -> int:
     """Roll over, or have the living ingestor do it, and say what became of each file."""
     from libs.calendar import Calendar
     from libs.core.clock import SystemClock
-    from libs.dbaccess import WriterLockHeld
     from libs.settings import load_settings
 
     settings = load_settings()
     exchange = options.exchange or settings.data.exchange
     day = options.date or Calendar.load(exchange).previous_session(SystemClock().now_us()).date
-    try:
-        found = _roll(settings, options.data_root or settings.data_root, day, exchange)
-    except WriterLockHeld as held:
-        found = _ask_owner(settings, day, held)
+    found = roll_over(settings, day, exchange=exchange, root=options.data_root)
     if options.json:
         print_json(found)
     elif found["series"]:
@@ -63,6 +59,16 @@ def run(options: Namespace) -> int:
     else:
         print(f"{exchange} {day}: nothing to roll over; it is {'' if found['in_history'] else 'not '}in history")
     return NOT_FOUND if options.date and not found["in_history"] else OK
+
+
+def roll_over(settings: Settings, day: date, *, exchange: str = "", root: Path | None = None) -> dict[str, Any]:
+    """Roll a day over here, or have the ingestor do it when it lives; give its report."""
+    from libs.dbaccess import WriterLockHeld
+
+    try:
+        return _roll(settings, root or settings.data_root, day, exchange or settings.data.exchange)
+    except WriterLockHeld as held:
+        return _ask_owner(settings, day, held)
 
 
 def _roll(settings: Settings, root: Path | str, day: date, exchange: str) -> dict[str, Any]:

@@ -1,0 +1,65 @@
+"""I2, I4: preflight, end of day and doctor say GO only when it is so, and what to do when it is not."""
+
+from __future__ import annotations
+
+import json
+
+from tests.kit.exchange_sim import running_simulator
+from tests.kit.ingestor import ingestor
+from tests.kit.processes import fleet
+from tests.kit.roots import ROOMY, make_stores
+from tests.kit.service import service
+
+OWN = {
+    "TRADEFLEET_SCANNER_STRATEGIES": "sma_cross", "TRADEFLEET_SCANNER_SYMBOLS": "RELIANCE",
+    "TRADEFLEET_INGESTOR_ROLLOVER_DELAY_S": "60", **ROOMY,
+}  # fmt: skip
+
+
+def said(command: str, *arguments: str, **environment: str) -> tuple[int, dict]:
+    done = fleet(command, *arguments, "--json", **environment)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_fleet_at_rest_is_no_go_and_says_why(data_root):
+    make_stores(data_root)
+    environment = {"TRADEFLEET_DATA": str(data_root), "TRADEFLEET_PROFILE": "demo", **ROOMY}
+    code, found = said("preflight", **environment)
+    assert (code, found["verdict"]) == (1, "NO-GO")
+    assert {"instruments", "ingestor", "scanner", "engine"} <= set(found["failed"])
+    assert "stores" not in found["failed"]
+    assert all(check["advice"] for check in found["checks"] if check["state"] == "NO-GO")
+
+    code, found = said("doctor", **environment)
+    assert (code, found["verdict"]) == (0, "GO"), found
+    (data_root / "trading" / "trading.db").write_bytes(b"garbage" * 999)
+    code, found = said("doctor", **environment)
+    assert (code, found["failed"]) == (1, ["store"])
+
+
+def test_a_living_fleet_goes_and_ends_its_day(data_root):
+    make_stores(data_root)
+    with (
+        running_simulator(start="2026-02-02T15:10:00", speed=60, symbols=5, record_ticks=False) as sim,
+        ingestor(data_root, sim, **OWN) as captured,
+        service("scanner", captured.environment) as scanner,
+        service("execution_engine", captured.environment) as engine,
+    ):
+        captured.start()
+        captured.wait_for(lambda status: status["capture"]["minutes"] >= 1, "a minute")
+        scanner.start()
+        engine.start()
+        scanner.wait_for(lambda status: status["minutes"] >= 1, "the scanner")
+        engine.wait_for(lambda status: status["ticks"] > 0, "the engine")
+        code, found = said("preflight", **captured.environment)
+        assert (code, found["failed"]) == (0, []), found
+
+        code, found = said("eod", "--date", "2026-02-02", **captured.environment)
+        assert (code, found["failed"]) == (1, ["history"]), found
+        sim.clock(play_to="2026-02-02T16:30:00")
+        captured.wait_for(lambda status: status["rollover"]["attempts"], "the rollover")
+        code, found = said("eod", "--date", "2026-02-02", **captured.environment)
+        assert (code, found["failed"]) == (0, []), found
+        assert found["report"]["orders"] == 0
+        assert list((data_root / "backups" / "trading").rglob("trading_*.db"))
