@@ -91,6 +91,10 @@ def make_signal(clock: ManualClock, kind: str, symbol: str = "ACME", **changes: 
     return SignalEvent(symbol=symbol, timestamp_us=at_us, signal_type=SignalType(kind), **fields)
 
 
+#: What a setting of [risk] begins with; all others are of [execution].
+_RISK = ("account_", "symbol_", "strategy_", "price_", "signal_age_")
+
+
 @cache
 def _defaults() -> Settings:
     """Read once: a simulation starts thousands of engines."""
@@ -101,7 +105,7 @@ def engine_settings(root: Path, **changes: Any) -> Settings:
     """Ten shares an entry, no exits but those given, nothing automatic from silence."""
     values = {"sizing": "fixed_quantity", "sizing_amount": 10.0, "stop_percent": 0.0, "square_off": False}
     quiet = {"feed_stale_s": 100_000, "heartbeat_lost_s": 100_000}
-    risk = {name: changes.pop(name) for name in list(changes) if name.startswith(("account_", "symbol_", "strategy_"))}
+    risk = {name: changes.pop(name) for name in list(changes) if name.startswith(_RISK)}
     found = _defaults()
     execution = Execution(**(values | quiet | changes))
     limits = msgspec.structs.replace(found.risk, **risk)

@@ -1,0 +1,148 @@
+"""An engine to kill: `python -m tests.kit.engine_process ROOT URL SYMBOL SYMBOL` trades a script against a simulator.
+
+The script's place is read from the store alone, so that every life goes on where the last one died. It ends with 0
+once every step was taken and everything is settled, or unknown with nothing of it at the broker.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from libs.contracts.orders import OrderStatus, OrderType, Side
+from libs.contracts.signals import SignalEvent, SignalType
+from libs.core.clock import SystemClock
+from libs.core.errors import FleetError
+from libs.dbaccess import DatabaseManager, Role
+from libs.dbaccess.roles import Store
+from libs.orders.instrument import Instrument
+from libs.orders.model import Purpose, order_id
+from libs.orders.positions import PositionKey
+from libs.risk.request import OrderRequest
+from libs.trading.decisions import Placed
+from libs.trading.exits import ExitReason
+from services.exchange_sim.market.instruments import Listing
+from services.execution_engine.building import build
+from services.execution_engine.deciding import SignalPlace
+from services.execution_engine.engine import Engine
+from services.execution_engine.reconciliation import Reconciler
+from services.execution_engine.recovery import resume
+from tests.kit.engine import engine_settings
+from tests.kit.exchange_wire import ExchangeWire
+from tests.kit.orders import MINUTE_US
+from tests.kit.trading import session_of
+
+SIM_SYMBOLS, SIM_SEED = 50, 7
+DEADLINE_S = 30.0
+
+
+class Script:
+    """Enter, rest a limit order, change it, cancel it, and leave."""
+
+    def __init__(self, engine: Engine, wire: ExchangeWire, symbols: list[str]) -> None:
+        self.engine = engine
+        self.wire = wire
+        self.bought, self.rested = symbols
+
+    def step(self) -> bool:
+        """Take the next step that was not taken; say whether there was one."""
+        engine = self.engine
+        limit = order_id(signal_id=f"limit-{self.rested}", purpose=Purpose.ENTRY)
+        if not self._processed("enter"):
+            self._signal("enter", SignalType.ENTER_LONG, 1)
+        elif limit not in engine.desk.orders:
+            self._rest(limit)
+        elif (order := engine.desk.orders.get(limit)).has_live_child and order.is_complete and not order.change_number:
+            engine.change(limit, 6, None, None)
+        elif order.has_live_child and not order.cancel_number:
+            engine.cancel(limit, "the script wants it")
+        elif not self._processed("exit") and self._is_over(self.bought):
+            self._signal("exit", SignalType.EXIT_LONG, 2)
+        elif self._processed("exit") and self._is_over(self.bought):
+            # What the signal could not close (its order was refused), a flatten does.
+            key = PositionKey("trend", self.bought)
+            return bool(engine.desk.positions.get(key).quantity) and engine.leave(
+                key, ExitReason.FLATTEN, Purpose.FLATTEN
+            )
+        else:
+            return False
+        return True
+
+    def _is_over(self, symbol: str) -> bool:
+        orders = [order for order in self.engine.desk.orders if order.symbol == symbol]
+        return all(order.is_settled for order in orders)
+
+    def _processed(self, name: str) -> bool:
+        connection = self.engine.store.session.connection
+        return bool(connection.execute("SELECT 1 FROM processed_signals WHERE signal_id = ?", (name,)).fetchone())
+
+    def _signal(self, name: str, kind: SignalType, seq: int) -> None:
+        at_us = (self.engine.market.now_us() // MINUTE_US - 1) * MINUTE_US
+        signal = SignalEvent(name, "trend", self.bought, at_us, kind)
+        self.engine.on_signal(signal, SignalPlace("store", seq))
+
+    def _rest(self, name: str) -> None:
+        engine, state = self.engine, self.engine.desk.gate.state
+        price = state.symbol("nse", self.rested).price
+        request = OrderRequest(
+            order_id=name, strategy_id="trend", symbol=self.rested, side=Side.BUY, quantity=10,
+            order_type=OrderType.LIMIT, price=round(price * 0.97), signal_id=f"limit-{self.rested}",
+        )  # fmt: skip
+        decision = engine.desk._ask(request, engine.market.now_us(), "limit")
+        assert isinstance(decision, Placed), decision
+        with engine.store.transaction() as entry:
+            engine.decider.write(entry, "", [decision], engine.market.now_us())
+        engine._act([decision])
+
+
+def main(root: str, url: str, *symbols: str) -> int:
+    clock = SystemClock()
+    listing = Listing(SIM_SYMBOLS, SIM_SEED).instruments
+    keys = {each.symbol: each.key for each in listing if each.symbol in symbols}
+    ticks = {each.symbol: each.tick_size for each in listing}
+    settings = engine_settings(Path(root), price_age_max_s=0, signal_age_max_s=0)
+    manager = DatabaseManager(root, Role.EXECUTION_ENGINE, settings=settings, clock=clock)
+    with manager.writer_session(Store.TRADING) as session:
+        instruments = [Instrument(symbol=symbol, tick_size=ticks[symbol]) for symbol in symbols]
+        engine, loaded = build(
+            settings, clock, session, instruments=instruments, charges=None, session_of=session_of
+        )  # fmt: skip
+        wire = ExchangeWire(url, keys, clock, engine.market.now_us)
+        wire.answered, wire.reported, engine.wire = engine.answered, engine.reported, wire
+        resume(engine, loaded)
+        return live(engine, wire, Reconciler(engine, "simulator", clock), Script(engine, wire, list(symbols)))
+
+
+def live(engine: Engine, wire: ExchangeWire, reconciler: Reconciler, script: Script) -> int:
+    """Reconcile, take a step, look again, until all is over."""
+    end, is_equal = time.monotonic() + DEADLINE_S, False
+    while time.monotonic() < end:
+        time.sleep(0.05)
+        try:
+            clock = wire.ask("GET", "/_sim/clock")
+            engine.market.heard(int(clock["now_ms"]) * 1000)
+            if not reconciler.is_done_once:
+                engine.desk.on_day(session_day(engine), session_of(session_day(engine)))
+            for symbol, price in wire.prices().items():
+                engine.desk.on_price("nse", symbol, price, engine.market.now_us())
+            found = reconciler.take(wire.book(), "timer", 0)
+        except FleetError:
+            continue  # the broker cannot be reached: nothing is decided
+        is_equal = not found.repairs and all(each.finding.value == "still_unknown" for each in found.differences)
+        if not script.step() and is_equal and all(
+            order.is_settled or order.status is OrderStatus.UNKNOWN for order in engine.desk.orders
+        ):  # fmt: skip
+            return 0
+    sys.stderr.write(f"not over: {[(o.symbol, o.status, o.cancel_number, o.change) for o in engine.desk.orders]}\n")
+    return 1
+
+
+def session_day(engine: Engine):  # a date
+    from libs.core.clock import trading_date
+
+    return trading_date(engine.market.now_us())
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
