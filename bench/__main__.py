@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import archive, bars, bus, imports, ingest, journal, live, query, risk, stores
+from bench import archive, bars, bus, imports, ingest, journal, live, orders, query, risk, stores
 from bench.table import Measure, print_measures
 
 #: What fits in a quarter of an hour on two cores; each module runs larger on its own.
@@ -23,6 +23,7 @@ BENCHES: dict[str, Callable[[], Iterable[Measure]]] = {
     "ingest": lambda: ingest.measures(20, 70_000),
     "bus": lambda: bus.measures(1),
     "risk": risk.measures,
+    "orders": orders.measures,
 }
 OUT = Path(__file__).resolve().parent / "out"
 

@@ -54,7 +54,7 @@ class Engine:
         self._clock = clock
         self._exit_retry_us = exit_retry_us
         self._exits_on_bars = exits_on_bars
-        self._exit_again_us: dict[PositionKey, int] = {}
+        self._exit_again_us: dict[tuple[PositionKey, Purpose], int] = {}
         self.prices_refused = 0
 
     # -- the market ---------------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ class Engine:
     def leave(self, key: PositionKey, reason: ExitReason, purpose: Purpose = Purpose.EXIT) -> bool:
         """Close what is left of a position; say whether an order went out. A failed one is not tried again at once."""
         now_us = self.market.now_us()
-        if purpose is Purpose.EXIT and now_us < self._exit_again_us.get(key, 0):
+        if now_us < self._exit_again_us.get((key, purpose), 0):
             return False
         state = self.desk.gate.state
         state.trading_state = self.states.of(key.strategy_id, key.exchange, key.symbol)
@@ -132,7 +132,7 @@ class Engine:
         self.timing.begin(None)
         self.timing.decided()
         if isinstance(decision, Refusal):
-            self._exit_again_us[key] = now_us + self._exit_retry_us
+            self._exit_again_us[key, purpose] = now_us + self._exit_retry_us
         with self.store.transaction() as entry:
             self.decider.write(entry, "", [decision], now_us)
             crash_point("engine.exit.before")
@@ -265,4 +265,4 @@ class Engine:
             self.watch.rejected(self.market.now_us(), order.reason)
             if order.purpose is not Purpose.ENTRY:
                 key = PositionKey(order.strategy_id, order.symbol, order.exchange, order.product)
-                self._exit_again_us[key] = self.market.now_us() + self._exit_retry_us
+                self._exit_again_us[key, order.purpose] = self.market.now_us() + self._exit_retry_us

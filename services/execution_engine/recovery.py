@@ -26,6 +26,9 @@ def restore(desk: Desk, loaded: Loaded, session_of: Callable[[date], Session | N
     """Put what the store holds into a new desk, as if it had lived through it: earlier days, then the last one."""
     last = loaded.day.day if loaded.day else desk.gate.state.day
     desk.gate.state.on_day(last)
+    for (exchange, symbol), price in loaded.marks.items():
+        # Values the account as it was last seen; of no age that would let an entry pass.
+        desk.on_price(exchange, symbol, price, 0)
     earlier = [fill for fill in loaded.fills if trading_date(fill.timestamp_us) < last]
     desk.restore([], earlier)
     desk.on_day(last, session_of(last))
@@ -39,6 +42,9 @@ def restore(desk: Desk, loaded: Loaded, session_of: Callable[[date], Session | N
             guards[plan.key] = msgspec.structs.replace(kept, square_off_us=guard.square_off_us)
     desk.guards.update(guards)
     state = desk.gate.state
+    for order in loaded.orders:
+        if order.is_sent:
+            state.rates.record(order.created_us)
     if loaded.day:
         now = desk.equity_paise
         high = max(loaded.day.equity_high_paise, now)

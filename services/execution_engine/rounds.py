@@ -16,8 +16,8 @@ from libs.risk.state import LossLocks
 from libs.settings.execution import Execution
 from services.execution_engine.closing import Closing
 from services.execution_engine.engine import Engine
-from services.execution_engine.states import ACCOUNT
-from services.execution_engine.watch import RECOVERING, RULE
+from services.execution_engine.states import ACCOUNT, RECOVERING
+from services.execution_engine.watch import RULE
 
 
 class Rounds:
@@ -46,13 +46,22 @@ class Rounds:
         now_us = self._engine.market.now_us()
         return self._session is not None and any(start <= now_us < end for start, end in self._session.spans)
 
+    def enter(self, market_us: int) -> None:
+        """Go over to another day before anything of it is looked at: yesterday's orders do not fill today."""
+        market = self._engine.market
+        start_us = day_start_us(self._engine.desk.gate.state.day)
+        is_earlier = market_us < start_us and not market.is_known  # our guess at the day was the machine's
+        if market_us >= start_us + US_PER_DAY or is_earlier:
+            market.heard(market_us)
+            self._begin_day(trading_date(market_us), market_us)
+
     def on_time(self) -> None:
         """Do what is due."""
         engine = self._engine
         self._look_for_kill_file()
         if engine.market.is_known:
             now_us = engine.market.now_us()
-            if trading_date(now_us) != engine.desk.gate.state.day or self._minute == 0:
+            if trading_date(now_us) != engine.desk.gate.state.day:
                 self._begin_day(trading_date(now_us), now_us)
             if now_us // US_PER_MINUTE != self._minute:
                 self._minute = now_us // US_PER_MINUTE
@@ -65,7 +74,8 @@ class Rounds:
             if engine.states.tighten(change):
                 engine.desk.gate.state.trading_state = engine.states.account
         self._recover()
-        self._closing.step()
+        if self.is_open:
+            self._closing.step()
         self._retry_cancels()
         self._keep_guards()
         engine.desk.gate.state.trading_state = engine.states.account
@@ -101,12 +111,10 @@ class Rounds:
 
     def _begin_day(self, day: date, now_us: int) -> None:
         engine = self._engine
-        is_new = day != engine.desk.gate.state.day
         self._session = self._session_of(day)
         self._is_closed = False
-        if is_new:
-            self._closing.end_day()
-            self.on_new_day(day)
+        self._closing.end_day()
+        self.on_new_day(day)
         engine.desk.on_day(day, self._session)
         engine.desk.mark()
         state = engine.desk.gate.state
@@ -115,15 +123,13 @@ class Rounds:
                 day_start_us(day), state.equity.day_start_paise, state.equity.peak_paise, state.trades_account
             )
             engine.store.outbox.prune(self._clock.now_us() - self._settings.outbox_keep_days * US_PER_DAY)
-            if engine.states.find(ACCOUNT).cause == "daily_loss" and is_new:
+            if engine.states.find(ACCOUNT).cause == "daily_loss":
                 clear_lock(entry.connection, "daily_loss", RULE, "a new day", now_us)
                 engine.states.write(entry, _change(TradingState.ACTIVE, "daily_loss", "a new day", now_us))
-        self._minute = now_us // US_PER_MINUTE
-        if is_new:
-            for order in list(engine.desk.orders):
-                if order.is_settled and trading_date(order.created_us) < day:
-                    engine.desk.orders.retire(order.order_id)
-                    engine.timing.forget(order.order_id)
+        for order in list(engine.desk.orders):
+            if order.is_settled and trading_date(order.created_us) < day:
+                engine.desk.orders.retire(order.order_id)
+                engine.timing.forget(order.order_id)
 
     def _look_for_kill_file(self) -> None:
         if self._engine.states.account is TradingState.HALTED or not self._kill_file.exists():

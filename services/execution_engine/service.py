@@ -62,16 +62,13 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
             "engine.recovered", orders=len(loaded.orders), fills=len(loaded.fills),
             positions=len(engine.desk.positions.open()), state=engine.states.account.value,
         )  # fmt: skip
-        source = OutboxSource(engine.store, clock.now_us)
-        publisher = stack.enter_context(Publisher.open(NAME, settings=settings, source=source, clock=clock))
-        for stream in engine.store.outbox.streams:
-            publisher.prime(stream, engine.store.outbox.last_by_topic(stream), engine.store.outbox.head(stream))
-        engine.store.publish = lambda message: _publish(publisher, message)
-        running = Running(settings, clock, manager, engine, wire, publisher, calendar.session)
+        running = Running(settings, clock, manager, engine, wire, calendar.session)
         running.reconcile("start")
         running.handlers.resume_unfinished()
+        # What recovery said is in the outbox: whoever joins now gets it with the replay.
+        publisher = stack.enter_context(_open_publisher(engine, settings, clock))
         stack.enter_context(running.commands())
-        await running.until(stop)
+        await running.until(stop, publisher)
         engine.store.session.policy.checkpoint(session.connection)
     log.info("engine.stopped")
 
@@ -100,8 +97,17 @@ def _wire(engine: Engine, settings: Settings, clock: Clock) -> PaperWire:
     return wire
 
 
-def _publish(publisher: Publisher, message: Message) -> None:
-    publisher.publish(message.topic, message.payload, seq=message.seq, event_us=message.event_us)
+def _open_publisher(engine: Engine, settings: Settings, clock: Clock) -> Publisher:
+    outbox = engine.store.outbox
+    publisher = Publisher.open(NAME, settings=settings, source=OutboxSource(engine.store, clock.now_us), clock=clock)
+    for stream in outbox.streams:
+        publisher.prime(stream, outbox.last_by_topic(stream), outbox.head(stream))
+
+    def publish(message: Message) -> None:
+        publisher.publish(message.topic, message.payload, seq=message.seq, event_us=message.event_us)
+
+    engine.store.publish = publish
+    return publisher
 
 
 class Running:
@@ -109,14 +115,13 @@ class Running:
 
     def __init__(
         self, settings: Settings, clock: Clock, manager: DatabaseManager, engine: Engine, wire: PaperWire,
-        publisher: Publisher, session_of: Any,
+        session_of: Any,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._clock = clock
         self._manager = manager
         self._engine = engine
         self._wire = wire
-        self._publisher = publisher
         kill_file = Path(settings.data_root) / "run" / "KILL"
         self._closing = Closing(engine, clock)
         self._rounds = Rounds(
@@ -140,16 +145,16 @@ class Running:
         )  # fmt: skip
         return self._commands
 
-    async def until(self, stop: asyncio.Event) -> None:
+    async def until(self, stop: asyncio.Event, publisher: Publisher) -> None:
         """Run until told to stop."""
         assert self._commands is not None
         loops = [
-            self._publisher.run(),
+            publisher.run(),
             self._commands.run(),
             self._market_loop(),
             self._signal_loop(),
             self._time_loop(),
-            beat(NAME, self._publisher, self._clock, self._settings.runtime.heartbeat_interval_ms, self._pulse),
+            beat(NAME, publisher, self._clock, self._settings.runtime.heartbeat_interval_ms, self._pulse),
         ]
         await run_until(stop, loops)
 
@@ -171,6 +176,7 @@ class Running:
                 self._on_tick(tick)
             self._ticks += len(payload.ticks)
         elif isinstance(payload, OHLCVBar):
+            self._rounds.enter(payload.timestamp_us)
             self._wire.on_bar(payload)
             self._engine.on_bar(payload)
         elif isinstance(payload, MinuteClosed):
@@ -179,6 +185,7 @@ class Running:
             self._engine.watch.heartbeat()
 
     def _on_tick(self, tick: Tick) -> None:
+        self._rounds.enter(tick.timestamp_us)
         # What rests fills before exits are judged, as in a minute's order of events.
         self._wire.on_tick(tick)
         self._engine.on_tick(tick)

@@ -10,6 +10,8 @@ from libs.dbaccess.trading import Entry, TradingStore
 from libs.dbaccess.trading.control import StateChange, set_state
 from libs.dbaccess.trading.loading import Scope, StoredState
 
+#: Causes that end by themselves, so that nobody has to resume after every outage of the feed.
+RECOVERING = frozenset({"stale_feed", "lost_heartbeat"})
 ACCOUNT: Scope = ("account", "")
 _STRICTNESS = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
@@ -43,8 +45,10 @@ class States:
 
     def tighten(self, change: StateChange) -> bool:
         """Make a scope stricter, as rules may; what is as strict already stays, with its own cause."""
-        now = self.find((change.scope_kind, change.scope)).state
-        if _STRICTNESS[change.state] <= _STRICTNESS[now]:
+        now = self.find((change.scope_kind, change.scope))
+        # A cause that ends by itself must not take one that does not with it.
+        takes_over = now.state is change.state and now.cause in RECOVERING and change.cause not in RECOVERING
+        if _STRICTNESS[change.state] <= _STRICTNESS[now.state] and not takes_over:
             return False
         self.change(change)
         return True

@@ -11,8 +11,6 @@ from libs.settings.execution import Execution
 from services.execution_engine.market_clock import MarketClock
 
 RULE = "rule"
-#: Causes that end by themselves, so that nobody has to resume after every outage of the feed.
-RECOVERING = frozenset({"stale_feed", "lost_heartbeat"})
 
 
 class Watch:

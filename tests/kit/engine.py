@@ -56,6 +56,7 @@ class Rig:
         """Let time pass and a price come."""
         self.clock.advance(seconds)
         tick = Tick(symbol, self.clock.now_us(), price, volume=1_000, bid=price - 0.05, ask=price + 0.05)
+        self.rounds.enter(tick.timestamp_us)
         if hasattr(self.wire, "on_tick"):
             self.wire.on_tick(tick)
         self.engine.on_tick(tick)
@@ -92,7 +93,7 @@ def make_signal(clock: ManualClock, kind: str, symbol: str = "ACME", **changes: 
 
 
 #: What a setting of [risk] begins with; all others are of [execution].
-_RISK = ("account_", "symbol_", "strategy_", "price_", "signal_age_")
+_RISK = ("account_", "symbol_", "strategy_", "price_", "signal_age_", "order_rate_")
 
 
 @cache

@@ -51,6 +51,7 @@ class Loaded(msgspec.Struct, frozen=True):
     orders: tuple[Order, ...]
     fills: tuple[Fill, ...]
     exit_plans: tuple[ExitPlan, ...]
+    marks: dict[tuple[str, str], float]
     cursor: Cursor
     states: dict[Scope, StoredState]
     day: DayFigures | None
@@ -69,6 +70,10 @@ def load(connection: sqlite3.Connection) -> Loaded:
             for row in _rows(connection, "SELECT * FROM trades WHERE status = 'filled' ORDER BY timestamp_us")
         ),
         exit_plans=tuple(_exit_plan(row) for row in _rows(connection, "SELECT * FROM exit_plans")),
+        marks={
+            (row["exchange"], row["symbol"]): row["price_mark"]
+            for row in _rows(connection, "SELECT * FROM positions WHERE quantity <> 0 AND price_mark IS NOT NULL")
+        },
         cursor=_cursor(connection),
         states={
             (row["scope_kind"], row["scope"]): StoredState(

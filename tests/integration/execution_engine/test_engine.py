@@ -6,6 +6,7 @@ import pytest
 
 from libs.contracts.orders import OrderStatus
 from libs.contracts.risk import TradingState
+from libs.dbaccess.trading.control import StateChange
 from tests.kit.crashes import Crash, crashing_at
 from tests.kit.engine import engine_rig
 
@@ -185,3 +186,52 @@ def test_what_may_have_left_is_told_from_what_did_not(tmp_path, point, status, o
 
         assert [row[0] for row in found] == [status] * orders
         assert len(rig.rows("SELECT 1 FROM processed_signals")) == orders
+
+
+def test_the_days_counts_survive_a_restart(tmp_path):
+    """A limit of trades a day is one of the day, not one of the process."""
+    root = tmp_path / "data"
+    with engine_rig(root, symbol_trades_day_max=1) as rig:
+        rig.tick(100.0)
+        rig.signal("enter_long")
+        rig.tick(100.0)
+        rig.signal("exit_long")
+        rig.tick(100.0)
+        clock = rig.clock
+    with engine_rig(root, clock=clock, symbol_trades_day_max=1) as rig:
+        rig.tick(100.0, seconds=120)
+        rig.signal("enter_long", signal_id="again")
+
+        assert rig.rows("SELECT check_name FROM risk_events WHERE kind = 'rejected'") == [("daily_trades",)]
+
+
+def test_a_cause_that_ends_takes_no_other_with_it(rig):
+    """A stale feed that is back must not lift a halt that came for another reason meanwhile."""
+    rig.engine.states.tighten(_reducing("stale_feed"))
+    rig.engine.states.tighten(_reducing("reject_storm"))
+    rig.engine.states.tighten(_reducing("lost_heartbeat"))
+    rig.tick(100.0)
+
+    assert rig.engine.states.find(("account", "")).cause == "reject_storm"
+    assert rig.engine.states.account is TradingState.REDUCING
+
+
+def test_a_feed_that_is_back_is_traded_on(rig):
+    rig.engine.states.tighten(_reducing("stale_feed"))
+    rig.tick(100.0)
+
+    assert rig.engine.states.account is TradingState.ACTIVE
+    assert [row[0] for row in rig.rows("SELECT state_to FROM trading_state_changes")] == ["reducing", "active"]
+
+
+def test_another_day_begins(rig):
+    """Orders of a day expire with it, its figures are kept, and the next day's begin."""
+    rig.signal("enter_long")
+    rig.tick(100.0, seconds=86_400)
+
+    assert rig.rows("SELECT status FROM orders") == [("expired",)]
+    assert rig.rows("SELECT trading_date FROM trading_days ORDER BY 1") == [("2026-02-02",), ("2026-02-03",)]
+
+
+def _reducing(cause: str) -> StateChange:
+    return StateChange(state=TradingState.REDUCING, cause=cause, reason="a test", set_by="rule", at_us=1)
