@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check bench stop clean lock matrix soak
+.PHONY: help setup setup-dev demo test check bench stop clean matrix soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -30,9 +30,12 @@ demo: setup ## set up, make the stores and start the fleet on the exchange simul
 	$(BIN)/fleet up
 	@echo
 	@echo "The fleet runs on the exchange simulator at http://127.0.0.1:9100 (no account, no real money)."
-	@echo "A minute of its market takes three seconds; the dashboard is not built yet."
+	@echo "A minute of its market takes three seconds; strategies trade it on paper."
 	@echo "  .venv/bin/fleet feed candles --symbols RELIANCE --backfill"
 	@echo "  .venv/bin/fleet query 'SELECT symbol, count(*) FROM candles GROUP BY symbol'"
+	@echo "  .venv/bin/fleet feed signals --backfill      what the strategies say"
+	@echo "  .venv/bin/fleet positions                    what is held, and what it came to"
+	@echo "  .venv/bin/fleet preflight                    may trading begin? GO or NO-GO"
 	@echo "  .venv/bin/fleet status         which services run"
 	@echo "  .venv/bin/fleet health         is everything stored in order"
 	@echo "  .venv/bin/fleet logs ingestor -f         follow one service"
@@ -63,6 +66,3 @@ stop: ## stop the fleet
 clean: stop ## remove what setup and the checks made; data stays
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench/out
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-
-lock: ## compile the lock files anew: names, versions and hashes only
-	$(BIN)/python -m bench.lock
