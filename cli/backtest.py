@@ -67,6 +67,10 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         "--run-on", dest="daily_anchor", action="store_false",
         help="indicators run on through the nights; by default strategies start anew every morning, as live",
     )  # fmt: skip
+    parser.add_argument(
+        "--form", choices=("auto", "event"), default="auto",
+        help="event: every strategy bar by bar; auto: vectorised where that proves equal on a sample",
+    )  # fmt: skip
     parser.add_argument("--data-root", help="the stores' directory; by default the settings'")
 
 
@@ -92,6 +96,7 @@ def request_options(options: argparse.Namespace, exchange: str) -> dict[str, Any
         "limits": {name: float(value) for name, value in pairs(options.limit, "--limit").items()},
         "product": options.product,
         "daily_anchor": options.daily_anchor,
+        "form": options.form,
     }  # fmt: skip
 
 

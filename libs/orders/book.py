@@ -59,6 +59,12 @@ class OrderBook:
                 news += self.apply(order_id, waiting)
         return news
 
+    def put(self, order: Order) -> None:
+        """Take in what `libs.orders.direct` made of an order of this book."""
+        self._orders[order.order_id] = order
+        for child in order.children:
+            self._owner[child.broker_order_id] = order.order_id
+
     def route(self, evidence: ev.BrokerReport | ev.TradeReport) -> tuple[AnyNews, ...]:
         """Find whose evidence this is and merge it."""
         if isinstance(evidence, ev.TradeReport):

@@ -174,6 +174,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
         An unknown order reserves everything it could have become; a modification in flight the larger of both.
         """
+        if not self.children and self.status not in FINAL:  # a fresh intent, as most that are asked
+            return self.quantity_wanted - self.quantity_traded
         live = sum(c.quantity - c.quantity_traded for c in self.children if not c.is_final and c.quantity)
         if self.status in FINAL:
             return max(self.fill_pending, live)

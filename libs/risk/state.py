@@ -41,7 +41,9 @@ class Holding(msgspec.Struct):
 
     def worst_quantity(self) -> int:
         """Give the largest position, long or short, that could come of it."""
-        return max(self.quantity + self.buying, self.selling - self.quantity, 0)
+        long, short = self.quantity + self.buying, self.selling - self.quantity
+        worst = max(short, long)
+        return max(0, worst)
 
 
 class SymbolState(msgspec.Struct):
@@ -173,6 +175,19 @@ class RiskState:
         self._expose(order.strategy_id, state, holding)
         self._expose_net(state)
 
+    def on_filled(self, order: Order, position: Position) -> None:
+        """Take in a settled order together with the position its one trade led to: `on_position`, then `on_order`."""
+        state, holding = self.holding(order.strategy_id, order.exchange, order.symbol, order.product)
+        net = state.net
+        net.quantity += position.quantity - holding.quantity
+        holding.quantity = position.quantity
+        share = self._shares.pop(order.order_id, None)
+        if share is not None:
+            _reserve(share, -1)
+        self._count_trade(order)
+        self._expose(order.strategy_id, state, holding)
+        self._expose_net(state)
+
     def symbol(self, exchange: str, symbol: str) -> SymbolState:
         """Give an instrument's state, empty at first."""
         key = (exchange, symbol)
@@ -234,9 +249,16 @@ def _share(order: Order, holding: Holding, net: Holding) -> _Share:
 
 def _reserve(share: _Share, sign: int) -> None:
     for holding in (share.holding, share.net):
-        holding.buying += sign * share.buying
-        holding.selling += sign * share.selling
-        holding.exiting += sign * share.exiting
-        holding.entering_buy += sign * share.entering_buy
-        holding.entering_sell += sign * share.entering_sell
-        holding.unknown += sign * share.unknown
+        # One side and one purpose are nothing in every order, and adding nothing costs as much as adding something.
+        if share.buying:
+            holding.buying += sign * share.buying
+        if share.selling:
+            holding.selling += sign * share.selling
+        if share.exiting:
+            holding.exiting += sign * share.exiting
+        if share.entering_buy:
+            holding.entering_buy += sign * share.entering_buy
+        if share.entering_sell:
+            holding.entering_sell += sign * share.entering_sell
+        if share.unknown:
+            holding.unknown += sign * share.unknown

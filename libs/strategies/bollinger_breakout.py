@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from math import isnan
 
+import numpy as np
+
 from libs.contracts import OHLCVBar, SignalEvent
+from libs.indicators.registry import compute
 from libs.strategies.context import StrategyContext
 from libs.strategies.intraday import IntradayParameters, IntradayStrategy, Length, Ranges
+from libs.strategies.wishes import BarColumns, Wishes
 
 
 class BollingerBreakoutParameters(IntradayParameters, frozen=True, kw_only=True):
@@ -32,6 +36,19 @@ class BollingerBreakout(IntradayStrategy[BollingerBreakoutParameters]):
             "bollinger", period=self.parameters.period, multiplier=self.parameters.deviations
         )
         self._side = 0
+
+    def wishes(self, columns: BarColumns) -> Wishes:
+        bands = compute("bollinger", columns, period=self.parameters.period, multiplier=self.parameters.deviations)
+        middle, close = bands["middle"], columns["close"]
+        with np.errstate(invalid="ignore"):
+            outside = (close > bands["upper"]).astype(np.int8) - (close < bands["lower"]).astype(np.int8)
+            below, above = close < middle, close > middle
+        before = np.concatenate([[0], outside[:-1]])
+        side = np.where((outside != before) & (outside != 0), outside, 0).astype(np.int8)
+        return Wishes(
+            side, leave_long=below, leave_short=above, leave_reason="back at the middle",
+            how=lambda at: {"stop": round(middle.item(at), 2)},
+        )  # fmt: skip
 
     def decide(self, bar: OHLCVBar, context: StrategyContext) -> list[SignalEvent]:
         bands = self._bands

@@ -10,6 +10,7 @@ from msgspec import inspect
 
 from libs.contracts import OHLCVBar, SignalEvent
 from libs.core.errors import Refused
+from libs.strategies.wishes import BarColumns, Wishes
 
 if TYPE_CHECKING:
     from libs.strategies.context import StrategyContext
@@ -71,6 +72,10 @@ class BaseStrategy(Generic[P]):
 
     def start(self, context: StrategyContext) -> None:
         """Ask for indicators; called before the first bar of a day's warm-up."""
+
+    def wishes(self, columns: BarColumns) -> Wishes | None:
+        """Give the vectorised form over a stretch of bars that begins where the strategy would; None: it has none."""
+        return None
 
     def process_bar(self, bar: OHLCVBar, context: StrategyContext) -> SignalEvent | list[SignalEvent] | None:
         """Decide on one closed bar; the context's indicators already include it."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from math import isnan
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 from msgspec import Meta
 
 from libs.contracts import OHLCVBar, SignalEvent
+from libs.indicators.registry import compute
 from libs.strategies.context import StrategyContext
 from libs.strategies.intraday import IntradayParameters, IntradayStrategy, Length, Ranges, stop_at
+from libs.strategies.wishes import BarColumns, Wishes
 
 Level = Annotated[float, Meta(ge=0.0, le=100.0)]
 
@@ -43,6 +46,27 @@ class RsiReversion(IntradayStrategy[RsiReversionParameters]):
         self._rsi = context.indicator("rsi", period=self.parameters.period)
         self._atr = context.indicator("atr", period=self.parameters.period)
         self._before = float("nan")
+
+    def wishes(self, columns: BarColumns) -> Wishes:
+        wanted = self.parameters
+        rsi = compute("rsi", columns, period=wanted.period)["value"]
+        atr = compute("atr", columns, period=wanted.period)["value"]
+        before = np.concatenate([[np.nan], rsi[:-1]])
+        close = columns["close"]
+        with np.errstate(invalid="ignore"):
+            known = ~np.isnan(before)
+            back_up = known & (before < wanted.low) & (rsi >= wanted.low)
+            back_down = known & (before > wanted.high) & (rsi <= wanted.high)
+            above, below = known & (rsi > wanted.middle), known & (rsi < wanted.middle)
+        side = back_up.astype(np.int8) - back_down.astype(np.int8)
+
+        def how(at: int) -> dict[str, Any]:
+            direction = int(side[at])
+            return {
+                "stop": stop_at(direction, close.item(at), wanted.stop_atrs * atr.item(at)), "rsi": rsi.item(at),
+            }  # fmt: skip
+
+        return Wishes(side, leave_long=above, leave_short=below, leave_reason="back in the middle", how=how)
 
     def decide(self, bar: OHLCVBar, context: StrategyContext) -> list[SignalEvent]:
         rsi, before = self._rsi.value, self._before

@@ -5,8 +5,10 @@ from __future__ import annotations
 from math import isnan
 
 from libs.contracts import OHLCVBar, SignalEvent
+from libs.indicators.registry import compute
 from libs.strategies.context import StrategyContext
 from libs.strategies.intraday import IntradayParameters, IntradayStrategy, Length
+from libs.strategies.wishes import BarColumns, Wishes, sign, turns
 
 
 class SmaCrossParameters(IntradayParameters, frozen=True, kw_only=True):
@@ -35,6 +37,11 @@ class SmaCross(IntradayStrategy[SmaCrossParameters]):
         self._fast = context.indicator("sma", period=self.parameters.fast)
         self._slow = context.indicator("sma", period=self.parameters.slow)
         self._side = 0
+
+    def wishes(self, columns: BarColumns) -> Wishes:
+        wanted = self.parameters
+        fast = compute("sma", columns, period=wanted.fast)["value"]
+        return Wishes(turns(sign(fast - compute("sma", columns, period=wanted.slow)["value"])))
 
     def decide(self, bar: OHLCVBar, context: StrategyContext) -> list[SignalEvent]:
         fast, slow = self._fast.value, self._slow.value

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from math import isnan
+from typing import Any
+
+import numpy as np
 
 from libs.contracts import OHLCVBar, SignalEvent
+from libs.indicators.registry import compute
 from libs.strategies.context import StrategyContext
 from libs.strategies.intraday import IntradayParameters, IntradayStrategy, Length, Ranges
+from libs.strategies.wishes import BarColumns, Wishes, turns
 
 
 class SupertrendParameters(IntradayParameters, frozen=True, kw_only=True):
@@ -33,6 +38,16 @@ class SupertrendFollower(IntradayStrategy[SupertrendParameters]):
             "supertrend", period=self.parameters.period, multiplier=self.parameters.multiplier
         )
         self._side = 0
+
+    def wishes(self, columns: BarColumns) -> Wishes:
+        found = compute("supertrend", columns, period=self.parameters.period, multiplier=self.parameters.multiplier)
+        line = found["line"]
+
+        def how(at: int) -> dict[str, Any]:
+            level = line.item(at)
+            return {"stop": round(level, 2) if level > 0 else None}
+
+        return Wishes(turns(np.where(np.isnan(line), 0, found["direction"]).astype(np.int8)), how=how)
 
     def decide(self, bar: OHLCVBar, context: StrategyContext) -> list[SignalEvent]:
         line = self._trend.value

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date
 
-import msgspec
 from msgspec.structs import replace
 
 from libs.contracts.orders import OrderType, Side
@@ -21,7 +20,8 @@ from libs.core.money import value_paise
 from libs.orders import evidence as ev
 from libs.orders.book import OrderBook
 from libs.orders.charges import ChargeBook
-from libs.orders.model import Fill, Order, Product, Purpose, order_id
+from libs.orders.direct import filled_at_once, is_plain
+from libs.orders.model import Fill, Order, Purpose, order_id
 from libs.orders.news import AnyNews, FillRecorded, FillReversed
 from libs.orders.positions import Position, PositionBook, PositionKey
 from libs.orders.profit import Valuation, opening_equity
@@ -30,32 +30,19 @@ from libs.risk.request import OrderRequest
 from libs.risk.verdict import Approved
 from libs.settings.risk import Risk
 from libs.trading.decisions import CancelWanted, Decision, Ignored, Placed, Refusal
-from libs.trading.exits import NEVER_US, ExitReason, ExitRules, Protection, opposes, protect
-from libs.trading.sizing import FixedQuantity, Sizing, size
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How one strategy's signals are traded."""
-
-    strategy_id: str
-    sizing: Sizing = FixedQuantity(1)
-    exits: ExitRules = ExitRules()
-    product: Product = Product.INTRADAY
+from libs.trading.exits import NEVER_US, ExitReason, Protection, opposes, protect
+from libs.trading.marking import looks_at_account
+from libs.trading.plan import Plan
+from libs.trading.sizing import size
 
 
 class Desk:
     """Everything that is known and held, moved by evidence, prices and days."""
 
     def __init__(
-        self,
-        *,
-        gate: Gate,
-        plans: Iterable[Plan],
-        cash_paise: int,
-        charges: ChargeBook | None = None,
-        risk: Risk | None = None,
-        default_plan: Plan | None = None,
-    ) -> None:
+        self, *, gate: Gate, plans: Iterable[Plan], cash_paise: int, charges: ChargeBook | None = None,
+        risk: Risk | None = None, default_plan: Plan | None = None,
+    ) -> None:  # fmt: skip
         self.gate = gate
         self.orders = OrderBook()
         self.positions = PositionBook()
@@ -125,6 +112,11 @@ class Desk:
         for name, profit in self._profits.items():
             state.strategy_loss[name] = max(0, self._profits_day_start.get(name, 0) - profit.equity_paise)
 
+    @property
+    def watches_account(self) -> bool:
+        """Whether anything that is decided depends on what the account is worth."""
+        return looks_at_account(self.gate.limits.resolve("", ""), (plan.sizing for plan in self._plans.values()))
+
     # -- decisions ----------------------------------------------------------------------------------------------------
 
     def on_signal(self, signal: SignalEvent, now_us: int, *, known_us: int) -> list[Decision]:
@@ -180,6 +172,22 @@ class Desk:
         self.gate.state.on_order(order)
         if order.is_settled:
             self._turnover.pop(name, None)
+        return news
+
+    def fill_at_once(self, name: str, fill: Fill, at_us: int) -> list[AnyNews]:
+        """Take in a trade; the same as `take` with a `TradeReport`, quicker where it fills a plain order whole."""
+        order = self.orders.get(name)
+        if not is_plain(order, fill.quantity):
+            return self.take(name, ev.TradeReport(at_us=at_us, fill=fill))
+        filled, stamped, news = filled_at_once(order, fill, at_us)
+        self.orders.put(filled)
+        if self._charges is not None:
+            stamped = self._with_fees(stamped)
+            self._turnover.pop(name, None)
+            news[1] = replace(news[1], fill=stamped)
+        position = self.positions.apply(stamped)
+        self.gate.state.on_filled(filled, position)
+        self._moved(position, stamped, is_known=True)
         return news
 
     # -- how ----------------------------------------------------------------------------------------------------------
@@ -256,12 +264,15 @@ class Desk:
             fees += table.depository_fees().total
         return replace(fill, fees_paise=fees)
 
-    def _moved(self, position: Position, fill: Fill | None) -> None:
+    def _moved(self, position: Position, fill: Fill | None, *, is_known: bool = False) -> None:
         key = position.key
         price = fill.price if fill else position.price_average
-        self.gate.state.on_position(position)
+        if not is_known:
+            self.gate.state.on_position(position)
         self._valuation.on_position(position, price)
-        profit = self._profits.setdefault(key.strategy_id, Valuation(0))
+        profit = self._profits.get(key.strategy_id)
+        if profit is None:
+            profit = self._profits[key.strategy_id] = Valuation(0)
         profit.on_position(position, price)
         guard = self.guards.get(key)
         if not position.quantity:
@@ -282,3 +293,6 @@ class Desk:
             tick_size=instrument.tick_size if instrument else 0.05, stop=own.stop if own else None,
             target=own.target if own else None, atr=metadata.get("atr"), square_off_us=self._square_off_us,
         )  # fmt: skip
+
+
+__all__ = ["Desk", "Plan"]

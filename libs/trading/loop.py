@@ -16,6 +16,7 @@ from libs.contracts.sessions import Session
 from libs.contracts.signals import SignalEvent, SignalType
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us, trading_date
 from libs.orders import evidence as ev
+from libs.orders.direct import accepted_at_once
 from libs.orders.fills import FillSettings, Resting, Trade, match_bar, slipped
 from libs.orders.model import Fill, Order
 from libs.orders.news import AnyNews
@@ -49,6 +50,8 @@ class TradingLoop:
         self._resting: dict[str, list[Resting]] = {}
         self._bars: dict[str, OHLCVBar] = {}
         self._trades = 0
+        #: Marking costs as much as all the rest of a quiet bar; where nothing looks at the account it can wait.
+        self._watches = True
 
     def on_bars(self, minute_us: int, bars: Iterable[OHLCVBar]) -> list[LoopEvent]:
         """Take the bars of one minute, at most one a symbol: fills, exits, marks. Their sequence does not matter."""
@@ -69,10 +72,28 @@ class TradingLoop:
                 events += self._fill(bar)
         for bar in touched:
             events += self._exits(bar)
-        for bar in touched:
-            self.desk.on_price(bar.exchange, bar.symbol, bar.close, _end_us(bar))
-        self.desk.mark()
+        if self._watches:
+            self._price(touched)
+            self.desk.mark()
         return events
+
+    def settle_prices(self) -> None:
+        """Value what is held at the last prices seen, where that was not done bar by bar for want of need."""
+        symbols = self.desk.gate.state.symbols
+        for key in self.desk.guards:
+            bar = self._bars.get(key.symbol)
+            # Whoever passes bars over tells prices itself, and knows later ones.
+            if bar is not None and symbols[key.exchange, key.symbol].price_at_us < _end_us(bar):
+                self._price((bar,))
+
+    def rests(self, symbol: str) -> bool:
+        """Whether an order waits for the symbol's next bar."""
+        return symbol in self._resting
+
+    def on_prices(self, prices: Iterable[tuple[str, str, float, int]]) -> None:
+        """Take last prices (exchange, symbol, price, instant) of symbols in which nothing else happened."""
+        for exchange, symbol, price, at_us in prices:
+            self.desk.on_price(exchange, symbol, price, at_us)
 
     def on_signals(self, now_us: int, signals: Iterable[SignalEvent]) -> list[LoopEvent]:
         """Decide on the signals of the minute that ended at `now_us`."""
@@ -80,7 +101,7 @@ class TradingLoop:
         for signal in sorted(signals, key=signal_order):
             bar = self._bars.get(signal.symbol)
             if bar is not None:
-                self.desk.on_price(bar.exchange, bar.symbol, bar.close, _end_us(bar))
+                self._price((bar,))
             known_us = signal.timestamp_us + TIMEFRAMES[signal.timeframe] * US_PER_MINUTE
             for decision in self.desk.on_signal(signal, now_us, known_us=known_us):
                 events.append(decision)
@@ -98,6 +119,12 @@ class TradingLoop:
         self._resting.clear()
         return events
 
+    def _price(self, bars: Iterable[OHLCVBar]) -> None:
+        for bar in bars:
+            at_us = _end_us(bar)
+            if self.desk.gate.state.symbol(bar.exchange, bar.symbol).price_at_us != at_us:
+                self.desk.on_price(bar.exchange, bar.symbol, bar.close, at_us)
+
     # -- the simulated exchange ---------------------------------------------------------------------------------------
 
     def _begin_day(self, minute_us: int) -> list[LoopEvent]:
@@ -105,6 +132,8 @@ class TradingLoop:
         self._day = trading_date(minute_us)
         session = self._session_of(self._day)
         self._day_ends_us = day_start_us(self._day) + US_PER_DAY
+        self._watches = self.desk.watches_account
+        self.settle_prices()
         self.desk.on_day(self._day, session)
         self.desk.mark()
         return events
@@ -120,9 +149,10 @@ class TradingLoop:
                 price_trigger=order.price_trigger,
             )
         )  # fmt: skip
-        accepted = ev.Accepted(at_us=now_us, broker_order_ids=(_broker_id(order.order_id),))
-        sent = self.desk.take(order.order_id, ev.Sending(at_us=now_us))
-        return [*sent, *self.desk.take(order.order_id, accepted)]
+        # What it reserves stays what the intent reserved: risk has nothing to learn.
+        accepted, news = accepted_at_once(order, _broker_id(order.order_id), now_us)
+        self.desk.orders.put(accepted)
+        return list(news)
 
     def _cancel(self, order_id: str, reason: str, now_us: int) -> list[LoopEvent]:
         order = self.desk.orders.get(order_id)
@@ -184,7 +214,7 @@ class TradingLoop:
             exchange=order.exchange, broker_order_id=_broker_id(order_id), trade_id=f"{self._trades:010d}",
             symbol=order.symbol, side=order.side, quantity=trade.quantity, price=trade.price, timestamp_us=at_us,
         )  # fmt: skip
-        return list(self.desk.take(order_id, ev.TradeReport(at_us=at_us, fill=fill)))
+        return list(self.desk.fill_at_once(order_id, fill, at_us))
 
     def _keep(self, symbol: str, resting: list[Resting]) -> None:
         if resting:

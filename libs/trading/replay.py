@@ -9,53 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from libs.contracts.market import TIMEFRAMES, OHLCVBar, Origin
+from libs.contracts.market import TIMEFRAMES, OHLCVBar
 from libs.contracts.signals import SignalEvent
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us, trading_date
+from libs.trading.columns import Columns
 from libs.trading.loop import LoopEvent, TradingLoop
 from libs.trading.strategy_host import StrategyHost
-
-
-class Columns:
-    """The bars of one symbol, column by column, in time order."""
-
-    __slots__ = ("close", "high", "low", "open", "symbol", "timestamps", "volume")
-
-    def __init__(
-        self,
-        symbol: str,
-        timestamps: npt.NDArray[np.int64],
-        open_: npt.NDArray[np.float64],
-        high: npt.NDArray[np.float64],
-        low: npt.NDArray[np.float64],
-        close: npt.NDArray[np.float64],
-        volume: npt.NDArray[np.int64],
-    ) -> None:
-        self.symbol = symbol
-        self.timestamps = timestamps
-        self.open, self.high, self.low, self.close, self.volume = open_, high, low, close, volume
-
-    def __len__(self) -> int:
-        return len(self.timestamps)
-
-    def part(self, start: int, end: int) -> Columns:
-        """Give the rows from start up to end; nothing is copied."""
-        rows = slice(start, end)
-        return Columns(
-            self.symbol, self.timestamps[rows], self.open[rows], self.high[rows], self.low[rows], self.close[rows],
-            self.volume[rows],
-        )  # fmt: skip
-
-    def bars(self, timeframe: str, exchange: str) -> list[OHLCVBar]:
-        """Make the bars of the rows."""
-        symbol, origin = self.symbol, Origin.IMPORT
-        columns = (self.timestamps, self.open, self.high, self.low, self.close, self.volume)
-        return [
-            OHLCVBar(symbol, timeframe, at_us, o, h, low, c, v, exchange, origin)
-            for at_us, o, h, low, c, v in zip(*(column.tolist() for column in columns), strict=True)
-        ]
 
 
 class Recorder(Protocol):
@@ -87,7 +47,7 @@ def replay(
     """Run every minute of every day in order; give how many bars were run. `keep_going` is asked once a day."""
     bar_us = TIMEFRAMES[timeframe] * US_PER_MINUTE
     done = 0
-    for day in _days(columns):
+    for day in days_of(columns):
         if not keep_going():
             break
         minutes = _minutes([part.bars(timeframe, exchange) for part in day])
@@ -100,11 +60,12 @@ def replay(
                 recorder.on_signals(signals)
                 recorder.on_events(loop.on_signals(minute_us + bar_us, signals))
             done += len(bars)
+        loop.settle_prices()
         recorder.on_day(done, minutes[-1][0] + bar_us)
     return done
 
 
-def _days(columns: Sequence[Columns]) -> Iterator[list[Columns]]:
+def days_of(columns: Sequence[Columns]) -> Iterator[list[Columns]]:
     """Cut the columns by trading date: one list a day, of the symbols that have bars on it."""
     at = [0] * len(columns)
     while True:

@@ -17,7 +17,7 @@ from libs.core.errors import Refused
 from libs.dbaccess import DatabaseManager, MarketDataQuery
 from libs.indicators.columns import session_days
 from libs.orders.instrument import Instrument
-from libs.trading.replay import Columns
+from libs.trading.columns import Columns
 from services.backtest.request import RunRequest
 
 #: A price that opens this far from yesterday's close is more likely a split or a bonus than a move.

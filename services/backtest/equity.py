@@ -11,7 +11,7 @@ from libs.contracts.orders import Side
 from libs.core.money import UNITS_PER_PAISA, UNITS_PER_RUPEE, value_paise
 from libs.indicators.columns import Integers
 from libs.orders.model import Fill
-from libs.trading.replay import Columns
+from libs.trading.columns import Columns
 
 
 class EquityCurve(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from libs.core.clock import trading_date
 from libs.indicators.columns import Floats, session_days
 from libs.orders.model import Fill
 from libs.orders.positions import Position, PositionKey, after_fill
-from libs.trading.replay import Columns
+from libs.trading.columns import Columns
 from services.backtest.equity import EquityCurve, day_rows
 
 DAYS_A_YEAR = 252

@@ -22,6 +22,8 @@ from libs.trading.exits import ExitRules
 from libs.trading.sizing import FixedValue, Sizing
 
 FILL_MODELS = ("next_bar_open", "next_tick")
+#: `auto`: the vectorised form of a strategy, where it has one that proves equal on a sample; `event`: bar by bar.
+FORMS = ("auto", "event")
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,6 +51,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     instruments: tuple[Instrument, ...] = ()
     daily_anchor: bool = True
     seed: int = 0
+    form: str = "auto"
 
     @property
     def cash_paise(self) -> int:
@@ -89,6 +92,8 @@ def checked(request: RunRequest) -> RunRequest:
         raise Refused(f"the run ends on {request.end}, before it begins on {request.start}")
     if request.fill not in FILL_MODELS:
         raise Refused(f"fill model {request.fill!r}; expected one of {', '.join(FILL_MODELS)}")
+    if request.form not in FORMS:
+        raise Refused(f"form {request.form!r}; expected one of {', '.join(FORMS)}")
     if request.timeframe not in TIMEFRAMES:
         raise Refused(f"timeframe {request.timeframe!r}; expected one of {', '.join(TIMEFRAMES)}")
     if request.timeframe == "1d":

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
 from libs.calendar import Calendar
 from libs.contracts.market import TIMEFRAMES
-from libs.core.clock import IST, US_PER_MINUTE, US_PER_SECOND, to_datetime, trading_date
+from libs.core.clock import IST, US_PER_MINUTE, to_datetime
 from libs.core.errors import FleetError
 from libs.core.ids import content_id, random_id
 from libs.dbaccess import DatabaseManager, Store
 from libs.dbaccess.roles import require_owner
 from libs.dbaccess.runs import RunConnection
-from libs.orders.charges import ChargeBook
-from libs.orders.profit import opening_equity
-from libs.risk.gate import Gate
-from libs.risk.limits import LimitTree
-from libs.risk.rates import RateWindows
-from libs.risk.state import RiskState
-from libs.settings.charges import read_charges
-from libs.settings.risk import Risk
 from libs.strategies import registry
 from libs.strategies.user import load_directory
-from libs.trading.desk import Desk, Plan
+from libs.trading.desk import Desk
 from libs.trading.loop import TradingLoop
-from libs.trading.replay import replay
-from libs.trading.strategy_host import StrategyHost, StrategyInstance
 from services.backtest import metrics, run_file
-from services.backtest.data import RunData, instrument_of, load
+from services.backtest.account import make_desk
+from services.backtest.data import RunData, load
 from services.backtest.equity import equity_curve
+from services.backtest.form import choose_form, make_host, run_form
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest, make_request
 
@@ -123,30 +117,16 @@ def new_run_id(request: RunRequest, created_us: int) -> str:
     return f"run_{moment:%Y%m%d_%H%M%S}_{digest[:10]}"
 
 
-def make_desk(request: RunRequest, data: RunData, risk: Risk) -> Desk:
-    """Make the account: the gate that runs live, with the run's limits, costs and sizes."""
-    first = trading_date(int(min(each.timestamps[0] for each in data.columns)))
-    rates = RateWindows(
-        zip([s * US_PER_SECOND for s in risk.order_rate_window_s], risk.order_rate_max, strict=True),
-        entries_percent=risk.order_rate_entries_max_percent,
-    )
-    state = RiskState(day=first, equity=opening_equity(first, request.cash_paise), rates=rates)
-    for each in data.columns:
-        state.on_instrument(instrument_of(request, each))
-    plan = Plan(strategy_id=request.strategy, sizing=request.sizing, exits=request.exits, product=request.product)
-    charges = ChargeBook.from_documents(read_charges()) if request.costs else None
-    return Desk(
-        gate=Gate(state, LimitTree(risk)), plans=[plan], cash_paise=request.cash_paise, charges=charges, risk=risk
-    )
-
-
-def make_host(request: RunRequest, calendar: Calendar) -> StrategyHost:
-    """Make the host that runs live, without a clock: time is not the same twice."""
-    instance = StrategyInstance(
-        strategy=request.strategy, symbols=request.symbols, timeframe=request.timeframe, exchange=request.exchange,
-        parameters=request.parameters,
-    )  # fmt: skip
-    return StrategyHost([instance], sessions=calendar.session, daily_anchor=request.daily_anchor)
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Let no garbage collection walk over the run's records: there are many, they stay, and none is in a circle."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _Simulation:
@@ -172,14 +152,16 @@ class _Simulation:
         """Load and run."""
         request = self._request
         calendar = Calendar.load(request.exchange)
-        host = make_host(request, calendar)
-        data = self._data = load(self._db, request, max(host.warmup_needed().values(), default=0))
+        warmup = max(make_host(request, calendar).warmup_needed().values(), default=0)
+        data = self._data = load(self._db, request, warmup)
         desk = self._desk = make_desk(request, data, self._risk)
         recorder = self._recorder = RunRecorder(desk, self._on_progress if self._progress else None)
         self._note_quality(recorder, data)
-        host.warm_up(bar for part in data.warm_up for bar in part.bars(request.timeframe, request.exchange))
+        form, why = choose_form(request, data, self._risk, calendar)
+        recorder.note("info", "run.form", form=form, why=why)
         loop = TradingLoop(desk, request.fills, calendar.session)
-        replay(data.columns, host, loop, recorder, timeframe=request.timeframe, exchange=request.exchange)
+        with without_collection():
+            host = run_form(form, request, data, loop, recorder, calendar)
         for fault in host.take_faults():
             recorder.note("warning", f"strategy.{fault.kind.value}", fault.timestamp_us, **msgspec.to_builtins(fault))
         last_us = int(max(each.timestamps[-1] for each in data.columns)) + self._bar_us

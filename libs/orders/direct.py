@@ -1,0 +1,67 @@
+"""Two common steps of an order's life in one go, for the simulated exchange: accepted at once, filled in one trade.
+
+Exactly what `lifecycle.apply` makes of the same evidence, order and news both, which a test compares; it is here
+because a backtest does nothing more often. Whatever is less simple goes through `apply`.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from libs.contracts.orders import OrderStatus
+from libs.orders.model import Child, Fill, Order
+from libs.orders.news import AnyNews, FillRecorded, Transition
+
+_INTENT, _SENT, _ACKNOWLEDGED, _FILLED = (
+    OrderStatus.INTENT, OrderStatus.SENT, OrderStatus.ACKNOWLEDGED, OrderStatus.FILLED,
+)  # fmt: skip
+
+
+def accepted_at_once(order: Order, broker_order_id: str, at_us: int) -> tuple[Order, list[AnyNews]]:
+    """Send a fresh intent and have it acknowledged under one broker id: `Sending`, then `Accepted`."""
+    name, sequence = order.order_id, order.sequence
+    accepted = replace(
+        order, is_sent=True, is_complete=True, children=(Child(broker_order_id, quantity=order.quantity),),
+        status=_ACKNOWLEDGED, sequence=sequence + 2,
+    )  # fmt: skip
+    sent = Transition(
+        order_id=name, at_us=at_us, sequence=sequence + 1, status_from=_INTENT, status_to=_SENT, cause="sending",
+        quantity_traded=0, fill_pending=0,
+    )  # fmt: skip
+    known = Transition(
+        order_id=name, at_us=at_us, sequence=sequence + 2, status_from=_SENT, status_to=_ACKNOWLEDGED,
+        cause="accepted", quantity_traded=0, fill_pending=0,
+    )  # fmt: skip
+    return accepted, [sent, known]
+
+
+def is_plain(order: Order, quantity: int) -> bool:
+    """Tell whether a trade of so many shares is the first and only one of an order nothing else happened to."""
+    return (
+        order.status is _ACKNOWLEDGED
+        and order.quantity == quantity
+        and not order.fills
+        and len(order.children) == 1
+        and order.change is None
+        and not order.change_number
+        and not order.cancel_number
+    )
+
+
+def filled_at_once(order: Order, fill: Fill, at_us: int) -> tuple[Order, Fill, list[AnyNews]]:
+    """Fill a plain order in one trade: `TradeReport`. Gives the order, the fill stamped with it, and the news."""
+    stamped = replace(fill, order_id=order.order_id, strategy_id=order.strategy_id, product=order.product)
+    quantity = fill.quantity
+    child = replace(order.children[0], quantity_traded=quantity)
+    filled = replace(
+        order, fills=(stamped,), children=(child,), quantity_traded=quantity, status=_FILLED,
+        sequence=order.sequence + 1, reason="",
+    )  # fmt: skip
+    news: list[AnyNews] = [
+        Transition(
+            order_id=order.order_id, at_us=at_us, sequence=order.sequence + 1, status_from=_ACKNOWLEDGED,
+            status_to=_FILLED, cause="trade_report", quantity_traded=quantity, fill_pending=0,
+        ),
+        FillRecorded(order_id=order.order_id, at_us=at_us, fill=stamped),
+    ]  # fmt: skip
+    return filled, stamped, news

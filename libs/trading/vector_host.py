@@ -1,0 +1,194 @@
+"""Hosts strategies by their vectorised form: the signals of `StrategyHost`, decided only where there may be one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from libs.contracts import OHLCVBar, SignalEvent
+from libs.contracts.market import TIMEFRAMES
+from libs.core.clock import US_PER_MINUTE, trading_date
+from libs.strategies.intraday import IntradayStrategy
+from libs.strategies.position import touched
+from libs.strategies.wishes import Wishes
+from libs.trading.columns import Columns
+from libs.trading.strategy_host import StrategyHost
+from libs.trading.strategy_slot import Slot
+
+#: Later than any bar of a day.
+NEVER = 1 << 60
+
+
+class Lane:
+    """One symbol's day: what its strategy wishes, and the next bar on which something may come of it."""
+
+    __slots__ = ("_at", "_closing", "_leave_at", "_places", "_touch_at", "_wishes", "bars", "slot", "start")
+
+    def __init__(self, slot: Slot, wishes: Wishes, bars: Columns, start: int, closing: int, skip: int) -> None:
+        """Take a day's bars; `start` is the place of the first in the wishes, `skip` how many come too early."""
+        self.slot = slot
+        self.bars = bars
+        self.start = start
+        self._wishes = wishes
+        self._closing = closing
+        count = len(bars)
+        places = np.flatnonzero(wishes.side[start : start + count])
+        self._places: list[int] = places[(places < closing) & (places >= skip)].tolist()
+        self._at = 0
+        self._touch_at = self._leave_at = NEVER
+
+    def side(self, row: int) -> int:
+        """Give the wish on a bar of the day."""
+        return int(self._wishes.side[self.start + row])
+
+    def how(self, row: int) -> dict[str, Any]:
+        """Give what the entry on a bar is told."""
+        return self._wishes.how(self.start + row)
+
+    def leaves(self, row: int, direction: int) -> bool:
+        """Whether the position would be left on a bar."""
+        flags = self._wishes.leave_long if direction > 0 else self._wishes.leave_short
+        return bool(direction) and flags is not None and bool(flags[self.start + row])
+
+    @property
+    def leave_reason(self) -> str:
+        """Why it would be left."""
+        return self._wishes.leave_reason
+
+    def is_closing(self, row: int) -> bool:
+        """Whether the session ends so soon that the strategy stays out."""
+        return row >= self._closing
+
+    def next_row(self, row: int) -> int:
+        """Give the next bar after a row on which the strategy may say something."""
+        places, at = self._places, self._at
+        while at < len(places) and places[at] <= row:
+            at += 1
+        self._at = at
+        found = places[at] if at < len(places) else NEVER
+        position = self.slot.position
+        if position.direction:
+            if row < self._closing < len(self.bars):
+                found = min(found, self._closing)
+            found = min(found, self._next_leave(row, position.direction))
+            if self.slot.is_guarded:
+                found = min(found, self._next_touch(row))
+        return found
+
+    def moved(self) -> None:
+        """Forget what was found for the position there was."""
+        self._touch_at = self._leave_at = NEVER
+
+    def _next_leave(self, row: int, direction: int) -> int:
+        flags = self._wishes.leave_long if direction > 0 else self._wishes.leave_short
+        if flags is None:
+            return NEVER
+        if self._leave_at == NEVER or self._leave_at <= row:
+            self._leave_at = first_true(flags[self.start + row + 1 : self.start + len(self.bars)], row + 1)
+        return self._leave_at
+
+    def _next_touch(self, row: int) -> int:
+        if self._touch_at == NEVER or self._touch_at <= row:
+            position, bars = self.slot.position, self.bars
+            self._touch_at = first_reached(bars, row + 1, position.direction > 0, position.stop, position.target)
+        return self._touch_at
+
+
+def first_true(flags: Any, offset: int) -> int:
+    """Give the place of the first true flag, counted from an offset."""
+    if not len(flags):
+        return NEVER
+    at = int(flags.argmax())
+    return at + offset if flags[at] else NEVER
+
+
+def first_reached(bars: Columns, row: int, is_long: bool, stop: float | None, target: float | None) -> int:  # noqa: FBT001
+    """Give the first bar from a row on that reaches the stop or the target."""
+    down, up = (stop, target) if is_long else (target, stop)
+    found = NEVER
+    if down is not None:
+        found = first_true(bars.low[row:] <= down, row)
+    if up is not None:
+        found = min(found, first_true(bars.high[row:] >= up, row))
+    return found
+
+
+class VectorHost(StrategyHost):
+    """A `StrategyHost` whose strategies all have a vectorised form."""
+
+    def prepare(self, columns: Iterable[Columns], warm_up: Iterable[Columns]) -> bool:
+        """Take all bars of the run; False when a strategy has no such form, or there is more than one."""
+        self._before: dict[str, Columns] = {}
+        self._joined: dict[str, Columns] = {}
+        self._whole: dict[str, Wishes] = {}
+        slots = {slot.symbol: slot for slot in self._slots.values()}
+        for each in warm_up:
+            if each.symbol in slots:  # what the host's own warm-up would keep
+                kept = min(len(each), slots[each.symbol].warmup_bars)
+                self._before[each.symbol] = each.part(len(each) - kept, len(each))
+        if len(slots) != len(self._slots):
+            return False
+        for each in columns:
+            slot = slots.get(each.symbol)
+            if slot is None or not isinstance(slot.strategy, IntradayStrategy):
+                return False
+            before = self._before.get(each.symbol)
+            joined = self._joined[each.symbol] = before.joined(each) if before is not None else each
+            if slot.strategy.wishes(joined.part(0, 1).by_name()) is None:
+                return False
+            if not self._daily_anchor:
+                self._whole[each.symbol] = self._wish(slot, joined)
+        self._of = slots
+        return True
+
+    def lane(self, day: Columns, first_row: int) -> Lane:
+        """Begin a symbol's day, whose first bar is that row of the run."""
+        slot = self._of[day.symbol]
+        joined = self._joined[day.symbol]
+        before = self._before.get(day.symbol)
+        row = first_row + (len(before) if before is not None else 0)
+        if self._daily_anchor:
+            seen = min(row, slot.warmup_bars)
+            wishes, start = self._wish(slot, joined.part(row - seen, row + len(day))), seen
+        else:
+            seen = first_row + min(len(before) if before is not None else 0, slot.warmup_bars)
+            wishes, start = self._whole[day.symbol], row
+        return Lane(slot, wishes, day, start, self._closing_row(slot, day), max(0, slot.warmup_bars - seen))
+
+    def decide(self, lane: Lane, row: int, bar: OHLCVBar, signals: list[SignalEvent]) -> None:
+        """Do on one bar what `on_bar` does."""
+        slot = lane.slot
+        before = slot.position
+        context = slot.context
+        context.bar = bar
+        if slot.is_guarded and (reason := touched(slot.position, bar)):
+            self._leave(slot, bar, f"{reason} touched", signals)
+        returned: list[SignalEvent] = []
+        strategy: Any = slot.strategy
+        if lane.is_closing(row):
+            returned = context.go_flat("session ends")
+        elif side := lane.side(row):
+            returned = strategy.go(side, context, **lane.how(row))
+        elif lane.leaves(row, slot.position.direction):
+            returned = context.go_flat(lane.leave_reason)
+        if returned:
+            self._accept(slot, bar, returned, signals)
+        if slot.position is not before:
+            lane.moved()
+
+    def _wish(self, slot: Slot, columns: Columns) -> Wishes:
+        wishes = slot.strategy.wishes(columns.by_name())
+        assert wishes is not None  # `prepare` asked
+        return wishes
+
+    def _closing_row(self, slot: Slot, day: Columns) -> int:
+        """Give the first bar on which the strategy is flat because the session ends."""
+        strategy: Any = slot.strategy
+        minutes = strategy.parameters.flat_before_close_minutes
+        session = self._sessions(trading_date(int(day.timestamps[0])))
+        if not minutes or session is None:
+            return NEVER
+        last_us = session.close_us - minutes * US_PER_MINUTE - TIMEFRAMES[slot.timeframe] * US_PER_MINUTE
+        return int(np.searchsorted(day.timestamps, last_us))

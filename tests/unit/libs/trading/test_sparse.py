@@ -1,0 +1,100 @@
+"""DESIGN 8: the replay that passes bars over does what the bar-by-bar one does, to the paisa and the signal id."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pytest
+
+from libs.calendar import Calendar
+from libs.core.clock import US_PER_MINUTE
+from libs.settings.risk import Risk
+from libs.trading.columns import Columns
+from libs.trading.loop import TradingLoop
+from services.backtest.account import make_desk
+from services.backtest.data import RunData
+from services.backtest.form import EVENT, VECTORISED, choose_form, run_form
+from services.backtest.recorder import RunRecorder
+from services.backtest.request import make_request
+
+CALENDAR = Calendar.load("nse")
+DAYS = (date(2026, 2, 2), date(2026, 2, 12))
+BUSY = {"symbol_trades_day_max": 0, "strategy_trades_day_max": 0, "account_trades_day_max": 0}
+
+
+def columns(symbol: str, seed: int, *, missing: float = 0.0, start: date = DAYS[0], end: date = DAYS[1]) -> Columns:
+    """A walk on the tick grid, with some minutes left out."""
+    rng = np.random.default_rng(seed)
+    stamps = np.concatenate([s.open_us + np.arange(375) * US_PER_MINUTE for s in CALENDAR.sessions(start, end)]).astype(
+        np.int64
+    )
+    stamps = stamps[rng.random(len(stamps)) >= missing]
+    close = np.round(np.round(np.exp(np.cumsum(rng.normal(0, 1.5e-3, len(stamps)))) * 500 / 0.05) * 0.05, 2)
+    open_ = np.round(np.concatenate([[500.0], close[:-1]]), 2)
+    high, low = np.round(np.maximum(open_, close) + 0.1, 2), np.round(np.minimum(open_, close) - 0.1, 2)
+    return Columns(symbol, stamps, open_, high, low, close, np.full(len(stamps), 1000, dtype=np.int64))
+
+
+def outcome(form: str, request, data: RunData):
+    desk = make_desk(request, data, request.risk(Risk()))
+    recorder = RunRecorder(desk)
+    host = run_form(form, request, data, TradingLoop(desk, request.fills, CALENDAR.session), recorder, CALENDAR)
+    state = desk.gate.state
+    return {
+        "signals": recorder.signals, "decisions": recorder.decisions, "fills": recorder.fills,
+        "orders": list(desk.orders), "equity": desk.equity_paise, "account": state.equity, "locks": state.locks,
+        "faults": host.take_faults(), "positions": list(desk.positions), "exposure": state.account_exposure,
+    }  # fmt: skip
+
+
+VARIANTS = {
+    "as live": {},
+    "no limits": {"limits": BUSY | dict.fromkeys(
+        ("account_loss_day_max_rupees", "strategy_loss_day_max_rupees", "account_drawdown_max_percent",
+         "account_exposure_max_rupees", "strategy_exposure_max_rupees", "account_exposure_equity_max_percent"), 0)},
+    "over night": {"parameters": {"flat_before_close_minutes": 0}, "exits": {"square_off": False},
+                   "product": "delivery"},
+    "running on": {"daily_anchor": False, "limits": BUSY},
+    "locked by loss": {"limits": BUSY | {"account_loss_day_max_rupees": 300, "account_drawdown_max_percent": 0.2}},
+    "exits": {"exits": {"stop_percent": 0.3, "target_percent": 0.5, "time_min": 40}, "limits": BUSY},
+    "trailing": {"exits": {"trail_percent": 0.4}, "sizing": {"type": "equity_percent", "percent": 20.0}},
+    "long only, partial": {"parameters": {"allow_short": False}, "fills": {"participation_percent_max": 10.0}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", ["sma_cross", "supertrend", "bollinger_breakout", "rsi_reversion"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_passing_over_changes_nothing(strategy, variant):
+    """Three symbols, one with holes, warm-up of an earlier day for two of them; eight ways to trade."""
+    options = {"costs": False, "sizing": {"type": "fixed_quantity", "quantity": 20}} | VARIANTS[variant]
+    request = make_request(strategy, ["AAA", "BBB", "CCC"], *DAYS, **options)
+    early = {"start": date(2026, 1, 28), "end": date(2026, 1, 30)}
+    data = RunData(
+        (columns("AAA", 1), columns("BBB", 2, missing=0.2), columns("CCC", 3)),
+        (columns("AAA", 4, **early), columns("BBB", 5, **early)), "", (), (),
+    )  # fmt: skip
+
+    event, vectorised = outcome(EVENT, request, data), outcome(VECTORISED, request, data)
+
+    assert len(event["fills"]) >= 8
+    for name, value in event.items():
+        assert vectorised[name] == value, name
+
+
+def test_a_form_that_is_not_equal_is_not_used(monkeypatch):
+    """A wrong vectorised form costs time, never truth."""
+    from libs.strategies.sma_cross import SmaCross
+    from libs.strategies.wishes import Wishes
+
+    request = make_request("sma_cross", ["AAA"], *DAYS)
+    data = RunData((columns("AAA", 1),), (), "", (), ())
+    right = choose_form(request, data, Risk(), CALENDAR)
+    honest = SmaCross.wishes
+    monkeypatch.setattr(SmaCross, "wishes", lambda self, columns: Wishes(-honest(self, columns).side))
+    wrong = choose_form(request, data, Risk(), CALENDAR)
+    other = choose_form(make_request("vwap_reversion", ["AAA"], *DAYS), data, Risk(), CALENDAR)
+
+    assert right[0] == VECTORISED, right
+    assert wrong == (EVENT, "its vectorised form was not equal on a sample of these bars")
+    assert other == (EVENT, "vwap_reversion has no vectorised form")
