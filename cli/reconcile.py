@@ -10,7 +10,7 @@ from cli.engine_door import ask_engine, read_trading
 from cli.exits import FAILED, OK
 from cli.output import add_json, print_json, print_table
 from libs.core.clock import SystemClock
-from libs.core.errors import OutcomeUnknown
+from libs.core.errors import OutcomeUnknown, Refused
 
 _DEADLINE_S = 30.0
 _HEADINGS = ("kind", "exchange", "symbol", "order_id", "broker_order_id", "resolution", "rule")
@@ -23,11 +23,18 @@ def add(subparsers: Any) -> None:
         description="Have the engine compare orders, trades and positions with the broker's, and print how it ended. "
         "Exit 1 when something differs that no rule repairs.",
     )  # fmt: skip
+    parser.add_argument(
+        "--settle", default="", metavar="ORDER",
+        help="vouch that nothing exists at the broker of this unknown order but what is known; needs --reason",
+    )  # fmt: skip
+    parser.add_argument("--reason", default="", help="what you looked at")
     add_json(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(options: Namespace) -> int:
+    if options.settle:
+        return _settle(options)
     before = _newest()
     ask_engine("reconcile", {"sender": getpass.getuser()})
     found = _wait_for_newer(before)
@@ -42,6 +49,15 @@ def _run(options: Namespace) -> int:
         if rows:
             print_table(_HEADINGS, [[row[name] or "" for name in _HEADINGS] for row in rows])
     return OK if found["outcome"] in {"equal", "repaired"} else FAILED
+
+
+def _settle(options: Namespace) -> int:
+    if not options.reason:
+        raise Refused("--settle needs --reason: say what you looked at; it is kept with the order")
+    arguments = {"order_id": options.settle, "reason": options.reason, "sender": getpass.getuser()}
+    answer = ask_engine("settle", arguments)
+    print_json(answer) if options.json else print(f"order {options.settle} is {answer['status']}")
+    return OK
 
 
 def _newest() -> int:

@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from libs.contracts import HealthState, OHLCVBar, Tick
 from libs.contracts.bus import TickBatch
 from libs.contracts.health import Health
@@ -26,6 +28,7 @@ from libs.runtime.logs import get_logger
 from libs.runtime.process import run_until
 from libs.settings import Settings
 from libs.settings.charges import read_charges
+from services.execution_engine.books import position_event
 from services.execution_engine.building import build
 from services.execution_engine.closing import Closing
 from services.execution_engine.engine import Engine
@@ -41,6 +44,7 @@ from services.execution_engine.settings import checked, fill_settings, skew_max_
 from services.execution_engine.signals import SignalSource
 
 _TURN_S = 0.1
+_TOLD_NS = 1_000_000_000
 
 
 async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
@@ -153,7 +157,7 @@ class Running:
             self._commands.run(),
             self._market_loop(),
             self._signal_loop(),
-            self._time_loop(),
+            self._time_loop(publisher),
             beat(NAME, publisher, self._clock, self._settings.runtime.heartbeat_interval_ms, self._pulse),
         ]
         await run_until(stop, loops)
@@ -195,13 +199,26 @@ class Running:
             async for message in subscriber:
                 self._signals.on_message(message)
 
-    async def _time_loop(self) -> None:
+    def _tell_positions(self, publisher: Publisher) -> None:
+        """Show open positions as they stand, for screens: nobody's journal, only the newest counts."""
+        state, now_us = self._engine.desk.gate.state, self._clock.now_us()
+        rows = [
+            position_event(each, state.symbol(each.key.exchange, each.key.symbol).price, now_us)
+            for each in self._engine.desk.positions.open()
+        ]
+        payload = {"timestamp_us": now_us, "positions": [msgspec.to_builtins(row) for row in rows]}
+        publisher.publish(topic("telemetry", "positions", NAME), payload, event_us=now_us)
+
+    async def _time_loop(self, publisher: Publisher) -> None:
         execution = self._settings.execution
-        polled_ns = reconciled_ns = self._clock.monotonic_ns()
+        polled_ns = reconciled_ns = told_ns = self._clock.monotonic_ns()
         while True:
             await asyncio.sleep(_TURN_S)
             self._rounds.on_time()
             now_ns = self._clock.monotonic_ns()
+            if now_ns - told_ns >= _TOLD_NS:
+                told_ns = now_ns
+                self._tell_positions(publisher)
             if now_ns - polled_ns >= execution.signals_poll_ms * 1_000_000:
                 polled_ns = now_ns
                 self._signals.catch_up()

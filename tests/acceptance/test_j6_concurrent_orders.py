@@ -80,7 +80,7 @@ def trade(root: Path, orders: int) -> None:
 
 def test_concurrent_orders_leave_the_store_intact(tmp_path):
     """A part of J6 on every run."""
-    trade(tmp_path / "data", 400)
+    trade(tmp_path / "data", 200)
 
 
 @pytest.mark.matrix

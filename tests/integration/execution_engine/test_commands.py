@@ -7,7 +7,9 @@ import pytest
 from libs.contracts.bus import CommandRequest
 from libs.contracts.risk import TradingState
 from libs.core.errors import Refused
+from libs.orders import evidence as ev
 from services.execution_engine.handlers import Handlers
+from services.execution_engine.wire import Answer
 from tests.kit.engine import Rig, engine_rig
 
 
@@ -100,3 +102,33 @@ def test_a_flatten_that_was_cut_off_goes_on(tmp_path):
         assert rig.positions() == {}
         assert rig.rows("SELECT state FROM commands") == [("done",)]
         assert len(rig.rows("SELECT 1 FROM orders WHERE purpose = 'flatten'")) == 1
+
+
+def test_an_operator_settles_what_nobody_can_know(tmp_path):
+    """An unknown order blocks its strategy there until evidence comes, or a person who looked says so."""
+    root = tmp_path / "data"
+    wire = LostWire()
+    with engine_rig(root, wire=wire) as rig:
+        rig.tick(100.0)
+
+        rig.signal("enter_long")
+        order_id = rig.rows("SELECT order_id FROM orders WHERE status = 'unknown'")[0][0]
+        rig.signal("enter_short", signal_id="blocked")
+        assert rig.rows("SELECT check_name FROM risk_events WHERE kind = 'rejected'") == [("unknown_order",)]
+
+        assert ask(rig, "settle", order_id=order_id, reason="the broker's screen shows nothing") == {
+            "status": "expired"
+        }
+        rig.signal("enter_short", signal_id="free", leg=1)
+        assert wire.sent == 2
+
+
+class LostWire:
+    """Carries requests into the dark."""
+
+    sent = 0
+
+    def place(self, order, approved):
+        self.sent += 1
+        lost = ev.NoAnswer(at_us=order.created_us, reason="read timed out")
+        self.answered(Answer(order_id=order.order_id, request="place", evidence=lost, outcome="unknown"))
