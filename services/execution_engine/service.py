@@ -33,6 +33,7 @@ from services.execution_engine.building import build
 from services.execution_engine.closing import Closing
 from services.execution_engine.engine import Engine
 from services.execution_engine.handlers import Handlers
+from services.execution_engine.limits import ConfiguredLimits
 from services.execution_engine.manifest import NAME
 from services.execution_engine.paper import PaperWire
 from services.execution_engine.plans import read_instruments
@@ -134,6 +135,8 @@ class Running:
         self._rounds.on_new_day = self._new_day
         self._reconciler = Reconciler(engine, settings.execution.broker, clock)
         self._signals = SignalSource(manager, engine)
+        self._limits = ConfiguredLimits(manager, engine.desk.gate, settings.risk)
+        self._limits.refresh(engine.store, clock.now_us())
         self.handlers = Handlers(
             engine, self._closing, clock, kill_file=kill_file, status=self.status,
             reconcile=lambda: self.reconcile("command"),
@@ -219,6 +222,7 @@ class Running:
             if now_ns - told_ns >= _TOLD_NS:
                 told_ns = now_ns
                 self._tell_positions(publisher)
+                self._limits.refresh(self._engine.store, self._clock.now_us())
             if now_ns - polled_ns >= execution.signals_poll_ms * 1_000_000:
                 polled_ns = now_ns
                 self._signals.catch_up()

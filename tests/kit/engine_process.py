@@ -24,10 +24,12 @@ from libs.trading.decisions import Placed
 from libs.trading.exits import ExitReason
 from services.exchange_sim.market.instruments import Listing
 from services.execution_engine.building import build
+from services.execution_engine.closing import Closing
 from services.execution_engine.deciding import SignalPlace
 from services.execution_engine.engine import Engine
 from services.execution_engine.reconciliation import Reconciler
 from services.execution_engine.recovery import resume
+from services.execution_engine.rounds import Rounds
 from tests.kit.engine import engine_settings
 from tests.kit.exchange_wire import ExchangeWire
 from tests.kit.orders import MINUTE_US
@@ -101,7 +103,7 @@ def main(root: str, url: str, *symbols: str) -> int:
     listing = Listing(SIM_SYMBOLS, SIM_SEED).instruments
     keys = {each.symbol: each.key for each in listing if each.symbol in symbols}
     ticks = {each.symbol: each.tick_size for each in listing}
-    settings = engine_settings(Path(root), price_age_max_s=0, signal_age_max_s=0)
+    settings = engine_settings(Path(root), price_age_max_s=0, signal_age_max_s=0, cancel_retry_s=1)
     manager = DatabaseManager(root, Role.EXECUTION_ENGINE, settings=settings, clock=clock)
     with manager.writer_session(Store.TRADING) as session:
         instruments = [Instrument(symbol=symbol, tick_size=ticks[symbol]) for symbol in symbols]
@@ -111,19 +113,24 @@ def main(root: str, url: str, *symbols: str) -> int:
         wire = ExchangeWire(url, keys, clock, engine.market.now_us)
         wire.answered, wire.reported, engine.wire = engine.answered, engine.reported, wire
         resume(engine, loaded)
-        return live(engine, wire, Reconciler(engine, "simulator", clock), Script(engine, wire, list(symbols)))
+        rounds = Rounds(
+            engine, Closing(engine, clock), settings.execution, clock, kill_file=Path(root) / "KILL",
+            session_of=session_of,
+        )  # fmt: skip
+        reconciler = Reconciler(engine, "simulator", clock)
+        return live(engine, wire, rounds, reconciler, Script(engine, wire, list(symbols)))
 
 
-def live(engine: Engine, wire: ExchangeWire, reconciler: Reconciler, script: Script) -> int:
+def live(engine: Engine, wire: ExchangeWire, rounds: Rounds, reconciler: Reconciler, script: Script) -> int:
     """Reconcile, take a step, look again, until all is over."""
     end, is_equal = time.monotonic() + DEADLINE_S, False
     while time.monotonic() < end:
         time.sleep(0.05)
         try:
             clock = wire.ask("GET", "/_sim/clock")
+            rounds.enter(int(clock["now_ms"]) * 1000)
             engine.market.heard(int(clock["now_ms"]) * 1000)
-            if not reconciler.is_done_once:
-                engine.desk.on_day(session_day(engine), session_of(session_day(engine)))
+            rounds.on_time()
             for symbol, price in wire.prices().items():
                 engine.desk.on_price("nse", symbol, price, engine.market.now_us())
             found = reconciler.take(wire.book(), "timer", 0)
@@ -136,12 +143,6 @@ def live(engine: Engine, wire: ExchangeWire, reconciler: Reconciler, script: Scr
             return 0
     sys.stderr.write(f"not over: {[(o.symbol, o.status, o.cancel_number, o.change) for o in engine.desk.orders]}\n")
     return 1
-
-
-def session_day(engine: Engine):  # a date
-    from libs.core.clock import trading_date
-
-    return trading_date(engine.market.now_us())
 
 
 if __name__ == "__main__":
