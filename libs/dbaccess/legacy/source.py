@@ -78,29 +78,34 @@ class LegacyFile:
     def __init__(self, engine: str, connection: Any) -> None:
         self.engine = engine
         self._connection = connection
+        sql = (
+            "SELECT 'main', name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+            if engine == "sqlite"
+            else "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal ORDER BY ALL"
+        )
+        # A table of another schema than the usual one is named with it.
+        self._places = {
+            name if schema == "main" else f"{schema}.{name}": f"{_spelled(schema)}.{_spelled(name)}"
+            for schema, name in connection.execute(sql).fetchall()
+        }
 
     def tables(self) -> list[str]:
         """Name the tables there are."""
-        sql = (
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
-            if self.engine == "sqlite"
-            else "SELECT table_name FROM duckdb_tables() WHERE NOT internal ORDER BY table_name"
-        )
-        return [row[0] for row in self._connection.execute(sql).fetchall()]
+        return list(self._places)
 
     def columns(self, table: str) -> list[str]:
         """Name the columns of a table."""
-        found = self._connection.execute(f"SELECT * FROM {_spelled(table)} LIMIT 0").description
+        found = self._connection.execute(f"SELECT * FROM {self._places[table]} LIMIT 0").description
         return [column[0] for column in found or ()]
 
     def count(self, table: str) -> int:
         """Count the rows of a table."""
-        return int(self._connection.execute(f"SELECT count(*) FROM {_spelled(table)}").fetchall()[0][0])
+        return int(self._connection.execute(f"SELECT count(*) FROM {self._places[table]}").fetchall()[0][0])
 
     def rows(self, table: str) -> Iterator[dict[str, Any]]:
         """Give the rows of a table, some thousand in memory at once."""
         cursor = self._connection.cursor() if self.engine == "sqlite" else self._connection
-        cursor.execute(f"SELECT * FROM {_spelled(table)}")
+        cursor.execute(f"SELECT * FROM {self._places[table]}")
         names = [column[0] for column in cursor.description]
         while batch := cursor.fetchmany(_BATCH):
             for row in batch:
@@ -110,9 +115,9 @@ class LegacyFile:
         """Give the different values of some columns together."""
         listed = ", ".join(_spelled(column) for column in columns)
         rows: list[tuple[Any, ...]] = self._connection.execute(
-            f"SELECT DISTINCT {listed} FROM {_spelled(table)} ORDER BY ALL"
+            f"SELECT DISTINCT {listed} FROM {self._places[table]} ORDER BY ALL"
             if self.engine == "duckdb"
-            else f"SELECT DISTINCT {listed} FROM {_spelled(table)} ORDER BY {listed}"
+            else f"SELECT DISTINCT {listed} FROM {self._places[table]} ORDER BY {listed}"
         ).fetchall()
         return rows
 
@@ -121,7 +126,7 @@ class LegacyFile:
         where = " AND ".join(f"{_spelled(column)} IS NOT DISTINCT FROM ?" for column in equal or {})
         if self.engine == "sqlite":
             where = where.replace("IS NOT DISTINCT FROM", "IS")
-        sql = f"SELECT * FROM {_spelled(table)}" + (f" WHERE {where}" if where else "")
+        sql = f"SELECT * FROM {self._places[table]}" + (f" WHERE {where}" if where else "")
         values = list((equal or {}).values())
         partial = target.with_name(f".{target.name}.partial")
         if self.engine == "duckdb":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from datetime import date
 
 import duckdb
@@ -107,10 +108,16 @@ def test_old_days_move_and_callers_see_no_change(root):
     assert archive_days(owner(root), report=quiet).days == []
 
 
-@pytest.mark.parametrize(
-    "point", ["archive.rename.before", "archive.rename.after", "archive.remove.before", "archive.remove.after"]
-)
-@pytest.mark.parametrize("hit", [1, 3])
+POINTS = [f"archive.{step}.{when}" for step in ("rename", "remove") for when in ("before", "after")]
+#: Each point once in `make test`, at the first day or a later one; all of them at every day in `make matrix`.
+KILLS = [
+    pytest.param(point, hit, marks=() if hit == 1 + 2 * (number % 2) else pytest.mark.matrix)
+    for number, point in enumerate(POINTS)
+    for hit in (1, 2, 3, 4)
+]
+
+
+@pytest.mark.parametrize(("point", "hit"), KILLS)
 def test_killed_archive_loses_and_doubles_nothing(root, point, hit):
     before = everything(root)
     killed = run_code(ARCHIVE, root, TRADEFLEET_CRASH_AT=f"{point}:{hit}")
@@ -122,6 +129,26 @@ def test_killed_archive_loses_and_doubles_nothing(root, point, hit):
     assert hot(root) == ["candles/1m/2027-05-03.duckdb", "ticks/2027-05-03.duckdb"]
     assert not list(root.rglob("*.staged"))
     assert HealthCheck(root, settings=settings()).run_all(deep=True)
+
+
+def test_whoever_reads_while_days_move_sees_every_row(root):
+    """Days go away between a reader's listing and its opening; it looks again, and neither loses nor doubles one."""
+    for number in range(8):
+        day = MONDAY.replace(day=9 + number)
+        close_day(root, day, [tick("TCS", at_us(day, 556), each, 7.0) for each in range(50)], None)
+    moving = threading.Thread(target=archive_days, args=(owner(root),), kwargs={"report": quiet})
+    counts, rounds = set(), 0
+    with MarketDataQuery(DatabaseManager(root)) as query:
+        moving.start()
+        while moving.is_alive() or not rounds:
+            rounds += 1
+            with sql_door(DatabaseManager(root), "SELECT count(*) AS rows FROM ticks") as opened:
+                counts |= {row["rows"] for batch in opened.batches for row in batch.to_pylist()}
+            counts.add(len(query.get_ticks(["INFY", "TCS"], "nse", None, None)))
+        moving.join()
+
+    assert counts == {900 + 8 * 50}
+    assert hot(root) == ["candles/1m/2027-05-03.duckdb", "ticks/2027-05-03.duckdb"]
 
 
 def test_what_differs_stays_hot_and_is_named(root):

@@ -146,7 +146,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_times_of_every_form_are_the_same_instants(root, tmp_path, name):
+def test_times_of_every_form_are_the_same_instants(data_root, tmp_path, name):
     """No column of symbols: the file's name says it."""
     wanted = minutes(count=20)
     frame, request = FORMS[name](wanted)
@@ -156,9 +156,9 @@ def test_times_of_every_form_are_the_same_instants(root, tmp_path, name):
     else:
         text = frame.to_csv(index=False)
         path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
-    report = take(root, path, **request)
+    report = take(data_root, path, **request)
 
-    found = stored(root, "M&M")
+    found = stored(data_root, "M&M")
     assert (report.rows_taken, report.rows_refused) == (20, 0)
     assert found.timestamp.tolist() == as_utc(wanted).tolist()
     assert (
