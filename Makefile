@@ -31,6 +31,10 @@ demo: setup ## set up, make the stores and start the fleet on the exchange simul
 	@echo
 	@echo "The fleet runs on the exchange simulator at http://127.0.0.1:9100 (no account, no real money)."
 	@echo "A minute of its market takes three seconds; strategies trade it on paper."
+	@echo "The dashboard is at http://127.0.0.1:8000; log in as whom you make:"
+	@echo "  .venv/bin/fleet user add NAME --role admin"
+	@echo "or by the one-time link in the api's log: .venv/bin/fleet logs api"
+	@echo
 	@echo "  .venv/bin/fleet feed candles --symbols RELIANCE --backfill"
 	@echo "  .venv/bin/fleet query 'SELECT symbol, count(*) FROM candles GROUP BY symbol'"
 	@echo "  .venv/bin/fleet feed signals --backfill      what the strategies say"

@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sim": ("cli.sim", "script the exchange simulator (demo only)"),
     "indicators": ("cli.indicators", "what strategies and scans may compute, with parameters and ranges"),
     "strategies": ("cli.strategies", "what is registered, shipped and your own, with parameters and ranges"),
+    "user": ("cli.user", "who may log in to the dashboard and the API"),
     "new": ("cli.new", "a strategy from the template"),
 }
 

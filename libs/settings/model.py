@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from libs.settings import api as api_settings
 from libs.settings import backtest as backtest_settings
 from libs.settings import bus, execution, risk, scanner, storage, strategies
 from libs.settings import exchange_sim as simulator
@@ -39,3 +40,4 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scanner: scanner.Scanner = scanner.Scanner()
     backtest: backtest_settings.Backtest = backtest_settings.Backtest()
     execution: execution.Execution = execution.Execution()
+    api: api_settings.Api = api_settings.Api()

@@ -50,7 +50,6 @@ NOT_YET = {
     "parity",
     "scans",
     "token",
-    "user",
 }
 
 

@@ -1,0 +1,51 @@
+"""What every handler is given: the stores, the config store's owner, the newest of the bus."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from libs.contracts.topics import topic
+from libs.core.clock import Clock
+from libs.dbaccess import DatabaseManager, MarketDataQuery
+from libs.dbaccess.sqlite_session import SqliteSession
+from libs.messaging import CommandClient, Publisher
+from libs.settings import Settings
+from services.api.changes import Asked, Done, perform
+from services.api.watch import Watch
+
+
+class Context:
+    """One API's parts. `session` and `publisher` belong to its event loop; `db` and `market` to any thread."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, db: DatabaseManager, session: SqliteSession, publisher: Publisher,
+        market: MarketDataQuery, watch: Watch,
+    ) -> None:  # fmt: skip
+        self.settings = settings
+        self.clock = clock
+        self.db = db
+        self.session = session
+        self.publisher = publisher
+        self.market = market
+        self.watch = watch
+        #: A password costs memory to check, on purpose; so only a few at a time.
+        self.hashing = asyncio.Semaphore(2)
+
+    def change(self, action: str, given: dict[str, Any], *, actor: str, address: str) -> Any:
+        """Change the config store, with its line in the audit log, and tell the bus."""
+        with self.session.transaction() as connection:
+            done = perform(connection, action, Asked(actor, address, self.clock.now_us(), given))
+        self.tell(done)
+        return done.result
+
+    def tell(self, done: Done) -> None:
+        """Publish that a table changed; what it holds now is read from the store."""
+        self.publisher.publish(topic("config", done.table), {"table": done.table, "key": done.key})
+
+    def ask(self, service: str, name: str, arguments: dict[str, Any]) -> Any:
+        """Have an owner do something. Waits: call it in a thread."""
+        with CommandClient(service, settings=self.settings, clock=self.clock) as client:
+            return msgspec.to_builtins(client.call(name, arguments))

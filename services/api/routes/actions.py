@@ -1,0 +1,113 @@
+"""What an admin does: orders to the engine, backtests, and changes of the config store. Each leaves an audit line."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, post
+from litestar.exceptions import PermissionDeniedException
+from msgspec import Meta
+
+from libs.core.errors import FleetError
+from services.api.access import Principal
+from services.api.changes import Asked, Done, NotThere, record
+from services.api.context import Context
+from services.api.guards import address_of
+from services.api.passwords import hash_password
+
+#: What the engine may be asked from here.
+ENGINE = ("halt", "reduce", "resume", "flatten", "cancel", "square_off", "reconcile")
+
+
+class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the engine's command takes, as `fleet kill-switch` and its page say."""
+
+    arguments: dict[str, Any] = {}
+
+
+class Password(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A user and the new password; with a role, a user there is not yet."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    password: Annotated[str, Meta(min_length=1, max_length=1024)]
+    role: str = ""
+
+
+async def _asked(request: Request[Any, Any, Any], context: Context, service: str, name: str, given: Any) -> Any:
+    """Ask an owner and write down what was asked and what became of it, also when it refused."""
+    who: Principal = request.user
+    asked = Asked(who.name, address_of(request), context.clock.now_us(), {})
+    outcome = "done"
+    try:
+        return await asyncio.to_thread(context.ask, service, name, given)
+    except FleetError as e:
+        outcome = f"{type(e).__name__}: {e}"
+        raise
+    finally:
+        done = Done(service, name, None, {"arguments": {k: str(v)[:500] for k, v in given.items()}, "outcome": outcome})
+        with context.session.transaction() as connection:
+            record(connection, asked, f"{service}.{name}", done, str(given.get("reason", ""))[:500])
+
+
+@post("/api/engine/{name:str}", role="admin", scope="trade", status_code=200)
+async def engine(request: Request[Any, Any, Any], context: Context, name: str, data: Order) -> dict[str, Any]:
+    """Have the execution engine halt, reduce, resume, flatten, cancel, square off or reconcile."""
+    if name not in ENGINE:
+        raise NotThere(f"no command {name!r}; there are {', '.join(ENGINE)}")
+    given = {**data.arguments, "sender": request.user.name}
+    return {"command": name, "result": await _asked(request, context, "execution_engine", name, given)}
+
+
+@post("/api/backtests", role="admin", scope="trade", status_code=202)
+async def backtest(request: Request[Any, Any, Any], context: Context, data: Order) -> dict[str, Any]:
+    """Queue a backtest: strategy, symbols, start, end, and what `fleet backtest run` takes besides."""
+    given = {"request": data.arguments, "requested_by": request.user.name}
+    return {"result": await _asked(request, context, "backtest", "submit", given)}
+
+
+@post("/api/config/{change:str}", role="admin", scope="config", status_code=200)
+async def config(request: Request[Any, Any, Any], context: Context, change: str, data: Order) -> dict[str, Any]:
+    """Change the config store."""
+    if change in {"user.add", "user.password"}:
+        raise NotThere("passwords go to /api/passwords, which keeps only their hash")
+    who: Principal = request.user
+    result = context.change(change, data.arguments, actor=who.name, address=address_of(request))
+    return {"change": change, "result": result}
+
+
+@post("/api/passwords", role="admin", scope="config", status_code=200)
+async def password(request: Request[Any, Any, Any], context: Context, data: Password) -> dict[str, Any]:
+    """Give a user another password, or add one with a role."""
+    who: Principal = request.user
+    async with context.hashing:
+        hashed = await asyncio.to_thread(hash_password, data.password, context.settings.api.password_characters_min)
+    given = {"name": data.name, "password_hash": hashed} | ({"role": data.role} if data.role else {})
+    change = "user.add" if data.role else "user.password"
+    return {"result": context.change(change, given, actor=who.name, address=address_of(request))}
+
+
+class Preference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A choice for the screens."""
+
+    key: Annotated[str, Meta(pattern="^[a-z][a-z0-9_.]{0,63}$")]
+    value: Annotated[str, Meta(max_length=10_000)]
+
+
+@post("/api/preferences", role="viewer", status_code=200)
+async def prefer(request: Request[Any, Any, Any], context: Context, data: Preference) -> dict[str, Any]:
+    """Keep a choice of one's own; a viewer may."""
+    who: Principal = request.user
+    if who.kind != "session":
+        raise PermissionDeniedException("a preference belongs to a person: log in")
+    with context.session.transaction() as connection:
+        connection.execute(
+            "INSERT INTO preferences VALUES (?, ?, ?, ?) ON CONFLICT (user_id, key) DO UPDATE SET "
+            "value_json = excluded.value_json, updated_at_us = excluded.updated_at_us",
+            (who.user_id, data.key, msgspec.json.encode(data.value).decode(), context.clock.now_us()),
+        )
+    return {"key": data.key, "value": data.value}
+
+
+HANDLERS = [engine, backtest, config, password, prefer]

@@ -1,0 +1,78 @@
+"""The dashboard's pages: one shell with the page's name, filled by our own scripts over the API."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+from litestar import MediaType, Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Redirect
+
+from services.api.changes import NotThere
+
+STATIC = Path(__file__).parents[1] / "static"
+PAGES = {
+    "overview": "Overview", "charts": "Charts", "watchlist": "Watchlist", "signals": "Signals & scans",
+    "trading": "Orders & positions", "risk": "Risk", "backtests": "Backtests", "data": "Data", "logs": "Logs",
+    "settings": "Settings",
+}  # fmt: skip
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+def shell(page: str, title: str, *, with_menu: bool = True) -> str:
+    """The page around the content; no script stands in it, so that none can be put in it."""
+    links = "".join(
+        f'<a href="/{name}"{" aria-current=page" if name == page else ""}>{escape(text)}</a>'
+        for name, text in PAGES.items()
+    )
+    menu = f'<nav aria-label="Pages">{links}</nav>' if with_menu else ""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)} · tradefleet</title>"
+        '<link rel="icon" href="/static/icon.svg"><link rel="stylesheet" href="/static/app.css">'
+        f'<script type="module" src="/static/app.js"></script></head><body data-page="{page}">'
+        f'<a class="skip" href="#main">Skip to content</a><header><strong>tradefleet</strong>{menu}'
+        '<span id="who"></span><span id="live" role="status">connecting…</span></header>'
+        f'<main id="main" tabindex="-1"><h1>{escape(title)}</h1><p id="notice" role="alert" hidden></p>'
+        '<div id="content"><p class="muted">Loading…</p></div></main>'
+        "<noscript>The dashboard needs JavaScript; the same is in `fleet` and under /api.</noscript></body></html>"
+    )
+
+
+def _page(name: str) -> HTTPRouteHandler:
+    @get(
+        f"/{name}",
+        role="public",
+        media_type=MediaType.HTML,
+        sync_to_thread=False,
+        include_in_schema=False,
+        name=name + "_page",
+    )
+    def page() -> str:
+        return shell(name, PAGES[name])
+
+    return page
+
+
+@get("/", role="public", sync_to_thread=False, include_in_schema=False)
+def home() -> Redirect:
+    return Redirect("/overview")
+
+
+@get(["/login", "/welcome"], role="public", media_type=MediaType.HTML, sync_to_thread=False, include_in_schema=False)
+def login() -> str:
+    return shell("login", "Log in", with_menu=False)
+
+
+@get("/static/{name:str}", role="public", sync_to_thread=True, include_in_schema=False)
+def static(name: str) -> Response[bytes]:
+    files = {path.name: path for path in STATIC.iterdir() if path.suffix in _TYPES}
+    if name not in files:
+        raise NotThere(f"no file {name!r}")
+    path = files[name]
+    return Response(path.read_bytes(), media_type=_TYPES[path.suffix], headers={"Cache-Control": "no-cache"})
+
+
+HANDLERS = [*(_page(name) for name in PAGES), home, login, static]

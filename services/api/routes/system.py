@@ -1,0 +1,103 @@
+"""How the fleet is: `/api/system/info`, `/api/health`, `/metrics`, services and their logs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from litestar import MediaType, Response, get, post
+from litestar.params import Parameter
+
+from libs.core.errors import Refused
+from libs.settings import PROJECT_ROOT
+from services.api import supervisor
+from services.api.changes import NotThere
+from services.api.context import Context
+from services.api.stores import states, system_info
+
+_TAIL_BYTES = 524_288
+SERVICES = ("ingestor", "scanner", "execution_engine", "backtest", "api", "ops", "watchdog", "exchange_sim")
+
+
+@get("/api/system/info", role="local", sync_to_thread=True)
+def info(context: Context) -> dict[str, Any]:
+    """Version, profile, and the state of every store; no secrets."""
+    return system_info(context.db, context.settings.profile)
+
+
+@get("/api/health", role="local", sync_to_thread=True)
+def health(context: Context) -> dict[str, Any]:
+    """Say the services heard on the bus, with the age of their heartbeats, and the stores."""
+    services = context.watch.services()
+    stores = states(context.db)
+    bad = any(row["is_stale"] or row["state"] != "green" for row in services) or set(stores.values()) != {"ok"}
+    return {
+        "status": "degraded" if bad else "ok", "now_us": context.clock.now_us(), "services": services, "stores": stores,
+    }  # fmt: skip
+
+
+@get("/metrics", role="local", media_type=MediaType.TEXT, sync_to_thread=True)
+def metrics(context: Context) -> Response[str]:
+    """Give the figures of the heartbeats as Prometheus reads them."""
+    lines = ["# TYPE tradefleet_heartbeat_age_seconds gauge"]
+    services = context.watch.services()
+    lines += [
+        f'tradefleet_heartbeat_age_seconds{{service="{row["service"]}"}} {row["age_ms"] / 1000}' for row in services
+    ]
+    lines.append("# TYPE tradefleet_figure gauge")
+    lines += [
+        f'tradefleet_figure{{service="{row["service"]}",name="{name}"}} {value}'
+        for row in services
+        for name, value in sorted(row["figures"].items())
+    ]
+    lines += ["# TYPE tradefleet_api_pages gauge", f"tradefleet_api_pages {context.watch.pages}"]
+    return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+
+
+@get("/api/services", role="viewer", sync_to_thread=True)
+def services(context: Context) -> dict[str, Any]:
+    """Say each service as the supervisor and its own heartbeat tell it."""
+    beats = {row["service"]: row for row in context.watch.services()}
+    programs = supervisor.programs()
+    names = [name for name in SERVICES if name in programs or name in beats]
+    rows = [{"service": name, "program": programs.get(name), "heartbeat": beats.get(name)} for name in names]
+    return {"rows": rows, "supervised": bool(programs)}
+
+
+@post("/api/services/{service:str}/restart", role="admin", scope="trade", status_code=200, sync_to_thread=True)
+def restart(service: str) -> dict[str, Any]:
+    """Restart one service through the supervisor."""
+    if service == "api":
+        raise Refused("the api does not restart itself: `fleet restart api`")
+    if service not in SERVICES:
+        raise NotThere(f"no service {service!r}; there are {', '.join(SERVICES)}")
+    return {"service": service, "state": supervisor.restart(service)}
+
+
+@get("/api/logs/{service:str}", role="viewer", sync_to_thread=True)
+def logs(
+    context: Context,
+    service: str,
+    lines: Annotated[int, Parameter(ge=1, le=2000)] = 200,
+    contains: Annotated[str, Parameter(max_length=200)] = "",
+) -> dict[str, Any]:
+    """Give the end of one service's log."""
+    if service not in SERVICES:
+        raise NotThere(f"no service {service!r}; there are {', '.join(SERVICES)}")
+    path = PROJECT_ROOT / "data" / "run" / f"{service}.log"
+    if not path.exists():
+        raise NotThere(f"{service} has no log yet; the supervisor writes it")
+    kept = [line for line in _tail(path) if contains.casefold() in line.casefold()]
+    return {"service": service, "lines": kept[-min(lines, context.settings.api.log_lines_max) :]}
+
+
+def _tail(path: Path) -> list[str]:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL_BYTES))
+        found = file.read(_TAIL_BYTES).decode("utf-8", "replace").splitlines()
+    return found[1:] if size > _TAIL_BYTES else found
+
+
+HANDLERS = [info, health, metrics, services, restart, logs]

@@ -1,0 +1,114 @@
+"""The API's wiring: the config store's lock, its sockets, the bus, and HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import uvicorn
+
+from libs.contracts.bus import CommandRequest
+from libs.core.clock import Clock
+from libs.core.errors import Refused, RetryLater
+from libs.dbaccess import DatabaseManager, MarketDataQuery, Role, Store
+from libs.messaging import CommandServer, Publisher
+from libs.runtime.heartbeat import Pulse, beat
+from libs.runtime.logs import get_logger
+from libs.runtime.process import run_until
+from libs.settings import Settings
+from services.api.access import first_admin_link
+from services.api.app import make_app
+from services.api.context import Context
+from services.api.manifest import NAME
+from services.api.settings import check
+from services.api.watch import Watch
+
+_GRACE_S = 2
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, but signals are the runtime's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
+    """Serve until told to stop. The config store's lock is held from the first line to the last."""
+    check(settings)
+    db = DatabaseManager(settings.data_root, Role.API, settings=settings, clock=clock)
+    with ExitStack() as stack:
+        session = stack.enter_context(db.writer_session(Store.CONFIG))
+        publisher = stack.enter_context(Publisher.open(NAME, settings=settings, clock=clock))
+        market = stack.enter_context(MarketDataQuery(db))
+        context = Context(settings, clock, db, session, publisher, market, Watch(settings, clock))
+        commands = stack.enter_context(
+            CommandServer.open(NAME, lambda request: _command(context, request), settings=settings, clock=clock)
+        )
+        listening = stack.enter_context(_listen(settings))
+        _invite(context)
+        server = _Server(
+            uvicorn.Config(
+                make_app(context), log_config=None, access_log=False, proxy_headers=False, server_header=False,
+                lifespan="off", timeout_graceful_shutdown=_GRACE_S, limit_concurrency=1000,
+            )
+        )  # fmt: skip
+        serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+        get_logger().info("api.started", address=f"http://{settings.api.host}:{settings.api.port}")
+        loops = [
+            publisher.run(), commands.run(), context.watch.run(), _until_done(serving),
+            beat(NAME, publisher, clock, settings.runtime.heartbeat_interval_ms, lambda: _pulse(context)),
+        ]  # fmt: skip
+        try:
+            await run_until(stop, loops)
+        finally:
+            server.should_exit = True
+            await asyncio.wait({serving}, timeout=_GRACE_S + 1)
+    get_logger().info("api.stopped")
+
+
+def _command(context: Context, request: CommandRequest) -> Any:
+    """Change the config store for `fleet user`; whoever reaches the socket is the operator."""
+    if request.name != "change":
+        raise Refused(f"no command {request.name!r}; there is change")
+    given = dict(request.arguments)
+    return context.change(
+        str(given.get("change", "")), dict(given.get("given") or {}), actor=str(given.get("sender", "command")),
+        address="command socket",
+    )  # fmt: skip
+
+
+def _pulse(context: Context) -> Pulse:
+    return Pulse(figures={"pages": float(context.watch.pages), "topics": float(len(context.watch.latest))})
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Bind before anything is served, so that a port in use is said plainly."""
+    family = socket.AF_INET6 if ":" in settings.api.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.api.host, settings.api.port))
+    except OSError as e:
+        listening.close()
+        raise RetryLater(f"{settings.api.host}:{settings.api.port}: {e.strerror}; is another program there? "
+                         "(api.port)") from e  # fmt: skip
+    return listening
+
+
+def _invite(context: Context) -> None:
+    """Print the first admin's link where nobody can log in yet."""
+    with context.session.transaction() as connection:
+        secret = first_admin_link(connection, context.clock.now_us(), context.settings.api)
+    if secret is not None:
+        api = context.settings.api
+        get_logger().warning("api.first_admin", link=f"http://{api.host}:{api.port}/welcome#{secret}")
+
+
+async def _until_done(serving: asyncio.Future[None]) -> None:
+    await asyncio.shield(serving)

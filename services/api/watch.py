@@ -1,0 +1,111 @@
+"""The newest of everything the bus says, and the pages that are told of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from libs.contracts import Health
+from libs.core.clock import Clock
+from libs.core.errors import RetryLater
+from libs.messaging import Subscriber
+from libs.settings import Settings
+
+#: What a page may ask to be told of.
+FAMILIES = ("candle", "signal", "order", "trade", "position", "risk", "backtest", "alert", "telemetry", "config")
+_TOPICS = (
+    "candle.1m.", "signal.", "order.", "trade.", "position.", "risk.", "backtest.", "alert.", "telemetry.health.",
+)  # fmt: skip
+
+
+class News(msgspec.Struct, frozen=True):
+    """The newest message of one topic."""
+
+    topic: str
+    published_us: int
+    payload: Any
+
+
+class Page:
+    """One open page: what changed since it was last told. Latest wins, so it holds no more than there are topics."""
+
+    def __init__(self, families: frozenset[str]) -> None:
+        self.families = families
+        self.pending: dict[str, News] = {}
+
+    def offer(self, news: News) -> None:
+        if news.topic.partition(".")[0] in self.families:
+            self.pending[news.topic] = news
+
+    def take(self) -> list[News]:
+        """Give what changed, and forget it."""
+        taken, self.pending = list(self.pending.values()), {}
+        return taken
+
+
+class Watch:
+    """Listens to all owners, whether they are there or not."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self.latest: dict[str, News] = {}
+        self.health: dict[str, Health] = {}
+        self._pages: set[Page] = set()
+
+    async def run(self) -> None:
+        """Take in messages for ever."""
+        with Subscriber.open(_TOPICS, settings=self._settings, clock=self._clock, latest=True) as subscriber:
+            messages: AsyncGenerator[Any, None] = subscriber.__aiter__()
+            async with aclosing(messages):
+                async for message in messages:
+                    self.take_in(message.topic, message.envelope.published_us, message.payload)
+
+    def take_in(self, topic: str, published_us: int, payload: Any) -> None:
+        """Keep the newest of a topic and offer it to the pages."""
+        news = News(topic, published_us, msgspec.to_builtins(payload))
+        self.latest.pop(topic, None)
+        self.latest[topic] = news
+        if len(self.latest) > self._settings.api.topics_max:
+            self.latest.pop(next(iter(self.latest)))
+        if isinstance(payload, Health):
+            self.health[payload.service] = payload
+        for page in self._pages:
+            page.offer(news)
+
+    def open(self, families: frozenset[str]) -> Page:
+        """Begin to tell a page; it catches up with the newest of each topic first."""
+        if len(self._pages) >= self._settings.api.push_clients_max:
+            raise RetryLater(f"{len(self._pages)} live pages are open, the most there may be (api.push_clients_max)")
+        page = Page(families)
+        for news in self.latest.values():
+            page.offer(news)
+        self._pages.add(page)
+        return page
+
+    def close(self, page: Page) -> None:
+        self._pages.discard(page)
+
+    @property
+    def pages(self) -> int:
+        return len(self._pages)
+
+    def services(self) -> list[dict[str, Any]]:
+        """Each service that was heard, with the age of its heartbeat."""
+        now_us = self._clock.now_us()
+        stale_us = 5 * self._settings.runtime.heartbeat_interval_ms * 1000
+        rows = []
+        for name, health in sorted(self.health.items()):
+            age_us = max(0, now_us - health.timestamp_us)
+            rows.append(
+                {
+                    **msgspec.to_builtins(health),
+                    "age_ms": age_us // 1000,
+                    "is_stale": age_us > stale_us,
+                    "service": name,
+                }
+            )
+        return rows

@@ -1,0 +1,178 @@
+"""H1 to H3: a real api on a loopback port: who may do what, what it says, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from libs.dbaccess import DatabaseManager
+from services.api.app import HANDLERS
+from services.api.guards import ROLES
+from tests.kit.paths import PROJECT
+from tests.kit.processes import fleet, wait_until
+from tests.kit.roots import make_stores, settings
+from tests.kit.short import tmp_path  # noqa: F401  # a fixture: sockets have short paths
+
+PASSWORD = "a long enough password"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def api(tmp_path):  # noqa: F811  # the short one
+    """One api with an admin and a viewer; gone at the end."""
+    root, port = tmp_path / "d", free_port()
+    root.mkdir(mode=0o700)
+    make_stores(root)
+    environment = {"TRADEFLEET_DATA": str(root), "TRADEFLEET_API_PORT": str(port)}
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.api"], cwd=PROJECT, env=os.environ | environment, stderr=out
+        )
+    try:
+        wait_until(lambda: "api.started" in log.read_text() or process.poll() is not None, "the api to start")
+        assert process.poll() is None, log.read_text()
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            yield process, client, environment, log
+    finally:
+        process.kill()
+        process.wait()
+
+
+def user(environment, *words, password=PASSWORD):
+    return subprocess.run(
+        [sys.executable, "-m", "cli", "user", *words], cwd=PROJECT, env=os.environ | environment, text=True,
+        capture_output=True, input=password + "\n", timeout=60, check=False,
+    )  # fmt: skip
+
+
+def logged_in(client, name, password=PASSWORD):
+    answer = client.post("/api/session", json={"name": name, "password": password})
+    assert answer.status_code == 200, answer.text
+    client.headers["x-csrf-token"] = answer.json()["csrf_token"]
+    return answer
+
+
+def routes():
+    for handler in HANDLERS:
+        for path in handler.paths:
+            for method in sorted(handler.http_methods - {"HEAD", "OPTIONS"}):
+                yield handler, path, method
+
+
+def test_every_route_says_who_may_use_it_and_is_documented():
+    """A route without a role would admit nobody; one without a line in the reference nobody would find."""
+    page = (PROJECT / "docs" / "reference" / "http.md").read_text("utf-8")
+    rolesless = [path for handler, path, _ in routes() if handler.opt.get("role") not in ROLES]
+    public = {path for handler, path, _ in routes() if handler.opt["role"] == "public" and path.startswith("/api")}
+    changing = {(p, h.opt["role"]) for h, p, m in routes() if m != "GET" and h.opt["role"] != "admin"}
+    listed = set(re.findall(r"^\| `(?:GET|POST|DELETE) ([^`]+)`", page, re.MULTILINE))
+    there = {re.sub(r":str", "", path) for handler, path, _ in routes() if path.startswith(("/api", "/metrics"))}
+
+    assert not rolesless
+    assert public == {"/api/session", "/api/first-admin"}
+    assert {path for path, _ in changing} == {"/api/session", "/api/first-admin", "/api/preferences"}
+    assert listed - {"/schema"} == there
+
+
+def test_who_may_do_what(api):
+    """Strangers see only what needs no login, viewers read, admins change; every change is in the audit log."""
+    _, client, environment, log = api
+    info = client.get("/api/system/info").json()
+    closed = {
+        path: client.get(path).status_code for path in ("/api/orders", "/api/audit", "/api/live", "/api/services")
+    }
+    proxied = client.get("/api/system/info", headers={"x-forwarded-for": "10.0.0.1"}).status_code
+    rebound = client.get("/api/system/info", headers={"host": "evil.example"}).status_code
+    headers = [client.get(path).headers for path in ("/overview", "/api/orders")]
+    schema = client.get("/schema").json()
+    added = user(environment, "add", "asha", "--role", "admin", "--password-stdin")  # through the living api
+    viewer = user(environment, "add", "vik", "--role", "viewer", "--password-stdin")
+    cookie = logged_in(client, "VIK").headers["set-cookie"].lower()
+    read = client.get("/api/orders").json()
+    refused = client.post("/api/config/watchlist.save", json={"arguments": {"name": "a", "symbols": ["ACME"]}})
+    logged_in(client, "asha")
+    saved = client.post("/api/config/watchlist.save", json={"arguments": {"name": "a", "symbols": ["ACME", "TCS"]}})
+    wrong = {"instance": "x", "strategy": "sma_cross", "timeframe": "1m", "symbols": ["ACME"], "parameters": {"no": 1}}
+    parameters = client.post("/api/config/strategy.save", json={"arguments": wrong})
+    halted = client.post("/api/engine/halt", json={"arguments": {"reason": "test"}})  # no engine runs
+    audit = client.get("/api/audit").json()["rows"]
+    lists = client.get("/api/watchlists").json()["rows"]
+    without = httpx.post(
+        str(client.base_url) + "/api/config/watchlist.remove", json={"arguments": {"name": "a"}},
+        cookies=dict(client.cookies),
+    )  # fmt: skip
+
+    assert info["database"]["status"] == "ok"
+    assert set(info["database"]["urls"]) == set(info["database"]["databases"])
+    assert set(closed.values()) == {401}
+    assert (proxied, rebound) == (401, 403)
+    assert all("script-src 'self'" in each["content-security-policy"] for each in headers)
+    assert "/api/orders" in schema["paths"]
+    assert added.returncode == viewer.returncode == 0, added.stderr
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert read == {"rows": [], "limit": 100, "offset": 0, "next_offset": None}
+    assert (refused.status_code, refused.json()["error"]["kind"]) == (403, "forbidden")
+    assert saved.status_code == 200
+    assert json.loads(lists[0]["symbols_json"]) == ["ACME", "TCS"]
+    assert parameters.status_code == 409
+    assert "no parameter 'no'" in parameters.json()["error"]["message"]
+    assert halted.status_code == 503
+    assert {"execution_engine.halt", "watchlist.save", "user.add", "session.begin"} <= {row["action"] for row in audit}
+    assert without.status_code == 403
+    assert PASSWORD not in log.read_text() + json.dumps(audit)
+
+
+def test_tokens_throttling_and_the_end(api):
+    """A token reads and no more, revoking ends it at once, guessing locks a name, and users outlive the process."""
+    process, client, environment, log = api
+    secret = re.search(r"welcome#([\w-]+)", log.read_text())
+    assert secret
+    first = {"secret": secret[1], "name": "asha", "password": PASSWORD}
+    made, again = (client.post("/api/first-admin", json=first).status_code for _ in range(2))
+    token = user(environment, "token", "asha", "--scope", "read").stdout.strip()
+    bearer = {"authorization": f"Bearer {token}"}
+    read = client.get("/api/candles", params={"symbol": "ACME"}, headers=bearer)
+    change = client.post("/api/engine/halt", json={"arguments": {"reason": "x"}}, headers=bearer)
+    with client.stream("GET", "/api/live", params={"families": "telemetry"}, headers=bearer) as stream:
+        told = next(line for line in stream.iter_lines() if line.startswith("data: [{"))
+    user(environment, "token", "asha", "--revoke")
+    ended = client.get("/api/orders", headers=bearer)
+    guesses = [client.post("/api/session", json={"name": "asha", "password": "guess"}).status_code for _ in range(6)]
+    locked = client.post("/api/session", json={"name": "asha", "password": PASSWORD}).status_code
+    last = user(environment, "remove", "asha")
+    missing = user(environment, "remove", "nobody")
+    process.send_signal(signal.SIGTERM)
+    code = process.wait(60)
+    offline = user(environment, "passwd", "asha", "--password-stdin", password="another long password")
+    with DatabaseManager(Path(environment["TRADEFLEET_DATA"]), settings=settings()).config_reader() as connection:
+        hashes = connection.execute("SELECT password_hash FROM users").fetchall()
+    listed = json.loads(fleet("user", "list", "--json", **environment).stdout)
+
+    assert (made, again) == (200, 401)
+    assert read.json()["rows"] == []
+    assert change.status_code == 403
+    assert "telemetry.health.api|" in told
+    assert ended.status_code == 401
+    assert guesses == [401] * 5 + [429]
+    assert locked == 429
+    assert (last.returncode, missing.returncode) == (1, 4)
+    assert code == 0, log.read_text()
+    assert offline.returncode == 0, offline.stderr
+    assert hashes[0][0].startswith("$argon2id$")
+    assert [(row["name"], row["role"]) for row in listed] == [("asha", "admin")]
