@@ -3,10 +3,11 @@
 from libs.contracts.health import Health, HealthState
 from libs.contracts.market import TIMEFRAMES, FeedGap, MinuteClosed, OHLCVBar, Origin, SessionChanged, Tick
 from libs.contracts.orders import OrderEvent, OrderStatus, OrderType, Side, TradeDirection, TradeEvent, TradeStatus
-from libs.contracts.signals import SignalEvent, SignalType
+from libs.contracts.signals import Decided, SignalEvent, SignalType
 
 __all__ = [
     "TIMEFRAMES",
+    "Decided",
     "FeedGap",
     "Health",
     "HealthState",

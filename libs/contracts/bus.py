@@ -12,7 +12,7 @@ from libs.contracts.health import Health
 from libs.contracts.market import FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
 from libs.contracts.orders import OrderEvent, TradeEvent
 from libs.contracts.risk import PositionEvent
-from libs.contracts.signals import SignalEvent
+from libs.contracts.signals import Decided, SignalEvent
 
 SCHEMA_VERSION = 1
 #: Topics the bus keeps for itself: `head.<stream>|` and `sync.<nonce>|`.
@@ -136,6 +136,7 @@ PAYLOADS: dict[str, Any] = {
     "candle": OHLCVBar,
     "market": MinuteClosed | FeedGap | SessionChanged,
     "signal": SignalEvent,
+    "decided": Decided,
     "order": OrderEvent,
     "trade": TradeEvent,
     "position": PositionEvent,

@@ -41,6 +41,20 @@ class SignalEvent(Event, frozen=True, tag="signal"):
     strategy_version: str = ""
 
 
+class Decided(Event, frozen=True, tag="decided"):
+    """The strategies are done with the minute beginning at `timestamp_us`: its `count` signals are stored.
+
+    `outbox_seq_last` is the position of the last signal up to it in the store `store_uuid`; who has read that far has
+    them all. A minute without signals is decided, too.
+    """
+
+    exchange: str
+    timestamp_us: int
+    count: int
+    outbox_seq_last: int = 0
+    store_uuid: str = ""
+
+
 def signal_id(
     *, instance: str, parameters: str, symbol: str, timeframe: str, bar_us: int, signal_type: SignalType, leg: int = 0
 ) -> str:

@@ -14,6 +14,7 @@ FAMILIES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "candle": (("timeframe", "exchange", "symbol"), "candles", "ingestor"),
     "market": (("exchange", "event"), "candles", "ingestor"),
     "signal": (("strategy_id", "symbol"), "signals", "scanner"),
+    "decided": (("exchange",), "decisions", "scanner"),
     "scan": (("scan_id",), "scans", "scanner"),
     "order": (("symbol",), "orders", "execution_engine"),
     "trade": (("symbol",), "trades", "execution_engine"),

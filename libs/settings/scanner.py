@@ -13,4 +13,5 @@ class Scanner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strategies: list[str] = msgspec.field(default_factory=list)
     symbols: list[str] = msgspec.field(default_factory=list)
     config_poll_ms: Positive = 2000
+    minute_wait_ms: Positive = 10_000
     outbox_keep_days: Positive = 7

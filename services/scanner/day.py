@@ -6,12 +6,13 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
-from libs.contracts import OHLCVBar, SignalEvent
+from libs.contracts import MinuteClosed, OHLCVBar, SignalEvent
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import Clock, day_start_us, trading_date
 from libs.dbaccess import DatabaseManager, MarketDataQuery
 from libs.settings import Settings
 from libs.trading.strategy_host import Budget, StrategyHost, StrategyInstance
+from services.scanner.minutes import Minute, Minutes
 
 #: Sessions of so many minutes, with room for holidays: how far back the bars of a warm-up may lie.
 _BARS_A_DAY = 375
@@ -36,11 +37,11 @@ class Runner:
         earlier: Callable[[int], list[SignalEvent]],
     ) -> None:
         self.bars = 0
-        self.minutes = 0
+        self.minutes = self.minutes_incomplete = 0
         self._manager = manager
         self._exchange = settings.data.exchange
         self._earlier = earlier
-        self._waiting: list[OHLCVBar] = []
+        self._waiting = Minutes()
         self._began = False
         budget = Budget(
             per_bar_ms=settings.strategies.time_budget_per_bar_ms,
@@ -48,18 +49,27 @@ class Runner:
         )
         self.host = StrategyHost(instances, sessions=sessions, clock=clock, budget=budget)
 
-    def on_bar(self, bar: OHLCVBar) -> None:
-        """Keep a bar until its minute is said to be whole."""
-        if not self._began:
-            self._begin(bar.timestamp_us)
-        self._waiting.append(bar)
-        self.bars += 1
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a minute was closed and lacks bars."""
+        return self._waiting.is_waiting
 
-    def on_minute(self) -> list[SignalEvent]:
+    def add(self, item: OHLCVBar | MinuteClosed) -> None:
+        """Keep a bar until its minute is closed, and a closing until all of its bars are there."""
+        if not self._began:
+            self._begin(item.timestamp_us)
+        self._waiting.add(item)
+        self.bars += isinstance(item, OHLCVBar)
+
+    def take(self, *, incomplete: bool = False) -> Minute | None:
+        """Give the next minute that is whole; with `incomplete`, the next one as it is."""
+        return self._waiting.take(incomplete=incomplete)
+
+    def run(self, minute: Minute) -> list[SignalEvent]:
         """Run the strategies over all bars that closed with the minute, in the one order there is."""
-        bars, self._waiting = self._waiting, []
         self.minutes += 1
-        return self.host.on_bars(bars)
+        self.minutes_incomplete += minute.missing > 0
+        return self.host.on_bars(minute.bars)
 
     def _begin(self, timestamp_us: int) -> None:
         """Warm up with what history has of the days before."""

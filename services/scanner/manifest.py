@@ -4,5 +4,5 @@ from __future__ import annotations
 
 NAME = "scanner"
 CONSUMES: tuple[str, ...] = ("candle", "market")
-PUBLISHES: tuple[str, ...] = ("signal", "telemetry")
+PUBLISHES: tuple[str, ...] = ("signal", "decided", "telemetry")
 OWNS: tuple[str, ...] = ("signals",)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from libs.calendar import Calendar
-from libs.contracts import HealthState, OHLCVBar
+from libs.contracts import TIMEFRAMES, HealthState, OHLCVBar, SignalEvent
 from libs.contracts.bus import CommandRequest
 from libs.contracts.market import MinuteClosed
 from libs.contracts.topics import prefix, topic
@@ -16,7 +16,7 @@ from libs.core.errors import Refused
 from libs.core.version import CODE_VERSION
 from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.roles import Store
-from libs.messaging import CommandServer, Publisher, Received, Subscriber
+from libs.messaging import CommandServer, Publisher, Subscriber
 from libs.runtime.heartbeat import Pulse, beat
 from libs.runtime.logs import get_logger
 from libs.runtime.process import run_until
@@ -25,8 +25,11 @@ from libs.strategies.user import Broken
 from services.scanner.day import Runner
 from services.scanner.instances import Chosen, choose
 from services.scanner.manifest import NAME
+from services.scanner.minutes import Minute
 from services.scanner.settings import checked
-from services.scanner.store import STREAM, OutboxSource, SignalsStore
+from services.scanner.store import STREAMS, OutboxSource, SignalsStore
+
+_LOOK_S = 0.2
 
 
 async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
@@ -41,7 +44,8 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         store.prune(settings.scanner.outbox_keep_days)
         source = OutboxSource(store, clock)
         publisher = stack.enter_context(Publisher.open(NAME, settings=settings, source=source, clock=clock))
-        publisher.prime(STREAM, store.outbox.last_by_topic(STREAM), store.outbox.head(STREAM))
+        for stream in STREAMS:
+            publisher.prime(stream, store.outbox.last_by_topic(stream), store.outbox.head(stream))
         running = Running(settings, clock, manager, store, publisher, calendar, broken)
         stack.enter_context(running.commands())
         await running.until(stop)
@@ -99,11 +103,13 @@ class Running:
             )  # fmt: skip
             self._note_faults()
             listening = asyncio.create_task(self._listen(self._runner))
+            giving_up = asyncio.create_task(self._give_up(self._runner))
             changed = asyncio.create_task(self._configuration_changed())
-            done, _ = await asyncio.wait({listening, changed}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (listening, changed):
+            tasks = {listening, giving_up, changed}
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(listening, changed, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             for task in done:
                 task.result()  # a failure ends the process; the supervisor starts it again
 
@@ -113,28 +119,45 @@ class Running:
 
     async def _listen(self, runner: Runner) -> None:
         exchange = self._settings.data.exchange
-        timeframes = {each.timeframe for each in self._chosen.instances} | {"1m"}
-        topics = [prefix("candle", timeframe, exchange) for timeframe in sorted(timeframes)]
+        # Every timeframe, whoever wants it: a minute says how many bars it has in all.
+        topics = [prefix("candle", timeframe, exchange) for timeframe in TIMEFRAMES]
         topics.append(topic("market", exchange, "minute_closed"))
         with Subscriber.open(
             topics, settings=self._settings, clock=self._clock, backfill=True, on_gap=self._on_gap
         ) as subscriber:
             async for message in subscriber:
-                self._take(runner, message)
+                if isinstance(message.payload, (OHLCVBar, MinuteClosed)):
+                    self._last_us = self._clock.now_us()
+                    runner.add(message.payload)
+                    while minute := runner.take():
+                        self._decide(runner, minute)
+                        await asyncio.sleep(0)  # a day is caught up with in one go: heartbeats get their turn
 
-    def _take(self, runner: Runner, message: Received) -> None:
-        payload = message.payload
-        self._last_us = self._clock.now_us()
-        if isinstance(payload, OHLCVBar):
-            runner.on_bar(payload)
-        elif isinstance(payload, MinuteClosed):
-            signals = runner.on_minute()
-            stored = self._store.decide(payload.exchange, payload.timestamp_us, signals)
-            self._repeated += len(signals) - len(stored)
-            self._signals += len(stored)
-            for one in stored:
-                self._publisher.publish(one.topic, one.signal, seq=one.seq, event_us=one.signal.timestamp_us)
-            self._note_faults()
+    async def _give_up(self, runner: Runner) -> None:
+        """Decide a minute that waited too long for bars that were lost for good."""
+        since_ns = 0
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            now_ns = self._clock.monotonic_ns()
+            if not runner.is_waiting or not since_ns:
+                since_ns = now_ns if runner.is_waiting else 0
+            elif now_ns - since_ns >= self._settings.scanner.minute_wait_ms * 1_000_000:
+                since_ns = 0
+                if minute := runner.take(incomplete=True):
+                    self._decide(runner, minute)
+
+    def _decide(self, runner: Runner, minute: Minute) -> None:
+        closed = minute.closed
+        if minute.missing:
+            get_logger().error("scanner.minute_incomplete", minute_us=closed.timestamp_us, missing=minute.missing)
+        signals = runner.run(minute)
+        stored = self._store.decide(closed.exchange, closed.timestamp_us, signals)
+        fresh = sum(isinstance(one.payload, SignalEvent) for one in stored)
+        self._repeated += len(signals) - fresh
+        self._signals += fresh
+        for one in stored:
+            self._publisher.publish(one.topic, one.payload, seq=one.seq)
+        self._note_faults()
 
     def _note_faults(self) -> None:
         assert self._runner is not None
@@ -161,6 +184,7 @@ class Running:
         return {
             "instances": [each.instance for each in self._chosen.instances], "origin": self._chosen.origin,
             "runs": self._runs, "bars": runner.bars if runner else 0, "minutes": runner.minutes if runner else 0,
+            "minutes_incomplete": runner.minutes_incomplete if runner else 0,
             "signals": self._signals, "signals_repeated": self._repeated, "gaps": self._gaps,
             "suspended": [list(pair) for pair in runner.host.suspended()] if runner else [],
             "positions": len(runner.host.positions()) if runner else 0,
@@ -169,7 +193,10 @@ class Running:
 
     def _pulse(self) -> Pulse:
         status = self._status()
-        figures = {name: float(status[name]) for name in ("bars", "minutes", "signals", "gaps", "positions")}
+        figures = {
+            name: float(status[name])
+            for name in ("bars", "minutes", "signals", "gaps", "positions", "minutes_incomplete")
+        }
         state, detail = HealthState.GREEN, ""
         if status["suspended"] or status["broken"] or self._gaps:
             state = HealthState.WARNING

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from libs.contracts import SignalEvent
+from libs.contracts import Decided, SignalEvent
 from libs.contracts.topics import topic
 from libs.core.clock import US_PER_DAY, Clock, day_start_us, trading_date
 from libs.core.faults import crash_point
@@ -15,7 +15,8 @@ from libs.dbaccess.trading.outbox import Outbox
 from libs.messaging import Record
 from libs.trading.strategy_host import StrategyFault
 
-STREAM = "signals"
+SIGNALS, DECISIONS = "signals", "decisions"
+STREAMS = (SIGNALS, DECISIONS)
 
 _SIGNAL = """
 INSERT INTO signals (signal_id, outbox_seq, strategy_id, strategy_version, exchange, symbol, timeframe, timestamp_us,
@@ -36,9 +37,9 @@ ON CONFLICT DO UPDATE SET bar_us = excluded.bar_us, code_version = excluded.code
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """A signal that is in the store for the first time, and its place there."""
+    """A message that is in the store for the first time, and its place in its stream."""
 
-    signal: SignalEvent
+    payload: SignalEvent | Decided
     topic: str
     seq: int
 
@@ -50,10 +51,12 @@ class SignalsStore:
         self._session = session
         self._clock = clock
         with session.transaction() as connection:
-            self.outbox = Outbox(connection, (STREAM,))
+            self.outbox = Outbox(connection, STREAMS)
+            self.uuid = str(connection.execute("SELECT store_uuid FROM store_identity").fetchone()[0])
 
     def decide(self, exchange: str, minute_us: int, signals: Sequence[SignalEvent]) -> list[Stored]:
-        """Store a minute's signals and that it is decided; give those nobody was told of yet.
+        """Store a minute's signals and that it is decided; give what nobody was told of yet: signals, then the
+        decision.
 
         A minute that is replayed gives the signals it gave, under the ids they have: they are known.
         """
@@ -65,10 +68,15 @@ class SignalsStore:
                 if connection.execute(known, (signal.signal_id,)).fetchone():
                     continue
                 name = topic("signal", signal.strategy_id, signal.symbol)
-                seq = self.outbox.append(STREAM, name, signal, signal.timestamp_us, now_us)
+                seq = self.outbox.append(SIGNALS, name, signal, signal.timestamp_us, now_us)
                 connection.execute(_SIGNAL, _row(signal, seq, now_us))
                 fresh.append(Stored(signal, name, seq))
-            connection.execute(_DECISION, (exchange, minute_us, len(signals), self.outbox.head(STREAM), now_us))
+            last = self.outbox.head(SIGNALS)
+            if connection.execute(_DECISION, (exchange, minute_us, len(signals), last, now_us)).rowcount:
+                decided = Decided(exchange, minute_us, len(signals), last, self.uuid)
+                name = topic("decided", exchange)
+                seq = self.outbox.append(DECISIONS, name, decided, minute_us, now_us)
+                fresh.append(Stored(decided, name, seq))
             crash_point("scanner.decide.before")
         crash_point("scanner.decide.after")
         return fresh
@@ -102,7 +110,7 @@ class OutboxSource:
 
     @property
     def streams(self) -> list[str]:
-        return [STREAM]
+        return list(STREAMS)
 
     def head(self, stream: str) -> int:
         return self._outbox.head(stream)

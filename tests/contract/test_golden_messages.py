@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from libs.contracts import (
+    Decided,
     FeedGap,
     Health,
     MinuteClosed,
@@ -51,6 +52,7 @@ SAMPLES: dict[str, Message] = {
     "signal": SignalEvent(
         "c0ffee", "sma_cross", "RELIANCE", MOMENT, "enter_long", 0.8, {"fast": 10}, stop=1400.0, target=1430.0
     ),
+    "decided": Decided("nse", MOMENT, 2, 88, "7c21"),
     "order": OrderEvent("o-1", "c0ffee", MOMENT, "RELIANCE", "limit", "buy", 10, 1411.05, "acknowledged"),
     "trade": TradeEvent("t-1", "c0ffee", MOMENT, "RELIANCE", "filled", "long", 10, 1411.05, Decimal("12.34")),
     "risk": RiskEvent("rejected", MOMENT, "too old", "stale_signal", {"age_us": 5.0}, "sma_cross", "RELIANCE"),

@@ -84,10 +84,11 @@ def test_a_signal_becomes_a_position_and_survives_the_scanner(data_root):
         captured.wait_for(lambda status: status["capture"]["minutes"] >= 1, "a minute")
         engine.start()
         scanner.start()
-        scanner.wait_for(lambda status: status["signals"] >= 2, "signals")
+        scanner.wait_for(lambda status: status["signals"] >= 3, "signals")
         scanner.kill()
+        decided = decisions_of(data_root)
         captured.wait_for(lambda status: status["capture"]["minutes"] >= 6, "minutes without a scanner")
-        scanner.environment = {**captured.environment, "TRADEFLEET_CRASH_AT": "scanner.decide.after:2"}
+        scanner.environment = {**captured.environment, "TRADEFLEET_CRASH_AT": f"scanner.decide.after:{decided + 2}"}
         scanner.start()
         assert scanner.process.wait(60) == -9, "stored and not told: the engine must find it in the store"
         scanner.environment = captured.environment
@@ -117,6 +118,11 @@ def test_a_signal_becomes_a_position_and_survives_the_scanner(data_root):
     assert bought > 0
     assert held == bought - sold, "position is not the sum of the fills"
     assert decided >= last
+
+
+def decisions_of(data_root):
+    with DatabaseManager(data_root).signals_reader() as signals:
+        return signals.execute("SELECT count(*) FROM decisions").fetchone()[0]
 
 
 def signals_of(data_root):

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from libs.contracts import (
+    Decided,
     Health,
     HealthState,
     MinuteClosed,
@@ -57,6 +58,7 @@ MESSAGES: dict[str, tuple[str, Envelope[Any]]] = {
         "signal.sma_cross.RELIANCE|", "signals", 88,
         SignalEvent("0f3a", "sma_cross", "RELIANCE", AT, SignalType.ENTER_LONG, 0.7, {"fast": 1394.1}, stop=1380.0),
     ),
+    "decided": _said("decided.nse|", "decisions", 31, Decided("nse", AT, 2, 88, "7c21")),
     "order": _said(
         "order.RELIANCE|", "orders", 41,
         OrderEvent(

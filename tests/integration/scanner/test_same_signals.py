@@ -1,0 +1,174 @@
+"""A recorded day gives the same signals, ids and order, however often the scanner dies and whatever the bus loses."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+
+from libs.calendar import Calendar
+from libs.contracts import MinuteClosed, OHLCVBar
+from libs.contracts.topics import prefix, topic
+from libs.dbaccess import DatabaseManager, Role
+from libs.dbaccess.roles import Store
+from libs.messaging import Record, Subscriber
+from libs.settings import Settings
+from libs.simulation.bus import Faults
+from libs.simulation.clock import ManualClock
+from services.scanner.day import Runner
+from services.scanner.store import SignalsStore
+from tests.kit.regimes import market, minutes
+from tests.kit.rigs import MemoryRig
+from tests.kit.roots import make_stores, settings
+from tests.kit.strategies import instance
+
+SYMBOLS = ("ALFA", "BETA", "DELTA", "GAMMA", "OMEGA")
+STRATEGIES = ("sma_cross", "rsi_reversion", "supertrend")
+INSTANCES = tuple(instance(strategy, SYMBOLS) for strategy in STRATEGIES)
+TOPICS = (prefix("candle", "1m", "nse"), topic("market", "nse", "minute_closed"))
+#: Long enough that the subscriber notices, asks and is answered before the next minute comes.
+TURNS_A_MINUTE = 30
+
+
+def recorded() -> list[Record]:
+    """The day as an ingestor's journal holds it: the bars of each minute, then its closing."""
+    made: list[Record] = []
+    last: dict[str, int] = {}
+    for bars in minutes(market(SYMBOLS, seed=11, missing=0.02)):
+        at_us = bars[0].timestamp_us
+        for item in (*bars, MinuteClosed("nse", at_us, len(bars))):
+            is_bar = isinstance(item, OHLCVBar)
+            name = topic("candle", "1m", "nse", item.symbol) if is_bar else TOPICS[1]
+            seq = len(made) + 1
+            numbered = msgspec.structs.replace(item, seq=seq)
+            made.append(Record(name, seq, numbered, at_us, 0, last.get(name, 0)))
+            last[name] = seq
+    return made
+
+
+@dataclass
+class Life:
+    """One life of the scanner on a store."""
+
+    store: SignalsStore
+    runner: Runner
+
+    def take(self, item: OHLCVBar | MinuteClosed) -> None:
+        self.runner.add(item)
+        while minute := self.runner.take():
+            self.store.decide("nse", minute.closed.timestamp_us, self.runner.run(minute))
+
+
+@contextmanager
+def life(manager: DatabaseManager, found: Settings) -> Iterator[Life]:
+    """Begin where a start begins; leaving the block says goodbye to nobody."""
+    with manager.writer_session(Store.SIGNALS) as session:
+        store = SignalsStore(session, manager.clock)
+        sessions = Calendar.load("nse").session
+        yield Life(
+            store,
+            Runner(manager, found, ManualClock(), INSTANCES, sessions=sessions, earlier=store.earlier),
+        )
+
+
+@pytest.fixture
+def new_root(tmp_path):
+    """Give data roots with empty stores."""
+
+    def make(name: str) -> tuple[DatabaseManager, Settings]:
+        root = tmp_path / name
+        root.mkdir(mode=0o700)
+        make_stores(root)
+        found = settings(TRADEFLEET_DATA=str(root))
+        return DatabaseManager(root, Role.SCANNER, settings=found, clock=ManualClock()), found
+
+    return make
+
+
+def stored(manager: DatabaseManager) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    """Everything but when it was stored: signals in their order, and decisions."""
+    with manager.signals_reader() as connection:
+        signals = connection.execute(
+            "SELECT outbox_seq, signal_id, strategy_id, symbol, timestamp_us, signal_type, confidence, stop, target, "
+            "metadata_json FROM signals ORDER BY outbox_seq"
+        ).fetchall()
+        decisions = connection.execute(
+            "SELECT bar_us, signals, outbox_seq_last FROM decisions ORDER BY bar_us"
+        ).fetchall()
+    return signals, decisions
+
+
+def straight(manager: DatabaseManager, found: Settings, day: list[Record]) -> None:
+    with life(manager, found) as one:
+        for record in day:
+            one.take(record.payload)
+
+
+def killed(manager: DatabaseManager, found: Settings, day: list[Record], deaths: list[int]) -> int:
+    """Each life takes the day from its first bar, as a start does, and dies at its bar; the last lives on."""
+    lives = 0
+    for end in [*deaths, len(day)]:
+        with life(manager, found) as one:
+            lives += 1
+            for record in day[:end]:
+                one.take(record.payload)
+    return lives
+
+
+def over_a_bad_bus(
+    manager: DatabaseManager, found: Settings, day: list[Record], rig: MemoryRig
+) -> tuple[Subscriber, Life]:
+    reader, got = rig.reader(*TOPICS, backfill=True)
+    rig.all_live()
+    with life(manager, found) as one:
+        for at, record in enumerate(day):
+            rig.journal.append("candles", record)
+            rig.owner.publisher.publish(record.topic, record.payload, seq=record.seq)
+            if isinstance(record.payload, MinuteClosed) or at == len(day) - 1:
+                for _ in range(TURNS_A_MINUTE):
+                    rig.turn()
+                for message in got:
+                    one.take(message.payload)
+                got.clear()
+
+        def all_taken() -> bool:
+            for message in got:
+                one.take(message.payload)
+            got.clear()
+            return one.runner.minutes == sum(isinstance(each.payload, MinuteClosed) for each in day)
+
+        rig.until(all_taken, "the whole day to be decided")
+    return reader, one
+
+
+def test_straight_killed_and_over_a_bad_bus_leave_the_same_store(new_root, tmp_path):
+    day = recorded()
+    bars = [at for at, record in enumerate(day) if isinstance(record.payload, OHLCVBar)]
+    once, twice, thrice = (new_root(name) for name in ("straight", "killed", "lossy"))
+    rig = MemoryRig(tmp_path / "bus", seed=3, faults=Faults(loss=0.05))
+
+    straight(*once, day)
+    lives = killed(*twice, day, sorted(random.Random(5).sample(bars, 10)))
+    try:
+        reader, last = over_a_bad_bus(*thrice, day, rig)
+    finally:
+        rig.close()
+
+    expected = stored(once[0])
+    kinds = defaultdict(set)
+    for _, _, strategy, symbol, _, kind, *_ in expected[0]:
+        kinds[strategy].add(str(kind).split("_")[0])
+        kinds[symbol].add(str(kind).split("_")[0])
+    assert {name: kinds[name] for name in (*STRATEGIES, *SYMBOLS)} == {
+        key: {"enter", "exit"} for key in (*STRATEGIES, *SYMBOLS)
+    }, "an empty equal result proves nothing"
+    assert lives == 11
+    assert stored(twice[0]) == expected
+    assert reader.metrics.streams["candles"].gaps > 50, "the bus lost next to nothing"
+    assert last.runner.minutes_incomplete == 0
+    assert stored(thrice[0]) == expected
