@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -37,7 +36,7 @@ def choose(manager: DatabaseManager, settings: Settings) -> Chosen:
     return Chosen(_defaults(settings), "settings")
 
 
-def _configured(connection: sqlite3.Connection) -> tuple[StrategyInstance, ...]:
+def _configured(connection: Any) -> tuple[StrategyInstance, ...]:
     instances = []
     for name, strategy, exchange, timeframe, symbols, watchlist, parameters in connection.execute(_CONFIGURED):
         if symbols is None:
