@@ -22,6 +22,8 @@ def add(subparsers: Any) -> None:
     _add_named(commands, "show", "a run's parameters, figures, data quality and log", "cli.backtest_show:show")
     trades = _add_named(commands, "trades", "a run's fills", "cli.backtest_show:trades")
     trades.add_argument("--symbols", metavar="A,B", help="only these")
+    report = _add_named(commands, "report", "one HTML file that opens offline", "cli.backtest_show:report")
+    report.add_argument("--out", metavar="FILE", help="default: RUN.html here")
     compare = _command(
         commands, "compare", "how two runs differ; exit code 1 when they do", "cli.backtest_show:compare"
     )

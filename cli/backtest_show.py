@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -92,6 +93,15 @@ def trades(options: argparse.Namespace) -> int:
         ],
     )  # fmt: skip
     return OK
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write a run's report."""
+    from services.backtest.report import render
+
+    path = Path(options.out or f"{options.run_id}.html")
+    path.write_text(render(_reader(options), options.run_id), "utf-8")
+    return _print_answer(options, {"run_id": options.run_id, "report": str(path)})
 
 
 def compare(options: argparse.Namespace) -> int:

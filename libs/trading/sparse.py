@@ -90,6 +90,7 @@ class _Day:
             now_us = at_us
         if self._watches:
             self._pass_over(now_us, NEVER_US)
+        loop.settle_prices()
         if self._price_held(NEVER_US) and self._watches:
             self._desk.mark()
 

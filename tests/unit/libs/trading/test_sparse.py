@@ -48,13 +48,18 @@ def outcome(form: str, request, data: RunData):
     }  # fmt: skip
 
 
+#: Limits that look at the account; without them prices of what is held are told at the end of a day only.
+ACCOUNT = (
+    "account_loss_day_max_rupees", "strategy_loss_day_max_rupees", "account_drawdown_max_percent",
+    "account_exposure_max_rupees", "strategy_exposure_max_rupees", "account_exposure_equity_max_percent",
+)  # fmt: skip
 VARIANTS = {
     "as live": {},
-    "no limits": {"limits": BUSY | dict.fromkeys(
-        ("account_loss_day_max_rupees", "strategy_loss_day_max_rupees", "account_drawdown_max_percent",
-         "account_exposure_max_rupees", "strategy_exposure_max_rupees", "account_exposure_equity_max_percent"), 0)},
+    "no limits": {"limits": BUSY | dict.fromkeys(ACCOUNT, 0)},
     "over night": {"parameters": {"flat_before_close_minutes": 0}, "exits": {"square_off": False},
                    "product": "delivery"},
+    "over night without limits": {"parameters": {"flat_before_close_minutes": 0}, "exits": {"square_off": False},
+                                  "limits": BUSY | dict.fromkeys(ACCOUNT, 0)},
     "running on": {"daily_anchor": False, "limits": BUSY},
     "locked by loss": {"limits": BUSY | {"account_loss_day_max_rupees": 300, "account_drawdown_max_percent": 0.2}},
     "exits": {"exits": {"stop_percent": 0.3, "target_percent": 0.5, "time_min": 40}, "limits": BUSY},
@@ -66,7 +71,7 @@ VARIANTS = {
 @pytest.mark.parametrize("strategy", ["sma_cross", "supertrend", "bollinger_breakout", "rsi_reversion"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_passing_over_changes_nothing(strategy, variant):
-    """Three symbols, one with holes, warm-up of an earlier day for two of them; eight ways to trade."""
+    """Three symbols, one with holes, warm-up of an earlier day for two of them; nine ways to trade."""
     options = {"costs": False, "sizing": {"type": "fixed_quantity", "quantity": 20}} | VARIANTS[variant]
     request = make_request(strategy, ["AAA", "BBB", "CCC"], *DAYS, **options)
     early = {"start": date(2026, 1, 28), "end": date(2026, 1, 30)}

@@ -1,0 +1,211 @@
+"""A run as one HTML file that stands alone: charts are SVG in the page, nothing is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from html import escape
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from libs.core.clock import IST, to_datetime, to_us
+from libs.dbaccess import DatabaseManager, MarketDataQuery, StoreMissing
+from libs.indicators.columns import session_days
+from services.backtest import reading
+from services.backtest.charts import candle_chart, histogram, line_chart
+from services.backtest.equity import day_rows
+
+ROLLING_DAYS = 63
+CANDLES_MAX = 300
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_STYLE = """
+body{font:14px/1.5 system-ui,sans-serif;max-width:960px;margin:2em auto;padding:0 1em;color:#1c2430;background:#fff}
+h1{font-size:1.5em}h2{font-size:1.1em;margin-top:2em}table{border-collapse:collapse;margin:.5em 0}
+td,th{padding:.2em .8em .2em 0;text-align:right;border-bottom:1px solid #e4e8ee}
+td:first-child,th:first-child{text-align:left}
+svg{width:100%;height:auto}svg text{font-size:11px;fill:#5b6675}.grid{stroke:#e4e8ee}.wick{stroke:#8a94a3}
+.line{fill:none;stroke:#1f6feb;stroke-width:1.5}.area{fill:#d1495b;opacity:.35}
+.up,.buy{fill:#2a9d6f}.down,.sell{fill:#d1495b}
+pre{white-space:pre-wrap;background:#f5f7fa;padding:.8em}.minus{color:#b3263a}
+"""
+
+
+def render(db: DatabaseManager, run_id: str) -> str:
+    """Give the whole report of a run."""
+    found = reading.describe(db, run_id)
+    run, metrics = found["run"], found["metrics"]
+    fills = reading.trades(db, run_id)
+    with db.backtest_reader(run_id) as connection:
+        rows = connection.execute(
+            "SELECT epoch_us(timestamp), equity_paise, exposure_paise, drawdown_paise FROM equity_curve ORDER BY 1"
+        ).fetchall()
+    curve = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    title = f"{run['strategy']} on {', '.join(run['symbols'])}"
+    head = (
+        f"<h1>{escape(title)}</h1><p>{escape(run_id)}: {escape(run['state'])} {escape(run['error'])}<br>"
+        f"{run['date_from']} to {run['date_to']}, {run['bars']:,} bars of {escape(run['timeframe'])}</p>"
+    )
+    body = [
+        head,
+        _section("Figures", _figures(metrics)),
+        *_curves(curve, run["cash_paise"]),
+        _section("Months", _months(metrics.get("", {}))),
+        _section("Trades, rupees before charges", _distribution(fills)),
+        *(_section(f"Trades on {symbol}", _candles(db, run, symbol, fills)) for symbol in run["symbols"][:3]),
+        _section("By symbol", _by_symbol(metrics, run["symbols"])),
+        _section("Costs", _costs(metrics.get("", {}))),
+        _section("Data quality", _quality(run)),
+        _section("Parameters", f"<pre>{escape(_json(run['parameters']))}\n{escape(_json(run['settings']))}</pre>"),
+        _section("Log", _table(("Level", "Event", "Detail"),
+                               [(row["level"], row["event"], row["detail_json"]) for row in found["log"]])),
+    ]  # fmt: skip
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
+    )
+
+
+def _curves(curve: Any, cash_paise: int) -> list[str]:
+    if not len(curve):
+        return []
+    labels = [_date(stamp) for stamp in curve[:, 0].tolist()]
+    equity = curve[:, 1].astype(np.float64)
+    picked = day_rows(curve[:, 0], session_days(curve[:, 0]))
+    closes = equity[picked]
+    returns = closes / np.concatenate([[float(cash_paise)], closes[:-1]]) - 1.0
+    days = [labels[row] for row in picked.tolist()]
+    peak = np.maximum.accumulate(np.maximum(equity, cash_paise))
+    return [
+        _section("Equity, rupees", line_chart(equity / 100, labels)),
+        _section("Drawdown", line_chart((equity - peak) / peak, labels, kind="area", percent=True)),
+        _section(f"Rolling Sharpe, {ROLLING_DAYS} days", line_chart(_rolling_sharpe(returns), days)),
+        _section("Exposure, of equity", line_chart(curve[:, 2] / np.maximum(equity, 1), labels, percent=True)),
+    ]
+
+
+def _rolling_sharpe(returns: Any) -> Any:
+    found = np.full(len(returns), np.nan)
+    for end in range(ROLLING_DAYS, len(returns) + 1):
+        window = returns[end - ROLLING_DAYS : end]
+        deviation = window.std(ddof=1)
+        if deviation > 0:
+            found[end - 1] = window.mean() / deviation * np.sqrt(252)
+    return found
+
+
+def _figures(metrics: dict[str, dict[str, float | None]]) -> str:
+    names = ("return_ratio", "cagr", "volatility", "sharpe", "sortino", "calmar", "drawdown_max_ratio",
+             "drawdown_days_max", "exposure", "turnover_ratio", "trades", "win_rate", "profit_factor",
+             "bars_held_average")  # fmt: skip
+    own, held = metrics.get("", {}), metrics.get("benchmark", {})
+    return _table(
+        ("", "Run", "Buy and hold"),
+        [(name.replace("_", " "), _number(own.get(name)), _number(held.get(name))) for name in names],
+    )
+
+
+def _months(figures: dict[str, float | None]) -> str:
+    months = {
+        name.removeprefix("return_month_"): value for name, value in figures.items() if name.startswith("return_month_")
+    }
+    years = sorted({month[:4] for month in months})
+    rows = [(year, *(_percent(months.get(f"{year}-{month:02d}")) for month in range(1, 13))) for year in years]
+    return _table(
+        ("", *["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]), rows, is_html=True
+    )
+
+
+def _distribution(fills: Sequence[dict[str, Any]]) -> str:
+    closed = [fill["profit_paise"] / 100 for fill in fills if fill["profit_paise"] is not None]
+    return histogram(np.array(closed))
+
+
+def _candles(db: DatabaseManager, run: dict[str, Any], symbol: str, fills: Sequence[dict[str, Any]]) -> str:
+    """Draw the last stretch with trades, in as many bars as the page has room for."""
+    own = [fill for fill in fills if fill["symbol"] == symbol]
+    if not own:
+        return "<p>No trades.</p>"
+    end = own[-1]["timestamp"].astimezone(IST).date() + timedelta(days=1)
+    try:
+        with MarketDataQuery(db, closed_days_only=True) as query:
+            frame = query.last_candles(symbol, run["exchange"], run["timeframe"], CANDLES_MAX, before=end)
+    except StoreMissing:
+        return "<p>The candles are not there any more.</p>"
+    if frame.empty:
+        return "<p>The candles are not there any more.</p>"
+    stamps = [to_us(moment.to_pydatetime()) for moment in frame["timestamp"]]
+    candles = list(zip(frame["open"], frame["high"], frame["low"], frame["close"], strict=True))
+    marks = []
+    for fill in own:
+        place = int(np.searchsorted(stamps, to_us(fill["timestamp"]), side="right")) - 1
+        if place >= 0:
+            what = f"{fill['side']} {fill['quantity']} at {fill['price']}: {fill['reason']}"
+            marks.append((place, float(fill["price"]), str(fill["side"]), escape(what)))
+    return candle_chart(candles, [_minute(stamp) for stamp in stamps], marks)
+
+
+def _by_symbol(metrics: dict[str, dict[str, float | None]], symbols: Iterable[str]) -> str:
+    rows = []
+    for symbol in symbols:
+        own = metrics.get(symbol, {})
+        profit = own.get("profit_trades_paise")
+        rows.append(
+            (symbol, _number(own.get("trades")), _number(own.get("win_rate")), _number(own.get("profit_factor")),
+             "" if profit is None else f"{profit / 100:,.2f}")
+        )  # fmt: skip
+    return _table(("", "Trades", "Won", "Profit factor", "Profit, rupees"), rows)
+
+
+def _costs(own: dict[str, float | None]) -> str:
+    fees, profit = own.get("fees_paise") or 0.0, own.get("profit_paise") or 0.0
+    rows = [("Profit before charges, rupees", f"{(profit + fees) / 100:,.2f}"), ("Charges", f"{fees / 100:,.2f}"),
+            ("Profit", f"{profit / 100:,.2f}")]  # fmt: skip
+    return _table(("", ""), rows)
+
+
+def _quality(run: dict[str, Any]) -> str:
+    data = run["data"]
+    rows = [
+        (each["symbol"], f"{each['bars']:,}", f"{each['bars_expected']:,}", each["days"], len(each["gaps"]))
+        for each in data.get("symbols", [])
+    ]
+    missing = ", ".join(data.get("days_missing", [])) or "none"
+    head = f"<p>Missing days: {escape(missing)}. Fingerprint {escape(run['data_fingerprint'])}.</p>"
+    return head + _table(("", "Bars", "Expected", "Days", "Gaps over 20 %"), rows)
+
+
+def _section(title: str, inside: str) -> str:
+    return f"<h2>{escape(title)}</h2>{inside}"
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, is_html: bool = False) -> str:
+    def cell(value: object) -> str:
+        return str(value) if is_html else escape(str(value))
+
+    head = "".join(f"<th>{escape(each)}</th>" for each in headings)
+    body = "".join(f"<tr>{''.join(f'<td>{cell(each)}</td>' for each in row)}</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _percent(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f'<span class="minus">{value:.2%}</span>' if value < 0 else f"{value:.2%}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.4g}"
+
+
+def _date(stamp_us: int) -> str:
+    return _minute(stamp_us)[:10]
+
+
+def _minute(stamp_us: int) -> str:
+    return to_datetime(stamp_us).astimezone(IST).strftime("%Y-%m-%d %H:%M")
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=1).decode()
