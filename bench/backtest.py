@@ -39,13 +39,19 @@ _ACCOUNT = ("account_loss_day_max_rupees", "strategy_loss_day_max_rupees", "acco
 def walk(symbol: str, days: int, seed: int) -> Columns:
     """Minutes of so many whole sessions: a seeded walk, opens on the tick grid.
 
-    Closes have four decimals, so that two averages are never equal and their last bits decide nothing.
+    Of the seeds from `seed` on, the first whose two averages are never equal: there last bits would decide.
     """
-    calendar, rng = Calendar.load("nse"), np.random.default_rng(seed)
+    calendar = Calendar.load("nse")
     whole = [s for s in calendar.sessions(date(2014, 1, 1), date(2026, 1, 1)) if len(s.minutes) == 375]
     stamps = np.concatenate([s.open_us + np.arange(375) * US_PER_MINUTE for s in whole[:days]])
     count = len(stamps)
-    close = np.round(np.exp(np.cumsum(rng.normal(0, 2e-4, count))) * 1000, 4)
+    while True:
+        units = np.rint(np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 2e-4, count))) * 1e7).astype(np.int64)
+        total = np.concatenate([[0], np.cumsum(units)])
+        if np.all(3 * (total[30:] - total[20:-10]) != total[30:] - total[:-30]):
+            break
+        seed += 1000
+    close = units / 10_000
     open_ = np.round(np.round(np.concatenate([[1000.0], close[:-1]]) / 0.05) * 0.05, 2)
     return Columns(
         symbol, stamps, open_, np.maximum(open_, close), np.minimum(open_, close), close, np.full(count, 1000)
