@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from libs.core.errors import Refused
 from libs.dbaccess.layout import exchange_name, symbol_name
+from libs.risk.limits import LimitTree, Override
 from libs.scanners.expression import Expression
 from libs.settings.risk import Risk
 from libs.strategies.interface import parameters_of
@@ -17,6 +18,8 @@ from libs.strategies.registry import find
 from services.api.changes import Asked, Connection, Done, Given, Name, NotThere, fetch
 
 Timeframe = Annotated[str, Meta(pattern="^(1m|5m|15m|1h|4h|1d)$")]
+#: The store's words for how wide a limit is, and the gate's.
+_SCOPES = {"account": "all", "strategy": "strategy", "instrument": "symbol"}
 Symbols = Annotated[list[str], Meta(max_length=5000)]
 
 
@@ -156,8 +159,9 @@ def _save_scan(connection: Connection, asked: Asked, given: SaveScan) -> Done:
 def _save_limit(connection: Connection, asked: Asked, given: SaveLimit) -> Done:
     if (given.scope_kind == "account") != (given.scope == ""):
         raise Refused(f"scope {given.scope!r} does not fit scope_kind {given.scope_kind!r}")
-    if given.limit_name not in Risk.__struct_fields__:
-        raise Refused(f"no risk limit {given.limit_name!r}; there are {', '.join(Risk.__struct_fields__)}")
+    # As the engine will read it: one row it does not take would leave all limits unused.
+    narrow = given.scope.rpartition(":")[2] if given.scope_kind == "instrument" else given.scope
+    LimitTree(Risk(), [Override(_SCOPES[given.scope_kind], narrow, given.limit_name, float(given.value or 0))])
     key = (given.scope_kind, given.scope, given.limit_name)
     where = "scope_kind = ? AND scope = ? AND limit_name = ?"
     before = _one(connection, f"SELECT * FROM risk_limits WHERE {where}", *key)  # noqa: S608  # values are bound

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +14,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
 
 from libs.dbaccess import DatabaseManager
 from services.api.app import HANDLERS
@@ -109,6 +113,11 @@ def test_who_may_do_what(api):
     saved = client.post("/api/config/watchlist.save", json={"arguments": {"name": "a", "symbols": ["ACME", "TCS"]}})
     wrong = {"instance": "x", "strategy": "sma_cross", "timeframe": "1m", "symbols": ["ACME"], "parameters": {"no": 1}}
     parameters = client.post("/api/config/strategy.save", json={"arguments": wrong})
+    limit = {"scope_kind": "strategy", "scope": "x", "limit_name": "account_trades_day_max", "value": 5}
+    limits = [
+        client.post("/api/config/limit.save", json={"arguments": arguments}).status_code
+        for arguments in (limit, limit | {"scope_kind": "account", "scope": ""}, limit | {"limit_name": "no_such"})
+    ]
     halted = client.post("/api/engine/halt", json={"arguments": {"reason": "test"}})  # no engine runs
     audit = client.get("/api/audit").json()["rows"]
     lists = client.get("/api/watchlists").json()["rows"]
@@ -132,6 +141,7 @@ def test_who_may_do_what(api):
     assert json.loads(lists[0]["symbols_json"]) == ["ACME", "TCS"]
     assert parameters.status_code == 409
     assert "no parameter 'no'" in parameters.json()["error"]["message"]
+    assert limits == [409, 200, 409]  # what the engine would not take is not stored
     assert halted.status_code == 503
     assert {"execution_engine.halt", "watchlist.save", "user.add", "session.begin"} <= {row["action"] for row in audit}
     assert without.status_code == 403
@@ -176,3 +186,43 @@ def test_tokens_throttling_and_the_end(api):
     assert offline.returncode == 0, offline.stderr
     assert hashes[0][0].startswith("$argon2id$")
     assert [(row["name"], row["role"]) for row in listed] == [("asha", "admin")]
+
+
+@pytest.fixture
+def browser():
+    """A real Chromium; skipped, and said so, where there is none."""
+    programs = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+    if not all(programs):
+        pytest.skip("no Chromium with its driver on this machine: the dashboard was not looked at")
+    options = webdriver.ChromeOptions()
+    options.binary_location = programs[0]
+    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(word)
+    driver = webdriver.Chrome(options=options, service=Service(programs[1]))
+    yield driver
+    driver.quit()
+
+
+def test_a_viewer_sees_the_fleet_and_no_buttons(api, browser):
+    """In a browser: log in, see stores and the living stream; what only admins may do is not offered."""
+    process, client, environment, _ = api
+    assert user(environment, "add", "vik", "--role", "viewer", "--password-stdin").returncode == 0
+
+    def text(by):
+        return browser.find_element(By.ID, by).text
+
+    browser.get(f"{client.base_url}/login")
+    wait_until(lambda: browser.find_elements(By.NAME, "name"), "the form")
+    browser.find_element(By.NAME, "name").send_keys("vik")
+    browser.find_element(By.NAME, "password").send_keys(PASSWORD)
+    browser.find_element(By.CSS_SELECTOR, "form button").click()
+    wait_until(lambda: "/overview" in browser.current_url and "trading/trading.db" in text("content"), "the overview")
+    wait_until(lambda: text("live") == "live", "the stream")
+    browser.get(f"{client.base_url}/risk")
+    wait_until(lambda: "Trading is allowed" in text("content"), "the risk page")
+    offered = [button.text for button in browser.find_elements(By.CSS_SELECTOR, "#content button")]
+    wait_until(lambda: text("live") == "live", "the stream")
+    process.kill()
+
+    assert wait_until(lambda: text("live").startswith("stale"), "the page to say that it is stale")
+    assert offered == []
