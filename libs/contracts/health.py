@@ -29,3 +29,30 @@ class Health(Event, frozen=True, tag="health"):
     last_message_us: int = 0
     queue_length: int = 0
     figures: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+class Severity(StrEnum):
+    """How loud an alert is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """Higher is louder."""
+        return list(Severity).index(self)
+
+
+class Alert(Event, frozen=True, tag="alert"):
+    """What ops wants somebody to know. `is_over`: it was, and is no more."""
+
+    alert_id: str
+    severity: Severity
+    source: str
+    timestamp_us: int
+    title: str
+    detail: str = ""
+    repeats: int = 1
+    since_us: int = 0
+    is_over: bool = False

@@ -26,6 +26,7 @@ from libs.contracts import (
 )
 from libs.contracts.backtest import BacktestProgress
 from libs.contracts.base import Message
+from libs.contracts.health import Alert, Severity
 from libs.contracts.instruments import Instrument
 from libs.contracts.risk import PositionEvent, RiskEvent
 
@@ -59,6 +60,9 @@ SAMPLES: dict[str, Message] = {
     "position": PositionEvent("sma_cross", "RELIANCE", MOMENT, -10, 1411.05, 1410.0, Decimal("12.34")),
     "backtest_progress": BacktestProgress(
         "run_20260202_101500_c0ffee12ab", MOMENT, "running", 187_500, 468_750, MOMENT, 1_000_123_45, "job-1"
+    ),
+    "alert": Alert(
+        "c0ffee", Severity.CRITICAL, "ops", MOMENT, "ingestor is silent", "no heartbeat for 15 s", 2, MOMENT
     ),
     "health": Health("ingestor", MOMENT, "green", 4711, figures={"ticks_per_second": 5000.0}),
 }

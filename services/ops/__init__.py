@@ -1,0 +1,1 @@
+"""Looks after the fleet: copies on schedule, heartbeats watched, somebody told."""

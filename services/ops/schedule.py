@@ -1,0 +1,71 @@
+"""What is due: by interval, by day, by week. What was missed while nobody ran is caught up once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+
+from libs.core.clock import IST, US_PER_MINUTE, Clock, to_datetime
+from libs.dbaccess.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to do. `period` names the stretch of time it is done once in, or nothing while it is not wanted."""
+
+    name: str
+    period: Callable[[int], str]
+    run: Callable[[], str]
+
+
+class Schedule:
+    """Remembers in a small file in which period each task was done last."""
+
+    def __init__(self, path: Path, tasks: list[Task], clock: Clock) -> None:
+        self._path = path
+        self._tasks = tasks
+        self._clock = clock
+        try:
+            self._done = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+        except (OSError, msgspec.DecodeError):
+            self._done = {}  # every task is done once more, which harms nothing
+
+    @property
+    def done(self) -> dict[str, str]:
+        """Task to the period it was done in last."""
+        return dict(self._done)
+
+    def due(self) -> list[Task]:
+        """Give what was not done in the period it is now."""
+        now_us = self._clock.now_us()
+        return [task for task in self._tasks if (period := task.period(now_us)) and self._done.get(task.name) != period]
+
+    def note(self, task: Task) -> None:
+        """It was done."""
+        self._done[task.name] = task.period(self._clock.now_us())
+        write_atomically(self._path, msgspec.json.encode(self._done))
+
+
+def every(minutes: int) -> Callable[[int], str]:
+    """A stretch of so many minutes."""
+    return lambda now_us: str(now_us // (minutes * US_PER_MINUTE))
+
+
+def daily(hour: int) -> Callable[[int], str]:
+    """A day that begins at an hour, IST: before it, it is still the day before."""
+    return lambda now_us: (to_datetime(now_us).astimezone(IST) - timedelta(hours=hour)).date().isoformat()
+
+
+def weekly(weekday: int, hour: int) -> Callable[[int], str]:
+    """A week that begins on a weekday (1 is Monday) at an hour, IST."""
+
+    def period(now_us: int) -> str:
+        moment = to_datetime(now_us).astimezone(IST) - timedelta(days=weekday - 1, hours=hour)
+        year, week, _ = moment.isocalendar()
+        return f"{year}-W{week:02}"
+
+    return period

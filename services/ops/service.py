@@ -1,0 +1,131 @@
+"""The wiring of ops: sockets, then the loops. It owns no store and may die at any time; what was due is caught up."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from typing import Any
+
+from libs.calendar import Calendar
+from libs.contracts import Health
+from libs.contracts.bus import CommandRequest
+from libs.contracts.health import Alert, Severity
+from libs.contracts.topics import topic
+from libs.core.clock import Clock
+from libs.core.errors import FleetError, Refused
+from libs.dbaccess.layout import Layout
+from libs.messaging import CommandServer, Publisher, Subscriber
+from libs.runtime.heartbeat import Pulse, beat
+from libs.runtime.logs import get_logger
+from libs.runtime.process import run_until
+from libs.settings import Settings
+from services.ops.alerts import Alerts
+from services.ops.heartbeats import Heartbeats
+from services.ops.manifest import NAME
+from services.ops.schedule import Schedule, Task
+from services.ops.settings import checked
+from services.ops.tasks import tasks
+from services.ops.telling import Messenger
+
+_TURN_S = 1.0
+
+
+async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
+    """Look after the fleet until told to stop."""
+    calendar, addresses = checked(settings)
+    with ExitStack() as stack:
+        messenger = Messenger(settings.ops, addresses)
+        stack.callback(messenger.close)
+        publisher = stack.enter_context(Publisher.open(NAME, settings=settings, clock=clock))
+        running = Running(settings, clock, calendar, publisher, messenger)
+        stack.enter_context(running.commands())
+        await running.until(stop)
+    get_logger().info("ops.stopped")
+
+
+class Running:
+    """The loops: heartbeats in, tasks out."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, calendar: Calendar, publisher: Publisher, messenger: Messenger
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._calendar = calendar
+        self._publisher = publisher
+        self._messenger = messenger
+        self._commands: CommandServer | None = None
+        self.alerts = Alerts(clock, self._tell, repeat_min=settings.ops.alert_repeat_min)
+        self.heartbeats = Heartbeats(
+            clock, self.alerts, watched=settings.ops.watched, lost_s=settings.ops.heartbeat_lost_s
+        )
+        path = Layout(settings.data_root).backups / ".schedule.json"
+        self.schedule = Schedule(path, tasks(settings, clock, self.alerts, self._is_trading), clock)
+
+    def commands(self) -> CommandServer:
+        """Open the command socket."""
+        self._commands = CommandServer.open(NAME, self._on_command, settings=self._settings, clock=self._clock)
+        return self._commands
+
+    async def until(self, stop: asyncio.Event) -> None:
+        """Run until told to stop."""
+        assert self._commands is not None
+        interval_ms = self._settings.runtime.heartbeat_interval_ms
+        loops = [
+            self._publisher.run(),
+            self._commands.run(),
+            self._listen(),
+            self._work(),
+            beat(NAME, self._publisher, self._clock, interval_ms, self._pulse),
+        ]
+        await run_until(stop, loops)
+
+    async def _listen(self) -> None:
+        with Subscriber.open(["telemetry.health."], settings=self._settings, clock=self._clock) as subscriber:
+            async for message in subscriber:
+                if isinstance(message.payload, Health) and message.payload.service != NAME:
+                    self.heartbeats.heard(message.payload)
+
+    async def _work(self) -> None:
+        while True:
+            await asyncio.sleep(_TURN_S)
+            self.heartbeats.look()
+            for task in self.schedule.due():
+                await self._do(task)
+
+    async def _do(self, task: Task) -> None:
+        """Do one thing in a thread; one that fails is an alert, and is tried again in its next period."""
+        key = f"task {task.name}"
+        try:
+            found = await asyncio.to_thread(task.run)
+        except (FleetError, OSError) as e:
+            self.alerts.raise_(key, Severity.CRITICAL, NAME, f"{task.name} failed", str(e))
+        else:
+            get_logger().info("ops.done", task=task.name, found=found)
+            self.alerts.clear(key)
+        self.schedule.note(task)
+
+    def _is_trading(self) -> bool:
+        """Whether a session is on, by the market's own clock."""
+        now_us = self.heartbeats.market_us or self._clock.now_us()
+        return self._calendar.is_open(now_us)
+
+    def _tell(self, alert: Alert) -> None:
+        log = get_logger()
+        (log.error if alert.severity is Severity.CRITICAL else log.warning)(
+            "alert", severity=alert.severity.value, title=alert.title, detail=alert.detail, over=alert.is_over
+        )
+        self._publisher.publish(topic("alert", alert.severity.value), alert)
+        self._messenger.tell(alert)
+
+    def _on_command(self, request: CommandRequest) -> Any:
+        if request.name == "status":
+            return {
+                "alerts": [each.title for each in self.alerts.standing()], "done": self.schedule.done,
+                "services": {name: each.state.value for name, each in sorted(self.heartbeats.newest.items())},
+                "sent": self._messenger.sent, "not_sent": self._messenger.failed,
+            }  # fmt: skip
+        raise Refused(f"ops knows no command {request.name!r}; it knows: status")
+
+    def _pulse(self) -> Pulse:
+        return Pulse(figures={"alerts": float(len(self.alerts.standing())), "sent": float(self._messenger.sent)})
