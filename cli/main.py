@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "preflight": ("cli.preflight", "may trading begin? GO or NO-GO, with reasons"),
     "eod": ("cli.eod", "end the day: flat, settled, in history, copied; GO or NO-GO"),
     "doctor": ("cli.doctor", "find what commonly goes wrong, and the command that helps"),
+    "coverage": ("cli.coverage", "which minutes of which days there are, and which are missing"),
     "health": ("cli.health", "check directories, locks, stores, schema versions and disk"),
     "db": ("cli.db", "verify, stats, optimize, export, import a store"),
     "query": ("cli.query", "run one SELECT over candles and ticks, read only"),

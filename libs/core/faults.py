@@ -53,6 +53,7 @@ POINTS: dict[str, str] = {
     "rollover.verify.before": "a day's file is written under its temporary name, nobody compared it",
     "rollover.verify.after": "a day's file holds what the live buffer holds, it is not synced",
     "rollover.close.after": "a series of a day is closed and listed, the live buffer still has it",
+    "rollover.certify.before": "all series of the days are closed and listed, a day has no certificates yet",
     "rollover.fresh.before": "all days are closed, there is no fresh live file",
     "rollover.fresh.after": "a fresh live file is complete beside the one in use",
     "rollover.swap.before": "fresh files are complete, one of them has not its name yet",

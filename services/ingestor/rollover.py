@@ -7,7 +7,7 @@ said in every heartbeat until it is asked for again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -67,14 +67,16 @@ class DayCloser:
     """Says which day is due, and rolls it over."""
 
     def __init__(
-        self, manager: DatabaseManager, door: BufferDoor, capture: Capture, journal: Journal, *, delay_s: int
-    ) -> None:
+        self, manager: DatabaseManager, door: BufferDoor, capture: Capture, journal: Journal, *, delay_s: int,
+        symbols: Collection[str] = (),
+    ) -> None:  # fmt: skip
         self.figures = RolloverFigures()
         self._manager = manager
         self._door = door
         self._capture = capture
         self._journal = journal
         self._delay_us = delay_s * US_PER_SECOND
+        self._symbols = symbols
         self._asked: date | None = None
         self._refused: date | None = None
         self._retry_at_us = 0
@@ -108,7 +110,7 @@ class DayCloser:
         figures = self.figures = RolloverFigures(self.figures.attempts, day.isoformat(), running=True)
         exchange = self._capture.day.exchange
         get_logger().info("rollover.begins", date=day.isoformat())
-        rolling = EODRollover(self._manager, clock=_SessionTime(self._capture))
+        rolling = EODRollover(self._manager, clock=_SessionTime(self._capture), symbols=frozenset(self._symbols))
         self._capture.close_day(day)  # what comes from here on is late, so the flush is the day's last
         await flush()
         self._door.leave()

@@ -62,7 +62,8 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         publisher = stack.enter_context(Publisher.open(NAME, settings=settings, source=source, clock=clock))
         _prime(publisher, journal, settings.data.exchange)
         capture.publisher = publisher
-        closer = DayCloser(manager, door, capture, journal, delay_s=settings.ingestor.rollover_delay_s)
+        delay_s = settings.ingestor.rollover_delay_s
+        closer = DayCloser(manager, door, capture, journal, delay_s=delay_s, symbols=known)
         stack.callback(closer.shut)
         running = _Running(settings, clock, capture, flusher, journal, publisher, closer)
         stack.enter_context(running.commands())

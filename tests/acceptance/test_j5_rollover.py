@@ -23,8 +23,9 @@ from tests.kit.roots import make_stores
 #: Each point of the rollover, and those it passes on the way; the number is the hit at which it dies.
 KILLS = [
     "rollover.freeze.before", "rollover.freeze.after", "rollover.verify.before", "rollover.verify.after:2",
-    "history.rename.after:2", "rollover.close.after:6", "rollover.fresh.before", "rollover.fresh.after:2",
-    "rollover.swap.before", "rollover.swap.after", "rollover.swap.after:2", "live.recovery.after:2",
+    "history.rename.after:2", "rollover.close.after:6", "rollover.certify.before:2", "rollover.fresh.before",
+    "rollover.fresh.after:2", "rollover.swap.before", "rollover.swap.after", "rollover.swap.after:2",
+    "live.recovery.after:2",
 ]  # fmt: skip
 
 

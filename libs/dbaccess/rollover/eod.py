@@ -6,6 +6,7 @@ next run, or an ingestor that knows nothing of it, finds every row in the live b
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -18,6 +19,7 @@ from libs.core.errors import Refused
 from libs.core.faults import crash_point
 from libs.dbaccess import catalogue, live, schema
 from libs.dbaccess.connections import attach_day, naming_disk
+from libs.dbaccess.coverage import certify_day
 from libs.dbaccess.errors import ImmutableDay
 from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import exchange_name
@@ -57,11 +59,16 @@ class EODRollover:
     whose lock it keeps (its journal goes on capturing), and opens the buffer again.
     """
 
-    def __init__(self, db: DatabaseManager, data_root: Path | str | None = None, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, db: DatabaseManager, data_root: Path | str | None = None, *, clock: Clock | None = None,
+        symbols: Collection[str] = (),
+    ) -> None:  # fmt: skip
         if data_root is not None and Path(data_root).resolve() != db.layout.root.resolve():
             raise Refused(f"data root {data_root}: the manager's is {db.layout.root}; give the same")
         self._db = db
         self._clock = clock or db.clock
+        #: What should have been captured: a symbol of which nothing came has a certificate that says so.
+        self._symbols = symbols
         self._paths = LivePaths(db.layout)
 
     def execute(self, date: date, exchange: str = "nse") -> bool:
@@ -98,6 +105,9 @@ class EODRollover:
             # All are looked at before one is closed: a day that is refused is refused whole.
             standing = [each for each in found if self._stands(frozen, exchange, each)]
             done = [self._close(frozen, exchange, each, stands=each in standing) for each in found]
+            for date_ in sorted({each.day for each in found}):
+                crash_point("rollover.certify.before")
+                certify_day(self._db, exchange, date_, self._symbols)
             tables = [table for table in TABLES if any(each.data_type == table for each in found)]
             ddl = schema.live_ddl()
             kept = sum(write_fresh(self._paths, frozen, table, ddl[table], day) for table in tables)

@@ -1,0 +1,76 @@
+"""`fleet coverage`: what there is of each trading day, and what is missing."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.exits import FAILED, OK
+from cli.output import add_json, print_json, print_table
+
+if TYPE_CHECKING:
+    from libs.dbaccess.coverage import Certificate, DayCoverage
+
+_DAYS = 30
+_COLUMNS = ("expected", "live", "backfilled", "synthetic", "missing")
+
+
+def add(subparsers: Any) -> None:
+    """Add the command."""
+    parser: ArgumentParser = subparsers.add_parser(
+        "coverage", help="which minutes of which days there are, by origin, and which are missing",
+        description="Minutes expected by the calendar and found, for each closed trading day; each symbol's with "
+        "--symbols. Days without any data are shown too. Today is not over and is left out.",
+        epilog="A minute without a trade has no candle and is missing too. Exit 1 when a day falls short of --min.",
+    )  # fmt: skip
+    parser.add_argument("--from", dest="start", type=date.fromisoformat, metavar="D", help=f"{_DAYS} days ago")
+    parser.add_argument("--to", dest="end", type=date.fromisoformat, metavar="D", help="the last session by default")
+    parser.add_argument("--symbols", default="", metavar="A,B", help="only these, one row each")
+    parser.add_argument("--min", type=float, default=0.0, metavar="PERCENT", help="of the minutes of each row")
+    parser.add_argument("--exchange", help="instead of the one that is captured")
+    parser.add_argument("--data-root", type=Path, help="instead of TRADEFLEET_DATA or data/")
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: Namespace) -> int:
+    """Show it; nothing is written."""
+    from libs.calendar import Calendar
+    from libs.core.clock import SystemClock
+    from libs.dbaccess import DatabaseManager
+    from libs.dbaccess.coverage import coverage
+    from libs.settings import load_settings
+
+    settings = load_settings()
+    exchange = options.exchange or settings.data.exchange
+    end = options.end or Calendar.load(exchange).previous_session(SystemClock().now_us()).date
+    start = options.start or end - timedelta(days=_DAYS)
+    symbols = [name.strip() for name in options.symbols.split(",") if name.strip()]
+    db = DatabaseManager(options.data_root or settings.data_root, settings=settings)
+    days = coverage(db, exchange, start, end, symbols)
+    rows = [row for day in days for row in (_symbol_rows(day, symbols) if symbols else [_row(day, day.symbols)])]
+    if options.json:
+        print_json([{**_plain(day), "present_percent": round(day.present_percent, 3)} for day in days])
+    else:
+        print_table(["date", "symbols" if not symbols else "symbol", *_COLUMNS, "late", "differing", "present %"], rows)
+    return FAILED if any(float(row[-1]) < options.min for row in rows) else OK
+
+
+def _plain(day: DayCoverage) -> dict[str, Any]:
+    return {name: getattr(day, name) for name in day.__struct_fields__}
+
+
+def _symbol_rows(day: DayCoverage, symbols: list[str]) -> list[list[Any]]:
+    found = {each.symbol: each for each in day.certificates}
+    return [
+        _row(found[name], name) if name in found else [day.trading_date, name, *["-"] * 7, "0.0"] for name in symbols
+    ]
+
+
+def _row(each: DayCoverage | Certificate, name: object) -> list[Any]:
+    counts = [getattr(each, f"bars_{column}") for column in _COLUMNS]
+    percent = 100 * (1 - each.bars_missing / each.bars_expected) if each.bars_expected else 0.0
+    differing = f"{each.bars_differing} of {each.bars_compared}" if each.bars_compared else "-"
+    return [each.trading_date, name, *counts, each.late_ticks, differing, f"{percent:.1f}"]
