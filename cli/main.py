@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "candles": ("cli.candles", "candles of a symbol, history and today as one"),
     "import": ("cli.importing", "candles or ticks from CSV or Parquet into closed days"),
     "migrate": ("cli.migrate", "an older installation's files into the six stores"),
+    "history": ("cli.history", "candles of the past from the broker into closed days"),
     "archive": ("cli.archive", "old closed days to compressed Parquet, verified before the hot file goes"),
     "backup": ("cli.backup", "copy a store beside its living owner, checked before it counts"),
     "backups": ("cli.backup:add_list", "list the copies there are, newest first"),

@@ -1,0 +1,145 @@
+"""`fleet history fetch`: candles of the past from the broker into closed days. Run it again and it goes on."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections import defaultdict
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.exits import OK
+from cli.output import add_json, print_json, print_table
+from cli.progress import progress
+
+if TYPE_CHECKING:
+    from libs.dbaccess import DatabaseManager
+    from libs.settings import Settings
+    from libs.upstox.history import History, PastCandle
+
+_TIMEFRAMES = ("1m", "5m", "15m", "1h", "4h", "1d")
+
+
+def add(subparsers: Any) -> None:
+    """Add the command."""
+    parser: ArgumentParser = subparsers.add_parser("history", help="candles of the past from the broker")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    fetch: ArgumentParser = actions.add_parser(
+        "fetch", help="fetch candles into closed days",
+        description="Fetch the candles of past trading days and close each day with all the symbols named. A day that "
+        "is closed already is left as it is, so a fetch that was interrupted goes on where it was. Keeps within the "
+        "broker's limits. Exit 3 while another process writes history.",
+    )  # fmt: skip
+    fetch.add_argument("--symbols", required=True, metavar="A,B", help="all symbols the days are to hold")
+    fetch.add_argument("--from", dest="start", required=True, type=date.fromisoformat, metavar="D")
+    fetch.add_argument("--to", dest="end", type=date.fromisoformat, metavar="D", help="the last session by default")
+    fetch.add_argument("--timeframe", default="1m", choices=_TIMEFRAMES)
+    fetch.add_argument("--data-root", type=Path, help="instead of TRADEFLEET_DATA or data/")
+    add_json(fetch)
+    fetch.set_defaults(run=run)
+
+
+def run(options: Namespace) -> int:
+    """Fetch what is missing and say what became of each day."""
+    from libs.calendar import Calendar
+    from libs.core.clock import SystemClock
+    from libs.core.errors import Refused
+    from libs.dbaccess import DatabaseManager, Role
+    from libs.settings import load_settings
+
+    settings = load_settings()
+    exchange = settings.data.exchange
+    calendar = Calendar.load(exchange)
+    end = options.end or calendar.previous_session(SystemClock().now_us()).date
+    if options.start > end:
+        raise Refused(f"--from {options.start} is after --to {end}; nothing to fetch")
+    db = DatabaseManager(options.data_root or settings.data_root, Role.INGESTOR, settings=settings)
+    days = calendar.trading_days(options.start, end)
+    wanted = [day for day in days if not db.layout.day(exchange, "candles", options.timeframe, day).exists()]
+    symbols = sorted({name.strip() for name in options.symbols.split(",") if name.strip()})
+    closed = _fetch(db, settings, symbols, options.timeframe, wanted) if wanted else []
+    report = {
+        "timeframe": options.timeframe, "days": len(days), "closed_before": len(days) - len(wanted),
+        "closed": [{"date": day, "symbols": count, "rows": rows} for day, count, rows in closed],
+        "empty": [day for day in wanted if day not in {done for done, _, _ in closed}],
+    }  # fmt: skip
+    if options.json:
+        print_json(report)
+        return OK
+    print_table(["date", "symbols", "rows"], closed)
+    print(
+        f"{len(closed)} days closed, {report['closed_before']} were already, {len(report['empty'])} the broker has not"
+    )
+    return OK
+
+
+def _fetch(
+    db: DatabaseManager, settings: Settings, symbols: list[str], timeframe: str, days: list[date]
+) -> list[tuple[date, int, int]]:
+    """Fetch by spans of one call, so that what is in memory is bounded, and close each span's days."""
+    from libs.core.clock import SystemClock
+    from libs.core.errors import Refused
+    from libs.upstox.credentials import Scope
+    from libs.upstox.history import History, spans
+    from libs.upstox.instruments import by_symbol, download, parse
+    from libs.upstox.session import BrokerSession
+
+    session = BrokerSession.open(settings, Scope.MARKET_DATA)
+    try:
+        session.authorize()
+        keys = by_symbol(parse(download(session, settings.data.exchange), settings.data.exchange))
+        if unknown := [symbol for symbol in symbols if symbol not in keys]:
+            raise Refused(f"{', '.join(unknown)}: not in the broker's instruments file of {len(keys)} symbols")
+        history = History(session, SystemClock())
+        closed: list[tuple[date, int, int]] = []
+        pieces = list(spans(timeframe, days[0], days[-1]))
+        with progress() as report:
+            for number, (first, last) in enumerate(pieces):
+                inside = [day for day in days if first <= day <= last]
+                if not inside:
+                    continue
+                found: dict[date, dict[str, list[PastCandle]]] = defaultdict(dict)
+                for place, symbol in enumerate(symbols):
+                    report(number * len(symbols) + place, len(pieces) * len(symbols), f"{symbol} {first}")
+                    _gather(found, history, symbol, keys[symbol], timeframe, inside)
+                closed += [
+                    _close(db, settings.data.exchange, timeframe, day, found[day]) for day in inside if found[day]
+                ]
+        return closed
+    finally:
+        session.close()
+
+
+def _gather(
+    found: dict[date, dict[str, list[PastCandle]]], history: History, symbol: str, key: str, timeframe: str,
+    days: list[date],
+) -> None:  # fmt: skip
+    from libs.core.clock import trading_date
+
+    wanted = set(days)
+    for candle in history.candles(key, timeframe, days[0], days[-1]):
+        day = trading_date(candle.timestamp_us)
+        if day in wanted:
+            found[day].setdefault(symbol, []).append(candle)
+
+
+def _close(
+    db: DatabaseManager, exchange: str, timeframe: str, day: date, by_symbol: dict[str, list[PastCandle]]
+) -> tuple[date, int, int]:
+    """Write one day whole: its symbols together, for a closed day never gets another one."""
+    import pyarrow as pa
+
+    rows = [(symbol, *candle) for symbol, candles in sorted(by_symbol.items()) for candle in candles]
+    symbol, instants, opens, highs, lows, closes, volumes = zip(*rows, strict=True)
+    count = len(rows)
+    table = pa.table(
+        {
+            "symbol": pa.array(symbol), "timeframe": pa.array([timeframe] * count),
+            "timestamp": pa.array(instants, pa.int64()).cast(pa.timestamp("us", "UTC")), "open": pa.array(opens),
+            "high": pa.array(highs), "low": pa.array(lows), "close": pa.array(closes), "volume": pa.array(volumes),
+            "origin": pa.array(["backfill"] * count),
+        }
+    )  # fmt: skip
+    with db.historical_writer(exchange, "candles", timeframe, day, origin="fetch") as writer:
+        writer.append(table)
+    return day, len(by_symbol), count

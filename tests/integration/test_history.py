@@ -1,0 +1,92 @@
+"""C4, issue 4: candles of the past through the real SDK into closed days; what is there is left, what fails is said."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from datetime import date
+
+import pytest
+
+from libs.dbaccess import DatabaseManager, MarketDataQuery
+from libs.simulation.clock import ManualClock
+from libs.upstox.history import History, spans
+from tests.kit.exchange_sim import running_simulator
+from tests.kit.processes import fleet
+from tests.kit.roots import make_stores
+
+FRIDAY, MONDAY = date(2026, 1, 30), date(2026, 2, 2)
+
+
+@pytest.fixture(scope="module")
+def sim():
+    with running_simulator(start="2026-02-02T10:00:00", symbols=5, record_ticks=False) as found:
+        yield found
+
+
+def fetch(data_root, sim, *arguments: str):
+    done = fleet(
+        "history", "fetch", "--json", *arguments, TRADEFLEET_DATA=str(data_root), TRADEFLEET_PROFILE="demo",
+        TRADEFLEET_UPSTOX_API_URL=sim.url,
+    )  # fmt: skip
+    return done, json.loads(done.stdout) if done.stdout else {}
+
+
+def test_days_are_fetched_once_and_read_like_any_other(data_root, sim):
+    make_stores(data_root)
+    wanted = ("--symbols", "RELIANCE,TCS", "--from", "2026-01-19", "--to", str(FRIDAY))
+    done, found = fetch(data_root, sim, *wanted)
+    assert done.returncode == 0, done.stderr
+    assert len(found["closed"]) == found["days"] > 5
+    assert all(each["symbols"] == 2 and each["rows"] > 600 for each in found["closed"])
+    with MarketDataQuery(DatabaseManager(data_root)) as query:
+        candles = query.get_candles("RELIANCE", "nse", "1m", FRIDAY, MONDAY)
+        hours = query.get_candles("TCS", "nse", "1h", FRIDAY, MONDAY)
+    assert len(candles) >= 300
+    assert candles["timestamp"].is_monotonic_increasing
+    assert (candles["high"] >= candles["low"]).all()
+    assert len(hours) >= 6
+
+    done, again = fetch(data_root, sim, *wanted)
+    assert (done.returncode, again["closed"], again["closed_before"]) == (0, [], found["days"])
+
+
+def test_what_the_broker_refuses_leaves_nothing(data_root, sim):
+    make_stores(data_root)
+    done, _ = fetch(data_root, sim, "--symbols", "NOSUCH", "--from", str(FRIDAY), "--to", str(FRIDAY))
+    assert done.returncode == 1
+    assert "NOSUCH" in done.stderr
+    assert list((data_root / "market_data").rglob("*.duckdb")) == []
+
+
+def test_ranges_are_cut_to_what_a_call_may_span():
+    pieces = list(spans("1m", date(2025, 1, 1), date(2025, 12, 31)))
+
+    assert pieces[0][0] == date(2025, 1, 1)
+    assert pieces[-1][1] == date(2025, 12, 31)
+    assert all((last - first).days < 28 for first, last in pieces)
+    assert all((after[0] - before[1]).days == 1 for before, after in itertools.pairwise(pieces))
+
+
+class Sleepy(ManualClock):
+    """A clock whose sleeps pass at once, and are counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slept = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+        self.advance(seconds)
+
+
+def test_calls_stay_within_every_rate():
+    class Session:
+        client = None
+
+    history, clock = History.__new__(History), Sleepy()
+    History.__init__(history, Session(), clock)  # type: ignore[arg-type]
+    for _ in range(451):
+        history._pace()
+
+    assert clock.slept >= 60
