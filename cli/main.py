@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "indicators": ("cli.indicators", "what strategies and scans may compute, with parameters and ranges"),
     "strategies": ("cli.strategies", "what is registered, shipped and your own, with parameters and ranges"),
     "user": ("cli.user", "who may log in to the dashboard and the API"),
+    "scans": ("cli.scans", "what can be looked for over the whole market, with parameters"),
     "new": ("cli.new", "a strategy from the template"),
 }
 

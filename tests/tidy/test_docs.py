@@ -48,7 +48,6 @@ NOT_YET = {
     "analytics",
     "instruments",
     "parity",
-    "scans",
     "token",
 }
 
