@@ -51,7 +51,7 @@ def ask(service: str, settings: Settings) -> dict[str, Any]:
     from libs.messaging import CommandClient
 
     with CommandClient(service, settings=settings) as client:
-        status: dict[str, Any] = client.call("status", timeout_ms=2000)
+        status: dict[str, Any] = client.call("status", timeout_ms=1000)
     return status
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.kit.engine_schedules import Schedule
 from tests.kit.roots import make_stores
 
-SCHEDULES, BATCH, SAMPLE = 2_000, 100, 100
+SCHEDULES, BATCH, SAMPLE = 2_000, 100, 40
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import pytest
 from libs.contracts.health import HealthState
 from libs.core.clock import SystemClock
 from libs.dbaccess import DatabaseManager, HealthCheck, Role, WriterLock
+from libs.dbaccess.health.market import check_closed_days
 from libs.dbaccess.init import init_all
 from libs.dbaccess.journal import Journal
 from libs.dbaccess.layout import Layout
@@ -283,7 +284,9 @@ def test_deep_check_leaves_no_flipped_byte_unseen(layout):
         damaged = bytearray(sound)
         damaged[rng.randrange(len(sound))] ^= 1 << rng.randrange(8)
         overwrite(path, bytes(damaged))
-        if check(layout, deep=True).state is HealthState.ERROR:
+        # Of the whole check only the part that reads closed days: sixty whole ones take half a minute.
+        findings = check_closed_days(layout, load_settings(environment=ROOMY).sqlite, deep=True)
+        if any(finding.state is HealthState.ERROR for finding in findings):
             reported += 1
         else:
             assert all_rows(db) == rows
