@@ -6,6 +6,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -89,10 +90,16 @@ def _merge_environment(values: dict[str, dict[str, Any]], sources: dict[str, str
         _put(values, sources, section, key, text, f"environment: {name}")
 
 
+@cache
+def _fields(section: str) -> dict[str, msgspec.structs.FieldInfo]:
+    """What a section may hold; asked for once a key, and dear to find out."""
+    return {field.name: field for field in msgspec.structs.fields(_SECTIONS[section])}
+
+
 def _put(
     values: dict[str, dict[str, Any]], sources: dict[str, str], section: str, key: str, value: Any, origin: str
 ) -> None:
-    fields = {field.name: field for field in msgspec.structs.fields(_SECTIONS[section])}
+    fields = _fields(section)
     if key not in fields:
         raise SettingsError(f"{origin}: {section}.{key}: unknown key{_hint(key, fields)}")
     from_text = origin.startswith("environment")
