@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import Any
 
 import msgspec
 
@@ -98,19 +99,19 @@ class BarAggregator:
             return self._elsewhere(tick, slot)
         # From here it is OpenBar.trade written out: a call costs a fifth of the whole.
         price = tick.price
-        bar = slot.bar
-        if price > bar.high:  # type: ignore[union-attr]  # a slot with bounds has a bar
-            bar.high = price  # type: ignore[union-attr]
-        elif price < bar.low:  # type: ignore[union-attr]
-            bar.low = price  # type: ignore[union-attr]
-        if at_us >= bar.last_us:  # type: ignore[union-attr]
-            bar.close = price  # type: ignore[union-attr]
-            bar.last_us = at_us  # type: ignore[union-attr]
-        elif at_us < bar.first_us:  # type: ignore[union-attr]
-            bar.open = price  # type: ignore[union-attr]
-            bar.first_us = at_us  # type: ignore[union-attr]
+        bar: Any = slot.bar  # a slot with bounds has a bar
+        if price > bar.high:
+            bar.high = price
+        elif price < bar.low:
+            bar.low = price
+        if at_us >= bar.last_us:
+            bar.close = price
+            bar.last_us = at_us
+        elif at_us < bar.first_us:
+            bar.open = price
+            bar.first_us = at_us
         if volume:
-            bar.volume += volume  # type: ignore[union-attr]
+            bar.volume += volume
             slot.volume_day = tick.volume_day
         return _BOOKED, volume
 

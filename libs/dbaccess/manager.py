@@ -22,6 +22,7 @@ from libs.dbaccess.layout import Layout, day_of
 from libs.dbaccess.live import LiveBuffer, SnapshotReader
 from libs.dbaccess.roles import Role, Store, require_owner
 from libs.dbaccess.runs import write_run
+from libs.dbaccess.schema.catalogue import ORIGINS
 from libs.dbaccess.sqlite_session import CheckpointPolicy, SqliteSession
 from libs.settings import Settings, load_settings
 
@@ -81,6 +82,8 @@ class DatabaseManager:
         `verify` is given the finished file before it gets its name, and raises if it does not hold what it must.
         """
         require_owner(self.role, Store.HISTORY)
+        if origin not in ORIGINS:  # found out later, it would leave a closed day that no catalogue lists
+            raise Refused(f"origin {origin!r}: expected one of {', '.join(ORIGINS)}")
         path = self.layout.day(exchange, data_type, timeframe, day)
         require_root(self.layout)
         refuse_closed(self.layout.confined(path))

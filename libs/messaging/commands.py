@@ -183,14 +183,6 @@ class CommandClient:
             if reply is not None:
                 return _result(self._service, name, reply)
 
-    async def call_async(
-        self, name: str, arguments: Mapping[str, Any] | None = None, *, command_id: str = "", timeout_ms: int = 0
-    ) -> Any:
-        """Have it done without holding up the event loop; the same as `call`, in a thread, one at a time."""
-        return await asyncio.to_thread(
-            self.call, name, arguments, command_id=command_id, timeout_ms=timeout_ms
-        )  # fmt: skip
-
     def close(self) -> None:
         self._hub.close()
 

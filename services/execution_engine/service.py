@@ -25,6 +25,7 @@ from libs.orders.charges import ChargeBook
 from libs.orders.instrument import Instrument
 from libs.runtime.heartbeat import Pulse, beat
 from libs.runtime.logs import get_logger
+from libs.runtime.outbox import OutboxSource
 from libs.runtime.process import run_until
 from libs.settings import Settings
 from libs.settings.charges import read_charges
@@ -39,7 +40,6 @@ from services.execution_engine.paper import PaperWire
 from services.execution_engine.plans import read_instruments
 from services.execution_engine.reconciliation import Reconciler
 from services.execution_engine.recovery import resume
-from services.execution_engine.replay import OutboxSource
 from services.execution_engine.rounds import Rounds
 from services.execution_engine.settings import checked, fill_settings, skew_max_us
 from services.execution_engine.signals import SignalSource
@@ -104,7 +104,7 @@ def _wire(engine: Engine, settings: Settings, clock: Clock) -> PaperWire:
 
 def _open_publisher(engine: Engine, settings: Settings, clock: Clock) -> Publisher:
     outbox = engine.store.outbox
-    publisher = Publisher.open(NAME, settings=settings, source=OutboxSource(engine.store, clock.now_us), clock=clock)
+    publisher = Publisher.open(NAME, settings=settings, source=OutboxSource(outbox, clock.now_us), clock=clock)
     for stream in outbox.streams:
         publisher.prime(stream, outbox.last_by_topic(stream), outbox.head(stream))
 

@@ -40,7 +40,7 @@ class Alerts:
         )
         is_worse = known is not None and severity.rank > known.alert.severity.rank
         due = known is None or is_worse or now_us - known.told_us >= self._repeat_us
-        self._standing[key] = _Standing(alert, now_us if due or known is None else known.told_us)
+        self._standing[key] = _Standing(alert, now_us if known is None or due else known.told_us)
         if due:
             self._tell(alert)
 

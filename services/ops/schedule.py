@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -15,11 +16,16 @@ from libs.dbaccess.files import write_atomically
 
 @dataclass(frozen=True)
 class Task:
-    """One thing to do. `period` names the stretch of time it is done once in, or nothing while it is not wanted."""
+    """One thing to do. `period` names the stretch of time it is done once in, or nothing while it is not wanted.
+
+    `run` works in a thread and touches nothing of the service's; `then` is given what it found, in the loop, and says
+    it in words.
+    """
 
     name: str
     period: Callable[[int], str]
-    run: Callable[[], str]
+    run: Callable[[], Any]
+    then: Callable[[Any], str] = str
 
 
 class Schedule:

@@ -97,7 +97,7 @@ class Running:
         """Do one thing in a thread; one that fails is an alert, and is tried again in its next period."""
         key = f"task {task.name}"
         try:
-            found = await asyncio.to_thread(task.run)
+            found = task.then(await asyncio.to_thread(task.run))
         except (FleetError, OSError) as e:
             self.alerts.raise_(key, Severity.CRITICAL, NAME, f"{task.name} failed", str(e))
         else:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from libs.contracts.health import HealthState, Severity
 from libs.core.clock import Clock
 from libs.dbaccess import BackupManager, HealthCheck
+from libs.dbaccess.health.finding import Finding
 from libs.settings import Settings
 from services.ops.alerts import Alerts
 from services.ops.schedule import Task, daily, every, weekly
+
+_SOURCE = "health"
+_DETAILS_MAX = 5
 
 
 def tasks(settings: Settings, clock: Clock, alerts: Alerts, is_trading: Callable[[], bool]) -> list[Task]:
@@ -22,29 +26,33 @@ def tasks(settings: Settings, clock: Clock, alerts: Alerts, is_trading: Callable
         return interval(now_us) if is_trading() else ""
 
     return [
-        Task("health", every(ops.health_interval_min), lambda: _look(settings, clock, alerts)),
-        Task("trading backup", trading, lambda: str(copies.backup_trading_db())),
-        Task("config backup", daily(ops.daily_hour), lambda: str(copies.backup_config_db())),
-        Task("market backup", weekly(ops.weekly_day, ops.daily_hour), lambda: str(copies.backup_market_data())),
+        Task(
+            "health", every(ops.health_interval_min),
+            lambda: _look(settings, clock), lambda found: _tell(found, alerts),
+        ),
+        Task("trading backup", trading, copies.backup_trading_db),
+        Task("config backup", daily(ops.daily_hour), copies.backup_config_db),
+        Task("market backup", weekly(ops.weekly_day, ops.daily_hour), copies.backup_market_data),
     ]  # fmt: skip
 
 
-def _look(settings: Settings, clock: Clock, alerts: Alerts) -> str:
-    """Check what is stored; each kind of finding is an alert of its own, and over when it is not found again."""
+def _look(settings: Settings, clock: Clock) -> list[Finding]:
+    """Check what is stored; give what is not green."""
     check = HealthCheck(settings.data_root, settings=settings, clock=clock)
     check.run_all()
-    found: dict[str, tuple[Severity, list[str]]] = {}
-    for finding in check.findings:
-        if finding.state is HealthState.GREEN:
-            continue
-        severity = Severity.CRITICAL if finding.state is HealthState.ERROR else Severity.WARNING
-        worst, details = found.setdefault(f"stored {finding.check}", (severity, []))
-        details.append(f"{finding.subject}: {finding.detail}")
-        if severity.rank > worst.rank:
-            found[f"stored {finding.check}"] = (severity, details)
+    return [finding for finding in check.findings if finding.state is not HealthState.GREEN]
+
+
+def _tell(findings: Sequence[Finding], alerts: Alerts) -> str:
+    """Each kind of finding is an alert of its own, and over when it is not found again."""
+    kinds: dict[str, list[Finding]] = {}
+    for finding in findings:
+        kinds.setdefault(finding.check, []).append(finding)
     for alert in alerts.standing():
-        if alert.source == "health" and f"stored {alert.title}" not in found:
+        if alert.source == _SOURCE and alert.title not in kinds:
             alerts.clear(f"stored {alert.title}")
-    for key, (severity, details) in found.items():
-        alerts.raise_(key, severity, "health", key.removeprefix("stored "), "; ".join(details[:5]))
-    return f"{len(check.findings)} findings, {len(found)} kinds not green"
+    for kind, found in kinds.items():
+        is_error = any(finding.state is HealthState.ERROR for finding in found)
+        details = "; ".join(f"{finding.subject}: {finding.detail}" for finding in found[:_DETAILS_MAX])
+        alerts.raise_(f"stored {kind}", Severity.CRITICAL if is_error else Severity.WARNING, _SOURCE, kind, details)
+    return f"{len(findings)} findings of {len(kinds)} kinds are not green"

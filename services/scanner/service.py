@@ -19,6 +19,7 @@ from libs.dbaccess.roles import Store
 from libs.messaging import CommandServer, Publisher, Subscriber
 from libs.runtime.heartbeat import Pulse, beat
 from libs.runtime.logs import get_logger
+from libs.runtime.outbox import OutboxSource
 from libs.runtime.process import run_until
 from libs.settings import Settings
 from libs.strategies.user import Broken
@@ -27,7 +28,7 @@ from services.scanner.instances import Chosen, choose
 from services.scanner.manifest import NAME
 from services.scanner.minutes import Minute
 from services.scanner.settings import checked
-from services.scanner.store import STREAMS, OutboxSource, SignalsStore
+from services.scanner.store import STREAMS, SignalsStore
 
 _LOOK_S = 0.2
 
@@ -42,7 +43,7 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         session = stack.enter_context(manager.writer_session(Store.SIGNALS))
         store = SignalsStore(session, clock)
         store.prune(settings.scanner.outbox_keep_days)
-        source = OutboxSource(store, clock)
+        source = OutboxSource(store.outbox, clock.now_us)
         publisher = stack.enter_context(Publisher.open(NAME, settings=settings, source=source, clock=clock))
         for stream in STREAMS:
             publisher.prime(stream, store.outbox.last_by_topic(stream), store.outbox.head(stream))

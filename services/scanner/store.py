@@ -8,11 +8,10 @@ import msgspec
 
 from libs.contracts import Decided, SignalEvent
 from libs.contracts.topics import topic
-from libs.core.clock import US_PER_DAY, Clock, day_start_us, trading_date
+from libs.core.clock import US_PER_DAY, Clock
 from libs.core.faults import crash_point
+from libs.dbaccess.outbox import Outbox
 from libs.dbaccess.sqlite_session import SqliteSession
-from libs.dbaccess.trading.outbox import Outbox
-from libs.messaging import Record
 from libs.trading.strategy_host import StrategyFault
 
 SIGNALS, DECISIONS = "signals", "decisions"
@@ -99,34 +98,6 @@ class SignalsStore:
         """Drop messages nobody will ask for again; the signals themselves stay."""
         with self._session.transaction():
             self.outbox.prune(self._clock.now_us() - keep_days * US_PER_DAY)
-
-
-class OutboxSource:
-    """The store as the bus replays it."""
-
-    def __init__(self, store: SignalsStore, clock: Clock) -> None:
-        self._outbox = store.outbox
-        self._clock = clock
-
-    @property
-    def streams(self) -> list[str]:
-        return list(STREAMS)
-
-    def head(self, stream: str) -> int:
-        return self._outbox.head(stream)
-
-    def oldest(self, stream: str) -> int:
-        return self._outbox.oldest(stream)
-
-    def opening(self, stream: str) -> int:
-        return self._outbox.opening(stream, day_start_us(trading_date(self._clock.now_us())))
-
-    def read(self, stream: str, topics: Sequence[str], after_seq: int, upto_seq: int, limit: int) -> Iterable[Record]:
-        for message in self._outbox.read(stream, topics, after_seq, upto_seq, limit):
-            yield Record(
-                message.topic, message.seq, msgspec.Raw(message.payload), message.timestamp_us, message.recorded_us,
-                message.prev,
-            )  # fmt: skip
 
 
 def _row(signal: SignalEvent, seq: int, now_us: int) -> tuple[object, ...]:

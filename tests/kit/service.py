@@ -13,7 +13,7 @@ from typing import Any
 
 from libs.core.errors import FleetError
 from libs.messaging import CommandClient
-from libs.settings import load_settings
+from libs.settings import Settings, load_settings
 from tests.kit.paths import PROJECT
 from tests.kit.processes import wait_until
 
@@ -27,9 +27,18 @@ class Service:
     process: subprocess.Popen[bytes] | None = None
     log: Path = field(default=Path())
 
+    @property
+    def data_root(self) -> Path:
+        """Where its stores are."""
+        return Path(self.environment["TRADEFLEET_DATA"])
+
+    def settings(self) -> Settings:
+        """The settings the process has."""
+        return load_settings(environment=self.environment)
+
     def start(self) -> None:
         """Start it; returns at once."""
-        self.log = Path(self.environment["TRADEFLEET_DATA"]).parent / f"{self.name}.log"
+        self.log = self.data_root.parent / f"{self.name}.log"
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", f"services.{self.name}"], cwd=PROJECT, env=os.environ | self.environment,
@@ -52,7 +61,7 @@ class Service:
         """Ask it how it is; None while it does not answer."""
         assert self.process is not None
         assert self.process.poll() is None, f"{self.name} died: {self.log.read_text()[-3000:]}"
-        with CommandClient(self.name, settings=load_settings(environment=self.environment)) as client:
+        with CommandClient(self.name, settings=self.settings()) as client:
             try:
                 return client.call("status", timeout_ms=1000)
             except FleetError:

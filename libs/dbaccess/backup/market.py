@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -85,13 +86,13 @@ def _copy_file(path: Path, target: Path, earlier: list[Path], expected: str) -> 
     make_directory(target.parent, Path(target.anchor))
     for copied in earlier:
         if copied.exists() and copied.stat().st_size == path.stat().st_size and checksum(copied) == expected:
-            place(target, lambda partial, found=copied: link_or_copy(found, partial))  # type: ignore[misc]
+            place(target, partial(link_or_copy, copied))
             return
 
-    def copy(partial: Path) -> None:
-        copy_checked(path, partial, expected, checksum)
-        read_whole(partial)
-        partial.chmod(CLOSED_FILE)
+    def copy(unfinished: Path) -> None:
+        copy_checked(path, unfinished, expected, checksum)
+        read_whole(unfinished)
+        unfinished.chmod(CLOSED_FILE)
 
     place(target, copy)
 

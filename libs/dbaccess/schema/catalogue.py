@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from libs.dbaccess.schema.common import IDENTITY
 
+#: Who closed a day.
+ORIGINS = ("rollover", "import", "fetch", "migration", "found")
+
 STATEMENTS: tuple[str, ...] = (
     *IDENTITY,
-    """
+    f"""
 CREATE TABLE catalogue_days (
     -- A closed or archived day of one series.
     exchange TEXT NOT NULL,  -- whose day
@@ -18,7 +21,7 @@ CREATE TABLE catalogue_days (
     symbols INTEGER NOT NULL CHECK (symbols >= 0),  -- how many symbols
     bytes INTEGER NOT NULL CHECK (bytes >= 0),  -- size on disk
     checksum TEXT NOT NULL,  -- hash of the file's bytes; of an archive, of its files in order of name
-    origin TEXT NOT NULL CHECK (origin IN ('rollover', 'import', 'fetch', 'migration', 'found')),  -- who closed it
+    origin TEXT NOT NULL CHECK (origin IN {ORIGINS}),  -- who closed it
     sync_status TEXT NOT NULL CHECK (sync_status IN ('hot', 'archiving', 'archived', 'missing', 'corrupt')),  -- where
     code_version TEXT NOT NULL,  -- version of the fleet that wrote it
     closed_at_us INTEGER NOT NULL,  -- when it was closed

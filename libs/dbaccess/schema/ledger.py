@@ -54,7 +54,7 @@ CREATE TABLE backfills (
     *append_only("backfills"),
     """
 CREATE TABLE late_ticks (
-    -- A tick that came after its candle was published; it is in the ticks, not in the candle.
+    -- A tick that came after its candle was published; it is in no candle and in no table of ticks.
     late_tick_id INTEGER PRIMARY KEY,  -- counts
     exchange TEXT NOT NULL,  -- of the symbol
     symbol TEXT NOT NULL,  -- whose tick

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from libs.core.clock import trading_date
+from libs.dbaccess.outbox import Outbox
 from libs.dbaccess.trading import rows
-from libs.dbaccess.trading.outbox import Outbox
 from libs.orders import evidence as ev
 from libs.orders.model import Fill, FillKey, Order
 from libs.orders.news import Anomaly, AnyNews, FillRecorded, FillReversed, TermsChanged, Transition

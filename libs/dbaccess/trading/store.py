@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from libs.core.clock import Clock
+from libs.dbaccess.outbox import Outbox
 from libs.dbaccess.sqlite_session import SqliteSession
 from libs.dbaccess.trading.entry import Entry, Message
-from libs.dbaccess.trading.outbox import Outbox
 
 #: The streams of the bus this store is the journal of.
 STREAMS = ("orders", "trades", "positions", "risk")

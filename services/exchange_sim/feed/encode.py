@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from libs.upstox.feed_messages import INITIAL_FEED, LIVE_FEED, MARKET_INFO, REQUEST_MODES, feed_messages
+from libs.upstox.feed_messages import LIVE_FEED, MARKET_INFO, REQUEST_MODES, feed_messages
 from services.exchange_sim.market.candles import Candle
 from services.exchange_sim.market.quotes import Quote
 from services.exchange_sim.market.sessions import Phase
@@ -47,11 +47,6 @@ def frame(kind: int, feeds: Iterable[tuple[str, bytes]], now_ms: int) -> bytes:
         parts += (b"\x12", varint(len(entry)), entry)
     parts += (b"\x18", varint(now_ms))
     return b"".join(parts)
-
-
-def initial_frame(feeds: Iterable[tuple[str, bytes]], now_ms: int) -> bytes:
-    """Make the snapshot that answers a subscription."""
-    return frame(INITIAL_FEED, feeds, now_ms)
 
 
 def live_frame(feeds: Iterable[tuple[str, bytes]], now_ms: int) -> bytes:

@@ -189,3 +189,14 @@ def test_kill_around_the_rename_leaves_a_whole_day_or_none(db, point):
     with db.historical_reader("nse", "ticks", None, DAY) as connection:
         assert connection.execute("SELECT count(*) FROM ticks").fetchall() == [(1,)]
     assert [path.name for path in db.layout.series("nse", "ticks", None).iterdir()] == ["2026-02-02.duckdb"]
+
+
+def test_unknown_origin_is_refused_before_anything_is_written(data_root):
+    """Refused by the catalogue afterwards, the day would be closed and listed nowhere."""
+    db = DatabaseManager(data_root, Role.INGESTOR)
+    with (
+        pytest.raises(Refused, match="origin 'somewhere'"),
+        db.historical_writer("nse", "ticks", None, date(2026, 2, 2), origin="somewhere"),
+    ):
+        pytest.fail("the writer was given")
+    assert list(data_root.rglob("*.duckdb")) == []

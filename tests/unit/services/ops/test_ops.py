@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from libs.contracts import Health, HealthState
 from libs.contracts.health import Severity
 from libs.core.clock import US_PER_MINUTE
+from libs.settings import load_settings
 from libs.simulation.clock import ManualClock
 from services.ops.alerts import Alerts
 from services.ops.heartbeats import Heartbeats
 from services.ops.schedule import Schedule, Task, daily, every, weekly
+from services.ops.tasks import tasks
+from tests.kit.roots import ROOMY
 
 HOUR_US = 60 * US_PER_MINUTE
 
@@ -76,3 +81,19 @@ def test_days_and_weeks_begin_at_their_hour():
     before, after = weekly(6, 18)(saturday), weekly(6, 18)(saturday + 9 * HOUR_US)
     assert before != after
     assert weekly(6, 18)(saturday + 6 * 24 * HOUR_US) == after
+
+
+def test_a_look_at_the_stores_tells_nobody_by_itself(data_root):
+    """It works in a thread; alerts, and the socket behind them, belong to the loop."""
+    clock, told = ManualClock(), []
+    alerts = Alerts(clock, told.append, repeat_min=30)
+    settings = msgspec.structs.replace(load_settings(environment=ROOMY), data_root=str(data_root))
+    look = next(task for task in tasks(settings, clock, alerts, lambda: False) if task.name == "health")
+    found = look.run()
+    assert (told, bool(found)) == ([], True)
+    look.then(found)
+    assert {each.source for each in told} == {"health"}
+    look.then([])
+
+    assert alerts.standing() == []
+    assert told[-1].is_over

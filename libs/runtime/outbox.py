@@ -1,4 +1,4 @@
-"""The trading store as the bus reads it: replays of orders, trades, positions and risk come out of the outbox."""
+"""A store's outbox as the bus reads it: replays of what an owner told come from what it stored."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 import msgspec
 
 from libs.core.clock import day_start_us, trading_date
-from libs.dbaccess.trading import TradingStore
+from libs.dbaccess.outbox import Outbox
 from libs.messaging import Record
 
 
 class OutboxSource:
     """Answers replays; `now_us` says which day is today."""
 
-    def __init__(self, store: TradingStore, now_us: Callable[[], int]) -> None:
-        self._outbox = store.outbox
+    def __init__(self, outbox: Outbox, now_us: Callable[[], int]) -> None:
+        self._outbox = outbox
         self._now_us = now_us
 
     @property
