@@ -124,6 +124,19 @@ class BarAggregator:
             self._set_due()
         return out
 
+    def fill(self, bar: OHLCVBar) -> None:
+        """Take a 1m bar of a closed minute, got elsewhere, into the longer bars that are still open."""
+        if self.is_over:
+            return
+        now_us = self.session.minutes[self._next]
+        for timeframe, bars in self._long.items():
+            if self.session.bar_start(bar.timestamp_us, timeframe) != self.session.bar_start(now_us, timeframe):
+                continue
+            if bar.symbol in bars:
+                bars[bar.symbol].insert(bar)
+            else:
+                bars[bar.symbol] = begin(bar)
+
     def state(self) -> bytes:
         """Give all that must survive for the bars to go on exactly."""
         state = AggregatorState(

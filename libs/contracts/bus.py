@@ -9,7 +9,7 @@ import msgspec
 
 from libs.contracts.base import Message
 from libs.contracts.health import Health
-from libs.contracts.market import FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
+from libs.contracts.market import Backfilled, FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
 from libs.contracts.orders import OrderEvent, TradeEvent
 from libs.contracts.risk import PositionEvent
 from libs.contracts.signals import Decided, SignalEvent
@@ -134,7 +134,7 @@ PAYLOADS: dict[str, Any] = {
     "tick": Tick,
     "ticks": TickBatch,
     "candle": OHLCVBar,
-    "market": MinuteClosed | FeedGap | SessionChanged,
+    "market": MinuteClosed | FeedGap | SessionChanged | Backfilled,
     "signal": SignalEvent,
     "decided": Decided,
     "order": OrderEvent,

@@ -80,8 +80,30 @@ class FeedGap(Event, frozen=True, tag="feed_gap"):
     seq: int = 0
 
 
+class Backfilled(Event, frozen=True, tag="backfilled"):
+    """What the broker's history gave for a gap of one symbol; `bars` are candles there were none of, origin `backfill`.
+
+    Not sent as candles: they are of the past, and what decides minute by minute must not meet them out of order.
+    `differing` counts published candles touched by the gap that the broker has otherwise; they stay as they are.
+    `timestamp_us` and `to_us` bound what was asked for, the end excluded; `outcome` is `complete`, `partial`,
+    `nothing` or `failed`.
+    """
+
+    exchange: str
+    symbol: str
+    timestamp_us: int
+    to_us: int
+    gap_id: str
+    bars: list[OHLCVBar]
+    outcome: str
+    differing: int = 0
+    detail: str = ""
+    recorded_at_us: int = 0
+    seq: int = 0
+
+
 class SessionChanged(Event, frozen=True, tag="session_changed"):
-    """The exchange's session of a date opened or closed; `event` is `open` or `close`."""
+    """The exchange's session of a date opened or closed; `event` is `open`, `close` or `eod`."""
 
     exchange: str
     timestamp_us: int

@@ -14,6 +14,8 @@ from collections import Counter
 from pathlib import Path
 
 POINTS: dict[str, str] = {
+    "ingestor.backfill.before": "candles for a gap have come, they are not journalled",
+    "ingestor.backfill.after": "candles for a gap are journalled and told, they are in no store",
     "scanner.decide.before": "a minute's signals are written, not committed",
     "scanner.decide.after": "a minute's signals are durable, nobody was told yet",
     "migrate.commit.before": "a migration and its record are written, not committed",

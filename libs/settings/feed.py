@@ -49,6 +49,9 @@ class Ingestor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows_waiting_max: Positive = 2_000_000
     candles_cached_max: Positive = 500_000
     rollover_delay_s: NotNegative = 900
+    backfill: bool = True
+    backfill_delay_s: NotNegative = 5
+    backfill_attempts_max: Positive = 10
 
 
 class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

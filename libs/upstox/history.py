@@ -54,6 +54,22 @@ class History:
             found += self._call(key, unit, interval, first, last)
         return sorted(found)
 
+    def today(self, key: str, timeframe: str = "1m") -> list[PastCandle]:
+        """Give today's complete candles so far, oldest first. One call, made at once and never repeated.
+
+        For a caller that must not be kept waiting: it waits `wait_s()` itself, and tries again what is `RetryLater`.
+        """
+        unit, interval, _ = _SPANS[timeframe]
+        self._calls.append(self._clock.monotonic_ns() / 1e9)
+        answer = self._session.call(self._api.get_intra_day_candle_data, key, unit, interval)
+        return sorted(_candle(row, key) for row in answer.data.candles)
+
+    def wait_s(self) -> float:
+        """How long until another call is within every rate."""
+        now_s = self._clock.monotonic_ns() / 1e9
+        waits = [self._calls[-count] + window_s - now_s for count, window_s in _RATES if len(self._calls) >= count]
+        return max([0.0, *waits])
+
     def _call(self, key: str, unit: str, interval: str, first: date, last: date) -> list[PastCandle]:
         wait_s = _FIRST_WAIT_S
         for attempt in range(_ATTEMPTS_MAX):
@@ -73,12 +89,9 @@ class History:
 
     def _pace(self) -> None:
         """Wait until another call is within every rate."""
-        now_s = self._clock.monotonic_ns() / 1e9
-        for count, window_s in _RATES:
-            if len(self._calls) >= count and (wait_s := self._calls[-count] + window_s - now_s) > 0:
-                self._clock.sleep(wait_s)
-                now_s = self._clock.monotonic_ns() / 1e9
-        self._calls.append(now_s)
+        while (wait_s := self.wait_s()) > 0:
+            self._clock.sleep(wait_s)
+        self._calls.append(self._clock.monotonic_ns() / 1e9)
 
 
 def spans(timeframe: str, start: date, end: date) -> Iterator[tuple[date, date]]:

@@ -7,7 +7,7 @@ from datetime import date
 
 import msgspec
 
-from libs.contracts import FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
+from libs.contracts import Backfilled, FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
 from libs.contracts.feed import FeedDamaged, FeedLost, Frame
 from libs.contracts.topics import topic
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE, Clock, day_start_us, trading_date
@@ -33,6 +33,7 @@ class CaptureFigures:
     bars: int = 0
     minutes: int = 0
     gaps: int = 0
+    backfilled: int = 0
     damaged: int = 0
     last_exchange_us: int = 0
     last_received_us: int = 0
@@ -136,6 +137,21 @@ class Capture:
         payload = SessionChanged(self._exchange, now_us, "eod", day.isoformat(), seq)
         self._tell(Kind.MARKET, topic("market", self._exchange, "eod"), payload)
 
+    # -- what was got for a gap
+
+    def backfill(self, made: Backfilled) -> bool:
+        """Journal candles of a gap, then tell of them; not any more once their day is in history."""
+        if made.timestamp_us < self._closed_until_us:
+            return False
+        crash_point("ingestor.backfill.before")
+        numbered = msgspec.structs.replace(made, seq=self._journal.next_seq(CANDLES))
+        self.day.fill(numbered)
+        self.figures.backfilled += len(numbered.bars)
+        self._pending_rows.backfills.append(numbered)
+        self._tell(Kind.BACKFILL, topic("market", self._exchange, "backfill"), numbered)
+        crash_point("ingestor.backfill.after")
+        return True
+
     # -- inside
 
     def _close_due(self, now_us: int) -> None:
@@ -197,6 +213,7 @@ class Capture:
                 name = topic("candle", numbered.timeframe, self._exchange, numbered.symbol)
                 self._add_candle(Kind.BAR, name, numbered)
                 self._pending_rows.bars.append(numbered)
+                self.day.backfills.on_bar(numbered)
                 self.figures.bars += 1
             else:
                 name = topic("market", self._exchange, "minute_closed")
@@ -219,14 +236,17 @@ class Capture:
         self.figures.gaps += bool(gap.to_us)
         numbered = msgspec.structs.replace(gap, seq=self._journal.next_seq(CANDLES))
         self._pending_rows.gaps.append(numbered)
+        self.day.backfills.on_gap(numbered)
         self._tell(Kind.GAP, topic("market", self._exchange, "gap"), numbered)
 
-    def _tell(self, kind: Kind, name: str, payload: SessionChanged | FeedGap) -> None:
+    def _tell(self, kind: Kind, name: str, payload: SessionChanged | FeedGap | Backfilled) -> None:
         self._add_candle(kind, name, payload)
         self.commit()
         self.publisher.publish(name, payload, seq=payload.seq)
 
-    def _add_candle(self, kind: Kind, name: str, payload: OHLCVBar | MinuteClosed | SessionChanged | FeedGap) -> None:
+    def _add_candle(
+        self, kind: Kind, name: str, payload: OHLCVBar | MinuteClosed | SessionChanged | FeedGap | Backfilled
+    ) -> None:
         data = encode(payload)
         previous = self._journal.last_on(name)
         seq = self._journal.add(kind, CANDLES, name, data)

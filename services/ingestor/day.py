@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from libs.bars import BarAggregator, TickValidator
 from libs.calendar import Calendar
-from libs.contracts import FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
+from libs.contracts import Backfilled, FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
 from libs.contracts.sessions import Session
 from libs.core.clock import US_PER_MINUTE, day_start_us, trading_date
 from libs.dbaccess.journal import Record as Journalled
 from libs.settings.feed import Ingestor as Settings
+from services.ingestor.backfills import Backfills
 from services.ingestor.gaps import GapTracker
 from services.ingestor.records import CANDLES, JournalSource
 from services.ingestor.session_clock import SessionClock
@@ -34,6 +35,7 @@ class TradingDay:
         self.session = self._session(at_us)
         self.start_us = day_start_us(self.session.date)
         self.aggregator = BarAggregator(self.session, grace_us=settings.grace_ms * 1000)
+        self.backfills = Backfills(self.session, self.aggregator.timeframes)
         self.validator = TickValidator(
             known=known, day=self.session.date, jump_max=settings.jump_max_percent / 100,
             jump_repeats=settings.jump_repeats, future_tolerance_us=settings.future_tolerance_ms * 1000,
@@ -70,6 +72,9 @@ class TradingDay:
             self.gaps.recover(payload.timestamp_us)
         elif isinstance(payload, OHLCVBar):
             self.aggregator.replay_bar(payload)
+            self.backfills.on_bar(payload)
+        elif isinstance(payload, Backfilled):
+            self.fill(payload)
         elif isinstance(payload, MinuteClosed):
             self._replay_date(payload.timestamp_us)
             self.aggregator.replay_closed(payload)
@@ -79,9 +84,17 @@ class TradingDay:
         elif isinstance(payload, FeedGap):
             self._replay_date(payload.timestamp_us)
             self.gaps.replay(payload)
+            self.backfills.on_gap(payload)
         if record.stream == CANDLES:
             self._source.remember(record)
         self._seen[record.stream] = record.seq
+
+    def fill(self, made: Backfilled) -> None:
+        """Take note of what was got for a gap; longer bars that are still open take it in."""
+        self.backfills.on_backfilled(made)
+        for bar in made.bars:
+            if bar.timeframe == "1m":
+                self.aggregator.fill(bar)
 
     def recovered(self, session_clock: SessionClock) -> None:
         """The journal is at its end: the session's clock goes on from there."""
@@ -106,6 +119,7 @@ class TradingDay:
         self.start_us = day_start_us(session.date)
         self.aggregator.start_session(session, from_us)
         self.validator.start_day(session.date)
+        self.backfills.start_session(session)
 
     def _session(self, instant_us: int) -> Session:
         return self._calendar.session(trading_date(instant_us)) or self._calendar.next_session(instant_us)

@@ -64,8 +64,8 @@ class Flusher:
         buffer = self._door.buffer
         if rows.ticks:
             buffer.append("ticks", tick_columns(rows.ticks))
-        if rows.bars:
-            buffer.append("candles", candle_columns(rows.bars))
+        if candles := rows.candles():
+            buffer.append("candles", candle_columns(candles))
         flushed = buffer.flush(watermarks=heads)
         figures = self.figures
         figures.flushes += 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from libs.contracts import FeedGap
+from libs.contracts import Backfilled, FeedGap
 from libs.core.clock import trading_date
 from libs.dbaccess.sqlite_session import SqliteSession
 from services.ingestor.rows import LateTick, Quarantine, Rows
@@ -26,17 +26,25 @@ INSERT OR IGNORE INTO feed_gaps (gap_id, exchange, trading_date, from_us, cause,
 VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 _GAP_ENDED = "UPDATE feed_gaps SET to_us = ? WHERE gap_id = ? AND to_us IS NULL"
+#: The row's number is the record's seq in the stream of candles.
+_BACKFILL = """
+INSERT OR IGNORE INTO backfills
+    (backfill_id, gap_id, exchange, symbol, timeframe, from_us, to_us, rows_added, rows_differing, outcome, detail,
+     recorded_at_us)
+VALUES (?, ?, ?, ?, '1m', ?, ?, ?, ?, ?, ?, ?)
+"""
 
 
 def write_ledger(session: SqliteSession, exchange: str, rows: Rows) -> None:
     """Write what belongs into the ledger, in one transaction."""
-    if not (rows.late or rows.quarantine or rows.gaps):
+    if not (rows.late or rows.quarantine or rows.gaps or rows.backfills):
         return
     with session.transaction() as connection:
         connection.executemany(_LATE, [_late(exchange, row) for row in rows.late])
         connection.executemany(_QUARANTINE, [_quarantine(exchange, row) for row in rows.quarantine])
         for gap in rows.gaps:
             _write_gap(connection, gap)
+        connection.executemany(_BACKFILL, [_backfill(row) for row in rows.backfills])
 
 
 def _late(exchange: str, row: LateTick) -> tuple[object, ...]:
@@ -53,6 +61,14 @@ def _quarantine(exchange: str, row: Quarantine) -> tuple[object, ...]:
     return (
         row.seq, exchange, tick.symbol if tick else None, row.reason, tick.timestamp_us if tick else None,
         row.received_us, raw,
+    )  # fmt: skip
+
+
+def _backfill(row: Backfilled) -> tuple[object, ...]:
+    added = sum(bar.timeframe == "1m" for bar in row.bars)
+    return (
+        row.seq, row.gap_id, row.exchange, row.symbol, row.timestamp_us, row.to_us, added, row.differing, row.outcome,
+        row.detail, row.recorded_at_us,
     )  # fmt: skip
 
 

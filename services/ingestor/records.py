@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from libs.contracts import FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
+from libs.contracts import Backfilled, FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
 from libs.dbaccess.journal import Journal, Kind
 from libs.dbaccess.journal import Record as Journalled
 from libs.messaging import Record
@@ -29,6 +29,7 @@ _PAYLOADS: dict[Kind, Any] = {
     Kind.MARKET: SessionChanged,
     Kind.MINUTE_CLOSED: MinuteClosed,
     Kind.QUARANTINE: Quarantine,
+    Kind.BACKFILL: Backfilled,
 }
 _DECODERS = {kind: msgspec.msgpack.Decoder(payload) for kind, payload in _PAYLOADS.items()}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from libs.contracts import FeedGap, OHLCVBar, Tick
+from libs.contracts import Backfilled, FeedGap, OHLCVBar, Tick
 from libs.core.clock import Clock
 from libs.dbaccess.journal import Journal
 from libs.dbaccess.live import LiveBuffer
@@ -69,6 +69,8 @@ def _keep(rows: Rows, payload: object) -> int:
         rows.quarantine.append(payload)
     elif isinstance(payload, FeedGap):
         rows.gaps.append(payload)
+    elif isinstance(payload, Backfilled):
+        rows.backfills.append(payload)
     else:
         return 0
     return 1

@@ -8,7 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from libs.bars import Quarantined
-from libs.contracts import FeedGap, OHLCVBar, Tick
+from libs.contracts import Backfilled, FeedGap, OHLCVBar, Tick
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 
@@ -44,9 +44,15 @@ class Rows:
         self.late: list[LateTick] = []
         self.quarantine: list[Quarantine] = []
         self.gaps: list[FeedGap] = []
+        self.backfills: list[Backfilled] = []
 
     def __len__(self) -> int:
-        return len(self.ticks) + len(self.bars) + len(self.late) + len(self.quarantine) + len(self.gaps)
+        few = len(self.late) + len(self.quarantine) + len(self.gaps) + len(self.backfills)
+        return len(self.ticks) + len(self.bars) + few
+
+    def candles(self) -> list[OHLCVBar]:
+        """Everything for the table of candles: what was published, then what was got for gaps."""
+        return self.bars + [bar for made in self.backfills for bar in made.bars]
 
     def add(self, other: Rows) -> None:
         """Take over what another has."""
@@ -55,6 +61,7 @@ class Rows:
         self.late += other.late
         self.quarantine += other.quarantine
         self.gaps += other.gaps
+        self.backfills += other.backfills
 
     def take(self) -> Rows:
         """Hand everything over to the writer and begin anew."""
@@ -64,6 +71,7 @@ class Rows:
         taken.late, self.late = self.late, []
         taken.quarantine, self.quarantine = self.quarantine, []
         taken.gaps, self.gaps = self.gaps, []
+        taken.backfills, self.backfills = self.backfills, []
         return taken
 
 
@@ -97,6 +105,6 @@ def candle_columns(bars: Sequence[OHLCVBar]) -> pa.Table:
             "close": pa.array([bar.close for bar in bars], pa.float64()),
             "volume": pa.array([bar.volume for bar in bars], pa.int64()),
             "origin": pa.array([bar.origin.value for bar in bars], pa.string()),
-            "seq": pa.array([bar.seq for bar in bars], pa.int64()),
+            "seq": pa.array([bar.seq or None for bar in bars], pa.int64()),
         }
     )

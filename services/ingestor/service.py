@@ -22,6 +22,7 @@ from libs.runtime.logs import get_logger
 from libs.runtime.process import run_until
 from libs.settings import Settings
 from services.ingestor import handlers
+from services.ingestor.backfilling import Backfiller
 from services.ingestor.capture import Capture
 from services.ingestor.day import TradingDay
 from services.ingestor.flusher import Flusher
@@ -96,6 +97,7 @@ class _Running:
         self._closer = closer
         self._supervisor: FeedSupervisor | None = None
         self._commands: CommandServer | None = None
+        self._backfiller = Backfiller(capture, settings.ingestor, settings.feed, clock)
 
     def commands(self) -> CommandServer:
         self._commands = CommandServer.open(NAME, self._on_command, settings=self._settings, clock=self._clock)
@@ -109,6 +111,7 @@ class _Running:
             self._commands.run(),
             self._feed_loop(known),
             self._write_loop(),
+            self._backfiller.run(known),
             beat(NAME, self._publisher, self._clock, self._settings.runtime.heartbeat_interval_ms, self._pulse),
         ]
         try:
@@ -158,13 +161,14 @@ class _Running:
         failures = 0
         while True:
             try:
-                feed, symbols = await asyncio.to_thread(open_source, self._settings, self._clock)
+                feed, symbols, past = await asyncio.to_thread(open_source, self._settings, self._clock)
             except RetryLater as e:
                 get_logger().warning("feed.not_reached", error=str(e))
                 failures += 1
                 await asyncio.sleep(min(self._settings.feed.backoff_max_ms, 250 * 2 ** min(failures, 10)) / 1000)
                 continue
             known.update(symbols)
+            self._backfiller.past = past
             feed.subscribe(symbols)
             get_logger().info("feed.universe", symbols=len(symbols))
             return feed
@@ -213,6 +217,7 @@ class _Running:
         values = {
             "ticks": float(figures.ticks), "bars": float(figures.bars), "late": float(figures.late),
             "quarantined": float(figures.quarantined), "gaps": float(figures.gaps),
+            "backfilled": float(figures.backfilled), "backfills_waiting": float(self._backfiller.waiting),
             "rows_waiting": float(len(capture.rows)), "flush_ms": self._flusher.figures.last_ms,
             "session_us": float(capture.session_clock.now_us()),
         }  # fmt: skip
@@ -225,6 +230,8 @@ class _Running:
         elif self._closer.figures.error:
             state = HealthState.WARNING
             detail = f"rollover of {self._closer.figures.date} refused: {self._closer.figures.error}"
+        elif self._backfiller.figures.error:
+            state, detail = HealthState.WARNING, f"a gap is not filled: {self._backfiller.figures.error}"
         waiting = supervisor.feed.waiting() if supervisor else 0
         return Pulse(state, detail, figures.last_received_us, waiting, values)
 
@@ -232,7 +239,9 @@ class _Running:
         if request.name == "status":
             if self._supervisor is None:
                 raise RetryLater("the ingestor has no feed yet: the broker was not reached")
-            return handlers.status(self._capture, self._supervisor, self._flusher, self._journal, self._closer)
+            return handlers.status(
+                self._capture, self._supervisor, self._flusher, self._journal, self._closer, self._backfiller
+            )
         if request.name == "rollover":
             return handlers.rollover(self._closer, request.arguments)
         raise Refused(f"the ingestor knows no command {request.name!r}; it knows: rollover, status")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from libs.core.clock import Clock
 from libs.dbaccess.layout import Layout
 from libs.feeds import Feed
@@ -10,11 +12,21 @@ from libs.runtime.process import WrongConfiguration
 from libs.settings import Settings
 from libs.upstox.credentials import NoCredentials, Scope
 from libs.upstox.feed import KEYS_MAX
+from libs.upstox.history import History
 from libs.upstox.session import BrokerSession
+from services.ingestor.backfilling import BrokerPast, Past
 from services.ingestor.universe import chosen, instruments
 
 
-def open_source(settings: Settings, clock: Clock) -> tuple[Feed, list[str]]:
+class Source(NamedTuple):
+    """A feed, the symbols to subscribe to, and where candles for its gaps are had, if anywhere."""
+
+    feed: Feed
+    symbols: list[str]
+    past: Past | None
+
+
+def open_source(settings: Settings, clock: Clock) -> Source:
     """Make the feed and say which symbols to subscribe to. Asks the broker for its instruments."""
     session = BrokerSession.open(settings, Scope.MARKET_DATA)
     try:
@@ -27,4 +39,6 @@ def open_source(settings: Settings, clock: Clock) -> tuple[Feed, list[str]]:
     except BaseException:
         session.close()
         raise
-    return UpstoxFeed(session, settings.feed, clock, keys, settings.data.exchange), list(keys)
+    exchange = settings.data.exchange
+    past = BrokerPast(History(session, clock), keys, exchange) if settings.ingestor.backfill else None
+    return Source(UpstoxFeed(session, settings.feed, clock, keys, exchange), list(keys), past)

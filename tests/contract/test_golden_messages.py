@@ -13,12 +13,14 @@ import msgspec
 import pytest
 
 from libs.contracts import (
+    Backfilled,
     Decided,
     FeedGap,
     Health,
     MinuteClosed,
     OHLCVBar,
     OrderEvent,
+    Origin,
     SessionChanged,
     SignalEvent,
     Tick,
@@ -49,6 +51,19 @@ SAMPLES: dict[str, Message] = {
     ),
     "minute_closed": MinuteClosed("nse", MOMENT, 52, seq=99),
     "feed_gap": FeedGap("nse", MOMENT, "9f2c", "disconnect", MOMENT + 4_000_000, "close code 1006", MOMENT, seq=12),
+    "backfilled": Backfilled(
+        "nse",
+        "RELIANCE",
+        MOMENT,
+        MOMENT + 120_000_000,
+        "9f2c",
+        [OHLCVBar("RELIANCE", "1m", MOMENT, 1411.0, 1412.5, 1410.2, 1411.05, 120_400, origin=Origin.BACKFILL)],
+        "partial",
+        1,
+        "52 candles of the day came, 2 minutes were missing",
+        MOMENT,
+        seq=13,
+    ),
     "session_changed": SessionChanged("nse", MOMENT, "open", "2026-02-02", seq=1),
     "signal": SignalEvent(
         "c0ffee", "sma_cross", "RELIANCE", MOMENT, "enter_long", 0.8, {"fast": 10}, stop=1400.0, target=1430.0

@@ -72,13 +72,19 @@ class Stored:
             )
             self.ticks: pd.DataFrame = ticks.df()
             candles = connections["candles"].execute(
-                "SELECT seq, symbol, timeframe, epoch_us(timestamp) AS us, open, high, low, close, volume FROM candles "
-                "ORDER BY seq"
+                "SELECT seq, symbol, timeframe, epoch_us(timestamp) AS us, open, high, low, close, volume, origin "
+                "FROM candles ORDER BY seq, symbol, timestamp"
             )
-            self.candles: pd.DataFrame = candles.df()
+            every: pd.DataFrame = candles.df()
+            #: What was published, and what was got for gaps afterwards.
+            self.candles = every[every["seq"].notna()].reset_index(drop=True)
+            self.backfilled = every[every["seq"].isna()].reset_index(drop=True)
         with manager.ledger_reader() as ledger:
             self.late = ledger.execute("SELECT tick_seq, symbol, timestamp_us, price FROM late_ticks").fetchall()
             self.quarantine = ledger.execute("SELECT quarantine_id, reason, raw FROM quarantine").fetchall()
+            self.backfills = ledger.execute(
+                "SELECT gap_id, symbol, from_us, to_us, rows_added, rows_differing, outcome FROM backfills"
+            ).fetchall()
             self.gaps = ledger.execute("SELECT from_us, to_us, cause FROM feed_gaps ORDER BY from_us").fetchall()
 
     def tick_seqs(self) -> list[int]:

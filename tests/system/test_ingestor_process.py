@@ -44,14 +44,15 @@ def test_second_ingestor_is_refused_and_the_first_goes_on(data_root):
     [
         ({"TRADEFLEET_UPSTOX_API_URL": "https://api.upstox.com"}, "this machine only"),
         ({"TRADEFLEET_FEED_MODE": "ltpc"}, "feed.mode"),
-        ({"TRADEFLEET_DATA": "/nonexistent/data"}, "fleet init"),
+        ({"TRADEFLEET_DATA": "{root}/nonexistent"}, "fleet init"),
         ({"TRADEFLEET_UPSTOX_ANALYTICS_TOKEN_FILE": "/nonexistent/token"}, "/nonexistent/token"),
     ],
     ids=["host", "mode", "no root", "no token"],
 )
 def test_wrong_configuration_is_said_and_not_tried_again(data_root, environment, said):
     """I1: supervisord restarts what failed; this would fail for ever."""
-    environment = {"TRADEFLEET_RUNTIME_START_SECONDS": "0"} | environment
+    environment = {name: value.format(root=data_root) for name, value in environment.items()}
+    environment["TRADEFLEET_RUNTIME_START_SECONDS"] = "0"
     with ingestor(data_root, None, **environment) as captured:
         captured.start()
         assert captured.process is not None

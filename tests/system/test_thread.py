@@ -40,7 +40,7 @@ def test_candles_reach_a_subscriber_in_another_process(data_root):
             connections["candles"]
             .execute(
                 "SELECT epoch_us(timestamp), open, high, low, close, volume, seq FROM candles "
-                "WHERE symbol = 'RELIANCE' AND timeframe = '1m' ORDER BY timestamp"
+                "WHERE symbol = 'RELIANCE' AND timeframe = '1m' AND seq IS NOT NULL ORDER BY timestamp"
             )
             .fetchall()
         )

@@ -34,6 +34,7 @@ class Kind(IntEnum):
     MINUTE_CLOSED = 6
     SKIP = 7
     QUARANTINE = 8
+    BACKFILL = 9
 
 
 class Record(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from typing import Any
 
 from libs.dbaccess.journal import Journal
 from libs.feeds import FeedSupervisor
+from services.ingestor.backfilling import Backfiller
 from services.ingestor.capture import Capture
 from services.ingestor.flusher import Flusher
 from services.ingestor.records import CANDLES, STREAMS, TICKS
@@ -14,8 +15,9 @@ from services.ingestor.rollover import DayCloser
 
 
 def status(
-    capture: Capture, supervisor: FeedSupervisor, flusher: Flusher, journal: Journal, closer: DayCloser
-) -> dict[str, Any]:
+    capture: Capture, supervisor: FeedSupervisor, flusher: Flusher, journal: Journal, closer: DayCloser,
+    backfiller: Backfiller,
+) -> dict[str, Any]:  # fmt: skip
     """Say it in figures."""
     day = capture.day
     gap = day.gaps.open
@@ -35,4 +37,5 @@ def status(
         },
         "rows_waiting": len(capture.rows),
         "rollover": asdict(closer.figures),
+        "backfill": {"waiting": backfiller.waiting, **asdict(backfiller.figures)},
     }

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from libs.calendar import Calendar
-from libs.contracts import FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
+from libs.contracts import Backfilled, FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
 from libs.contracts.feed import FeedLost, Frame
 from libs.core.clock import US_PER_MINUTE, US_PER_SECOND
 from libs.dbaccess.journal import Journal
 from libs.settings.feed import Ingestor as Settings
+from services.ingestor.backfills import Wanted
 from services.ingestor.capture import Capture
 from services.ingestor.day import TradingDay
 from services.ingestor.records import CANDLES, STREAMS, TICKS, JournalSource, payload_of
@@ -72,6 +73,16 @@ class Bench:
     def time(self, at_us: int) -> None:
         self.capture.on_frame(Frame(at_us, self.clock.now_us(), []))
         self.capture.on_time()
+
+    def wanted(self) -> Wanted | None:
+        day, now_us = self.capture.day, self.capture.session_clock.now_us()
+        return day.backfills.next(["ACC"], day.aggregator.closed_through_us, now_us, 5 * US_PER_SECOND)
+
+    def fill(self, wanted: Wanted, broker: list[OHLCVBar]) -> Backfilled:
+        day = self.capture.day
+        made = day.backfills.made_of(wanted, broker, day.aggregator.closed_through_us, recorded_at_us=1)
+        assert self.capture.backfill(made)
+        return made
 
 
 def test_a_day_ends_and_the_next_begins(tmp_path):
@@ -175,3 +186,59 @@ def test_nothing_is_added_to_a_day_in_history(tmp_path):
     assert [tick.seq for tick in rows.ticks] == [1, 3]
     assert [late.tick.seq for late in rows.late] == [2]
     assert [each.trading_date for each in bench.notes.of(SessionChanged) if each.event == "eod"] == ["2026-02-02"]
+
+
+def test_a_gap_is_filled_and_what_was_published_stays(tmp_path):
+    """C4: only minutes without a candle are added, longer bars take them in, and a restart asks for nothing again."""
+    bench = Bench(tmp_path)
+    first = MONDAY.open_us
+    bench.capture.on_connected()
+    bench.time(MONDAY.pre_open_us)
+    bench.tick(first + US_PER_SECOND, 100.0, 10)
+    bench.capture.on_lost(FeedLost(0, "disconnect", "1006"))
+    bench.clock.sleep(70)
+    bench.capture.on_time()
+    bench.capture.on_connected()
+    bench.tick(first + 3 * US_PER_MINUTE + US_PER_SECOND, 110.0, 500)
+    assert bench.wanted() is None, "the minute of the reconnect is still open"
+    bench.time(first + 4 * US_PER_MINUTE + 10 * US_PER_SECOND)
+    wanted = bench.wanted()
+    assert wanted is not None
+    assert wanted.minutes == (first + US_PER_MINUTE, first + 2 * US_PER_MINUTE)
+    broker = [OHLCVBar("ACC", "1m", first + n * US_PER_MINUTE, 90.0 + n, 130.0, 80.0, 95.0, 100 + n) for n in range(5)]
+    bench.fill(wanted, broker)
+    bench.start()  # killed before anything reached a store
+    bench.capture.on_connected()
+    bench.time(first + 6 * US_PER_MINUTE)
+    assert bench.wanted() is None
+    records = [payload_of(record) for record in bench.journal.records()]
+    (made,) = [payload for payload in records if isinstance(payload, Backfilled)]
+    (five,) = [bar for bar in bench.notes.of(OHLCVBar) if bar.timeframe == "5m"]
+
+    assert [(bar.timestamp_us, bar.origin, bar.volume) for bar in made.bars] == [
+        (first + US_PER_MINUTE, "backfill", 101), (first + 2 * US_PER_MINUTE, "backfill", 102),
+    ]  # fmt: skip
+    assert (made.outcome, made.differing) == ("complete", 2), "the minutes the gap cut into differ, and stay"
+    assert (five.open, five.high, five.low, five.close, five.volume) == (100.0, 130.0, 80.0, 110.0, 10 + 101 + 102)
+
+
+def test_candles_that_make_no_sense_are_not_taken_from_the_broker(tmp_path):
+    """A row the store would refuse must not stop the capture of the day."""
+    bench = Bench(tmp_path)
+    bench.time(MONDAY.open_us + 20 * US_PER_MINUTE + 30 * US_PER_SECOND)
+    bench.tick(MONDAY.open_us + 20 * US_PER_MINUTE + 31 * US_PER_SECOND, 100.0, 10)
+    bench.time(MONDAY.open_us + 21 * US_PER_MINUTE + 10 * US_PER_SECOND)
+    wanted = bench.wanted()
+    assert wanted is not None
+    figures = [(100.0, 101.0, 99.0, 100.0, 5), (100.0, 99.0, 98.0, 100.0, 5), (float("nan"),) * 4 + (5,)]
+    broker = [
+        OHLCVBar("ACC", "1m", MONDAY.open_us + number * US_PER_MINUTE, *row)  # type: ignore[arg-type]
+        for number, row in enumerate(figures)
+    ]
+    made = bench.fill(wanted, broker)
+
+    assert [(bar.timeframe, bar.timestamp_us) for bar in made.bars] == [
+        ("1m", MONDAY.open_us), ("5m", MONDAY.open_us), ("15m", MONDAY.open_us),
+    ]  # fmt: skip
+    assert made.outcome == "partial"
+    assert "2 candles made no sense" in made.detail
