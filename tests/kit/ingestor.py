@@ -19,4 +19,5 @@ def ingestor(data_root: Path, sim: Simulator | None, **environment: str) -> Iter
     if sim is not None:
         own["TRADEFLEET_UPSTOX_API_URL"] = sim.url
     with service("ingestor", own) as made:
+        made.log = data_root.parent / "ingestor.log"  # the environment may name a root that is not there
         yield made

@@ -38,7 +38,8 @@ class Service:
 
     def start(self) -> None:
         """Start it; returns at once."""
-        self.log = self.data_root.parent / f"{self.name}.log"
+        if self.log == Path():
+            self.log = self.data_root.parent / f"{self.name}.log"
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", f"services.{self.name}"], cwd=PROJECT, env=os.environ | self.environment,

@@ -23,7 +23,6 @@ def test_second_ingestor_is_refused_and_the_first_goes_on(data_root):
         first.start()
         first.wait_for(lambda status: status["capture"]["ticks"] > 0, "ticks")
         with ingestor(data_root, sim) as second:
-            second.log = data_root / "unused"
             second.start()
             assert second.process is not None
             assert second.process.wait(60) == 3
