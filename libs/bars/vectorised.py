@@ -1,4 +1,4 @@
-"""Whole columns at once: ticks to 1m bars, 1m bars to longer ones. Equal to the streaming forms, bar for bar.
+"""Whole columns at once: 1m bars to longer ones. Equal to the streaming form, bar for bar.
 
 Frames are polars; times are the integer column `timestamp_us`. `libs.bars` does not import this: polars loads slowly.
 """
@@ -18,31 +18,6 @@ from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us, trading_dat
 from libs.core.errors import Refused
 
 _IST_OFFSET_US = US_PER_DAY - day_start_us(date(1970, 1, 2))
-
-
-def bars_from_ticks(ticks: pl.DataFrame, session: Session) -> pl.DataFrame:
-    """Build one day's 1m bars from its ticks: columns symbol, timestamp_us, price, volume, seq.
-
-    The late ticks are not among them. Ticks outside the session's hours make no bar.
-    """
-    hours = pl.any_horizontal(*[pl.col("timestamp_us").is_between(a, b, "left") for a, b in session.trading_spans])
-    return (
-        ticks.lazy()
-        .filter(hours)
-        .with_columns(minute=pl.col("timestamp_us") // US_PER_MINUTE * US_PER_MINUTE)
-        .sort("symbol", "timestamp_us", "seq")
-        .group_by("symbol", "minute", maintain_order=True)
-        .agg(
-            open=pl.col("price").first(),
-            high=pl.col("price").max(),
-            low=pl.col("price").min(),
-            close=pl.col("price").last(),
-            volume=pl.col("volume").sum(),
-        )
-        .rename({"minute": "timestamp_us"})
-        .sort("symbol", "timestamp_us")
-        .collect()
-    )
 
 
 def resample(bars: pl.DataFrame, timeframe: str, session_of: Callable[[date], Session | None]) -> pl.DataFrame:

@@ -34,8 +34,9 @@ class FrameDecoder:
         if response.type == MARKET_INFO:
             return Frame(exchange_us, received_us, [], FrameKind.STATUS)
         ticks = []
-        for key, feed in response.feeds.items():
-            tick = self._tick(key, feed, received_us)
+        feeds = response.feeds
+        for key in feeds:  # its items() are made in Python, at a tenth of the whole
+            tick = self._tick(key, feeds[key], received_us)
             if tick is not None:
                 ticks.append(tick)
         kind = FrameKind.SNAPSHOT if response.type == INITIAL_FEED else FrameKind.LIVE

@@ -12,10 +12,11 @@ import pytest
 
 from libs.bars import BarAggregator, Resampler
 from libs.bars.aggregator import LONG_TIMEFRAMES
-from libs.bars.vectorised import bars_from_ticks, resample
+from libs.bars.vectorised import resample
 from libs.contracts import MinuteClosed, OHLCVBar, Tick
 from libs.core.clock import US_PER_MINUTE, US_PER_SECOND
 from tests.kit.market import SYMBOLS, conflated_feed, random_bars, session
+from tests.kit.sql_bars import bars_by_sql
 
 GRACE_US = 2 * US_PER_SECOND
 SHAPES = [{}, {"break_minutes": 13}, {"auction_minutes": 7}, {"minutes": 33}]
@@ -67,7 +68,7 @@ def test_bars_are_those_of_the_stored_ticks(seed):
 
     streamed = bar_frame(bars_of(journal, "1m"))
     assert streamed.height > 50
-    assert streamed.equals(bars_from_ticks(tick_frame(ticks_of(journal)), day))
+    assert streamed.equals(bars_by_sql(tick_frame(ticks_of(journal)), day))
     for timeframe in LONG_TIMEFRAMES:
         assert bar_frame(bars_of(journal, timeframe)).equals(resample(streamed, timeframe, lambda _: day))
 
