@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from libs.indicators.averages import EMA, Wilder, ema_weight, smoothing_kernel
+from libs.indicators.averages import EMA, ema_weight, smoothing_kernel
 from libs.indicators.base import NAN, BarLike, Indicator
 from libs.indicators.columns import Column, Floats, kernel, over_valid
 from libs.indicators.parameters import Multiplier, Period, Window, validated
@@ -16,11 +16,17 @@ from libs.indicators.parameters import Multiplier, Period, Window, validated
 class ATR(Indicator):
     """Average true range by Wilder's smoothing. The first bar has no true range: there is no close before it."""
 
+    # The average is `keep` times itself plus `weight` times the range, not `Wilder`'s correction by the difference:
+    # equal but for rounding, and a third less waiting from row to row in the vectorised form.
+
     inputs = ("high", "low", "close")
 
     def __init__(self, period: Period = 14) -> None:
         self.period = period
-        self._average = Wilder(period)
+        self._weight = 1.0 / period
+        self._keep = 1.0 - self._weight
+        self._left = period
+        self._sum = 0.0
         self._close = NAN
 
     @property
@@ -37,7 +43,13 @@ class ATR(Indicator):
             return NAN
         top = max(high, before)
         bottom = min(low, before)
-        self.value = self._average.update(top - bottom)
+        if not self._left:
+            self.value = value = self._keep * self.value + self._weight * (top - bottom)
+            return value
+        self._left -= 1
+        self._sum += top - bottom
+        if not self._left:
+            self.value = self._sum / self.period
         return self.value
 
 
@@ -165,19 +177,23 @@ def bollinger_kernel(values: Floats, period: int) -> tuple[Floats, Floats]:
 
 @kernel
 def atr_kernel(highs: Floats, lows: Floats, closes: Floats, period: int) -> Floats:
-    out = np.full(len(closes), np.nan)
-    value, weight = 0.0, 1.0 / period
-    for i in range(1, len(closes)):
+    size = len(closes)
+    out = np.empty(size)
+    out[:period] = np.nan
+    if size <= period:
+        return out
+    total = 0.0
+    for i in range(1, period + 1):
+        total += max(highs[i], closes[i - 1]) - min(lows[i], closes[i - 1])
+    value = total / period
+    out[period] = value
+    weight = 1.0 / period
+    keep = 1.0 - weight
+    for i in range(period + 1, size):
         before = closes[i - 1]
         top = highs[i] if highs[i] > before else before  # noqa: FURB136 - numba's max also looks for NaN
         bottom = lows[i] if lows[i] < before else before  # noqa: FURB136 - as above
-        if i > period:
-            value += weight * (top - bottom - value)
-        else:
-            value += top - bottom
-            if i < period:
-                continue
-            value /= period
+        value = keep * value + weight * (top - bottom)
         out[i] = value
     return out
 

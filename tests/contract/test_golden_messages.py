@@ -26,6 +26,15 @@ from libs.contracts import (
     Tick,
     TradeEvent,
 )
+from libs.contracts.analytics import (
+    ConfluenceInsight,
+    Direction,
+    FeatureSnapshot,
+    MarketRegime,
+    PatternFound,
+    Reason,
+    RegimeReading,
+)
 from libs.contracts.backtest import BacktestProgress
 from libs.contracts.base import Message
 from libs.contracts.health import Alert, Severity
@@ -76,6 +85,12 @@ SAMPLES: dict[str, Message] = {
     "backtest_progress": BacktestProgress(
         "run_20260202_101500_c0ffee12ab", MOMENT, "running", 187_500, 468_750, MOMENT, 1_000_123_45, "job-1"
     ),
+    "confluence": ConfluenceInsight(
+        "RELIANCE", MOMENT, Direction.BULLISH, 0.55, 0.9, (Reason("trend", "15m", 1.0, 6.0, 0.25),), version="1"
+    ),
+    "regime": RegimeReading("RELIANCE", MOMENT, MarketRegime.TREND_UP, 0.6, {"adx": 30.0}, version="1"),
+    "pattern": PatternFound("RELIANCE", MOMENT, "hammer", Direction.BULLISH, 0.7, version="1"),
+    "features": FeatureSnapshot("RELIANCE", MOMENT, "core.v1", {"rsi_14": 55.0}),
     "alert": Alert(
         "c0ffee", Severity.CRITICAL, "ops", MOMENT, "ingestor is silent", "no heartbeat for 15 s", 2, MOMENT
     ),

@@ -25,7 +25,10 @@ _OPENERS = {
 
 
 #: What decides on trades: the same bars must give the same trades.
-_PURE = tuple(f"libs/{name}/" for name in ("trading", "risk", "orders", "bars", "indicators", "strategies", "scanners"))
+_PURE = tuple(
+    f"libs/{name}/"
+    for name in ("trading", "risk", "orders", "bars", "indicators", "analytics", "strategies", "scanners")
+)
 _IMPURE_IMPORTS = {
     "socket", "ssl", "threading", "multiprocessing", "concurrent", "subprocess", "asyncio", "secrets", "uuid", "urllib",
     "http", "requests", "zmq", "duckdb", "sqlite3",

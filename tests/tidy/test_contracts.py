@@ -29,6 +29,7 @@ SOUND = {
     "libs/indicators/__init__.py": "",
     "libs/strategies/__init__.py": "",
     "libs/scanners/__init__.py": "",
+    "libs/analytics/__init__.py": "",
     "libs/trading/__init__.py": "",
     "libs/settings/__init__.py": "",
     "libs/feeds/__init__.py": "",

@@ -1,0 +1,1 @@
+"""What bars say beyond single indicators: confluence, regime, candlestick patterns, features. Pure, never advice."""
