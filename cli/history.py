@@ -81,13 +81,16 @@ def _fetch(
     from libs.core.errors import Refused
     from libs.upstox.credentials import Scope
     from libs.upstox.history import History, spans
-    from libs.upstox.instruments import by_symbol, download, parse
+    from libs.upstox.instrument_file import shares_and_indexes
+    from libs.upstox.instruments import download
     from libs.upstox.session import BrokerSession
 
     session = BrokerSession.open(settings, Scope.MARKET_DATA)
     try:
         session.authorize()
-        keys = by_symbol(parse(download(session, settings.data.exchange), settings.data.exchange))
+        exchange = settings.data.exchange
+        listed = shares_and_indexes(download(session, exchange), exchange, days[-1])
+        keys = {row.symbol: row.instrument_key for row in listed}
         if unknown := [symbol for symbol in symbols if symbol not in keys]:
             raise Refused(f"{', '.join(unknown)}: not in the broker's instruments file of {len(keys)} symbols")
         history = History(session, SystemClock())

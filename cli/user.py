@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
+from cli.config_door import change_config
 from cli.exits import NOT_FOUND, OK
 from cli.output import add_json, print_json, print_table
 from libs.core.clock import IST, to_datetime
@@ -102,7 +103,7 @@ def _hashed(options: Namespace) -> str:
 
 def _change(options: Namespace, change: str, given: dict[str, Any], said: str) -> int:
     try:
-        result = _ask_owner(change, given)
+        result = change_config(change, given, "user")
     except Refused as e:
         # Over the socket only the text of a refusal comes back.
         if "no user " in str(e) or "no living token" in str(e):
@@ -114,24 +115,3 @@ def _change(options: Namespace, change: str, given: dict[str, Any], said: str) -
     else:
         print(said or result["token"])
     return OK
-
-
-def _ask_owner(change: str, given: dict[str, Any]) -> Any:
-    """Have it done by whoever owns the config store: by us when nobody else holds it, else by the api."""
-    from libs.core.clock import SystemClock
-    from libs.core.errors import RetryLater
-    from libs.dbaccess import DatabaseManager, Role, WriterLockHeld
-    from libs.messaging import CommandClient
-    from services.api.changes import Asked, perform
-
-    settings, clock, sender = load_settings(), SystemClock(), f"{getpass.getuser()} (fleet user)"
-    db = DatabaseManager(settings.data_root, Role.API, settings=settings, clock=clock)
-    try:
-        with db.config_writer() as connection:
-            return perform(connection, change, Asked(sender, "command line", clock.now_us(), given)).result
-    except WriterLockHeld as held:
-        try:
-            with CommandClient("api", settings=settings, clock=clock) as client:
-                return client.call("change", {"change": change, "given": given, "sender": sender})
-        except RetryLater:
-            raise held from None  # somebody holds the lock and does not answer: exit 3, with its pid

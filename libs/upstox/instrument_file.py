@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from libs.contracts.instruments import Instrument
+from libs.contracts.instruments import Instrument, unambiguous
 from libs.core.clock import trading_date
 from libs.core.errors import Refused
 
@@ -66,6 +66,12 @@ def parse_instruments(data: bytes, day: date, *, segments: Collection[str] | Non
         except (msgspec.ValidationError, ValueError) as e:
             parsed.refused.append(f"row {number}: {e}: {bytes(raw)[:120]!r}")
     return parsed
+
+
+def shares_and_indexes(data: bytes, exchange: str, day: date) -> list[Instrument]:
+    """Read what the feed of an exchange is about, one instrument a symbol, in the file's order."""
+    parsed = parse_instruments(data, day, segments={f"{exchange.upper()}_EQ", f"{exchange.upper()}_INDEX"})
+    return [row for row in unambiguous(parsed.instruments) if row.instrument_type in {"EQ", "INDEX"}]
 
 
 def _plain(data: bytes) -> bytes:

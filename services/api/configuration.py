@@ -16,6 +16,7 @@ from libs.settings.risk import Risk
 from libs.strategies.interface import parameters_of
 from libs.strategies.registry import find
 from services.api.changes import Asked, Connection, Done, Given, Name, NotThere, fetch
+from services.api.instruments import ImportInstruments, import_instruments
 
 Timeframe = Annotated[str, Meta(pattern="^(1m|5m|15m|1h|4h|1d)$")]
 #: The store's words for how wide a limit is, and the gate's.
@@ -183,4 +184,5 @@ CONFIGURATION: dict[str, tuple[type[Given], Callable[[Connection, Asked, Any], D
     "strategy.save": (SaveStrategy, _save_strategy),
     "scan.save": (SaveScan, _save_scan),
     "limit.save": (SaveLimit, _save_limit),
+    "instruments.import": (ImportInstruments, import_instruments),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from libs.settings.execution import Execution
 from libs.trading.desk import Plan
 from libs.trading.exits import ExitRules
 from libs.trading.sizing import AtrRisk, EquityPercent, FixedQuantity, FixedValue, Sizing
-from libs.upstox.instruments import parse
+from libs.upstox.instrument_file import shares_and_indexes
 
 _RULES = tuple(field.name for field in msgspec.structs.fields(ExitRules))
 _KEYS = {"sizing", "sizing_amount", "product", *_RULES}
@@ -55,13 +56,13 @@ def read_instruments(folder: Path, exchange: str) -> list[Instrument]:
     path = folder / f"instruments_{exchange}.json.gz"
     return [
         Instrument(
-            symbol=row.trading_symbol,
+            symbol=row.symbol,
             exchange=exchange,
             kind=Kind.EQUITY,
-            tick_size=row.tick_size or 0.05,
+            tick_size=row.tick_size,
             lot_size=row.lot_size,
-            freeze_quantity=int(row.freeze_quantity),
+            freeze_quantity=row.freeze_quantity or 0,
         )
-        for row in parse(path.read_bytes(), exchange)
+        for row in shares_and_indexes(path.read_bytes(), exchange, date.min)
         if row.instrument_type == "EQ"
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from libs.core.clock import Clock
+from libs.core.clock import Clock, trading_date
 from libs.dbaccess.layout import Layout
 from libs.feeds import Feed
 from libs.feeds.upstox import UpstoxFeed
@@ -31,7 +31,9 @@ def open_source(settings: Settings, clock: Clock) -> Source:
     session = BrokerSession.open(settings, Scope.MARKET_DATA)
     try:
         session.authorize()
-        found = instruments(session, settings.data.exchange, Layout(settings.data_root).market)
+        found = instruments(
+            session, settings.data.exchange, Layout(settings.data_root).market, trading_date(clock.now_us())
+        )
         keys = chosen(found, settings.ingestor, KEYS_MAX[settings.feed.mode])
     except NoCredentials as e:
         session.close()

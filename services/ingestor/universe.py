@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
+from libs.contracts.instruments import Instrument
 from libs.core.errors import Refused, RetryLater
 from libs.dbaccess.files import write_atomically
 from libs.runtime.logs import get_logger
 from libs.runtime.process import WrongConfiguration
 from libs.settings.feed import Ingestor as Settings
-from libs.upstox.instruments import BrokerInstrument, by_symbol, download, parse
+from libs.upstox.instrument_file import shares_and_indexes
+from libs.upstox.instruments import download
 from libs.upstox.session import BrokerSession
 
 
-def instruments(session: BrokerSession, exchange: str, folder: Path) -> list[BrokerInstrument]:
+def instruments(session: BrokerSession, exchange: str, folder: Path, day: date) -> list[Instrument]:
     """Fetch the instruments file and keep it; when the broker can't be reached, read the one that was kept."""
     kept = folder / f"instruments_{exchange}.json.gz"
     try:
         data = download(session, exchange)
-        found = parse(data, exchange)
+        found = shares_and_indexes(data, exchange, day)
     except RetryLater as e:
         if not kept.exists():
             raise
         get_logger().warning("instruments.from_file", file=kept.name, error=str(e))
-        return parse(kept.read_bytes(), exchange)
+        return shares_and_indexes(kept.read_bytes(), exchange, day)
     write_atomically(kept, data)
     return found
 
 
-def chosen(found: Sequence[BrokerInstrument], settings: Settings, room: int) -> dict[str, str]:
+def chosen(found: Sequence[Instrument], settings: Settings, room: int) -> dict[str, str]:
     """Give symbol and key of everything to capture; refuse names the exchange does not list."""
-    keys = by_symbol(found)
+    keys = {row.symbol: row.instrument_key for row in found}
     unknown = sorted(set(settings.symbols) - keys.keys())
     if unknown:
         raise WrongConfiguration(

@@ -72,6 +72,8 @@ async def config(request: Request[Any, Any, Any], context: Context, change: str,
     """Change the config store."""
     if change in {"user.add", "user.password"}:
         raise NotThere("passwords go to /api/passwords, which keeps only their hash")
+    if change == "instruments.import":
+        raise NotThere("a file of this machine is imported with `fleet instruments import`")
     who: Principal = request.user
     result = context.change(change, data.arguments, actor=who.name, address=address_of(request))
     return {"change": change, "result": result}
