@@ -11,7 +11,9 @@ from cli.exits import FAILED, OK
 from cli.output import add_json, print_json, print_table
 
 if TYPE_CHECKING:
+    from libs.dbaccess import DatabaseManager
     from libs.dbaccess.coverage import Certificate, DayCoverage
+    from libs.settings import Settings
 
 _DAYS = 30
 _COLUMNS = ("expected", "live", "backfilled", "synthetic", "missing")
@@ -29,6 +31,11 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--to", dest="end", type=date.fromisoformat, metavar="D", help="the last session by default")
     parser.add_argument("--symbols", default="", metavar="A,B", help="only these, one row each")
     parser.add_argument("--min", type=float, default=0.0, metavar="PERCENT", help="of the minutes of each row")
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="fetch the broker's candles of these days first and hold ours to them",
+    )
     parser.add_argument("--exchange", help="instead of the one that is captured")
     parser.add_argument("--data-root", type=Path, help="instead of TRADEFLEET_DATA or data/")
     add_json(parser)
@@ -39,7 +46,7 @@ def run(options: Namespace) -> int:
     """Show it; nothing is written."""
     from libs.calendar import Calendar
     from libs.core.clock import SystemClock
-    from libs.dbaccess import DatabaseManager
+    from libs.dbaccess import DatabaseManager, Role
     from libs.dbaccess.coverage import coverage
     from libs.settings import load_settings
 
@@ -48,7 +55,10 @@ def run(options: Namespace) -> int:
     end = options.end or Calendar.load(exchange).previous_session(SystemClock().now_us()).date
     start = options.start or end - timedelta(days=_DAYS)
     symbols = [name.strip() for name in options.symbols.split(",") if name.strip()]
-    db = DatabaseManager(options.data_root or settings.data_root, settings=settings)
+    root = options.data_root or settings.data_root
+    db = DatabaseManager(root, settings=settings)
+    if options.compare:
+        _compare(DatabaseManager(root, Role.INGESTOR, settings=settings), settings, start, end, symbols)
     days = coverage(db, exchange, start, end, symbols)
     rows = [row for day in days for row in (_symbol_rows(day, symbols) if symbols else [_row(day, day.symbols)])]
     if options.json:
@@ -56,6 +66,17 @@ def run(options: Namespace) -> int:
     else:
         print_table(["date", "symbols" if not symbols else "symbol", *_COLUMNS, "late", "differing", "present %"], rows)
     return FAILED if any(float(row[-1]) < options.min for row in rows) else OK
+
+
+def _compare(db: DatabaseManager, settings: Settings, start: date, end: date, symbols: list[str]) -> None:
+    """Only the days that are closed; the broker is asked for the exchange that is captured."""
+    from cli.broker_history import compare_days
+    from cli.progress import progress
+    from libs.calendar import Calendar
+
+    days = Calendar.load(settings.data.exchange).trading_days(start, end)
+    with progress() as report:
+        compare_days(db, settings, days, symbols, report)
 
 
 def _plain(day: DayCoverage) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli.broker_history import broker_candles, candle_table
 from cli.exits import OK
 from cli.output import add_json, print_json, print_table
 from cli.progress import progress
@@ -15,7 +16,7 @@ from cli.progress import progress
 if TYPE_CHECKING:
     from libs.dbaccess import DatabaseManager
     from libs.settings import Settings
-    from libs.upstox.history import History, PastCandle
+    from libs.upstox.history import PastCandle
 
 _TIMEFRAMES = ("1m", "5m", "15m", "1h", "4h", "1d")
 
@@ -58,6 +59,8 @@ def run(options: Namespace) -> int:
     wanted = [day for day in days if not db.layout.day(exchange, "candles", options.timeframe, day).exists()]
     symbols = sorted({name.strip() for name in options.symbols.split(",") if name.strip()})
     closed = _fetch(db, settings, symbols, options.timeframe, wanted) if wanted else []
+    if options.timeframe == "1m" and days:
+        _certify(db, exchange, symbols, days)
     report = {
         "timeframe": options.timeframe, "days": len(days), "closed_before": len(days) - len(wanted),
         "closed": [{"date": day, "symbols": count, "rows": rows} for day, count, rows in closed],
@@ -77,72 +80,41 @@ def _fetch(
     db: DatabaseManager, settings: Settings, symbols: list[str], timeframe: str, days: list[date]
 ) -> list[tuple[date, int, int]]:
     """Fetch by spans of one call, so that what is in memory is bounded, and close each span's days."""
-    from libs.core.clock import SystemClock
-    from libs.core.errors import Refused
-    from libs.upstox.credentials import Scope
-    from libs.upstox.history import History, spans
-    from libs.upstox.instrument_file import shares_and_indexes
-    from libs.upstox.instruments import download
-    from libs.upstox.session import BrokerSession
+    from libs.upstox.history import spans
 
-    session = BrokerSession.open(settings, Scope.MARKET_DATA)
-    try:
-        session.authorize()
-        exchange = settings.data.exchange
-        listed = shares_and_indexes(download(session, exchange), exchange, days[-1])
-        keys = {row.symbol: row.instrument_key for row in listed}
-        if unknown := [symbol for symbol in symbols if symbol not in keys]:
-            raise Refused(f"{', '.join(unknown)}: not in the broker's instruments file of {len(keys)} symbols")
-        history = History(session, SystemClock())
-        closed: list[tuple[date, int, int]] = []
-        pieces = list(spans(timeframe, days[0], days[-1]))
-        with progress() as report:
-            for number, (first, last) in enumerate(pieces):
-                inside = [day for day in days if first <= day <= last]
-                if not inside:
-                    continue
-                found: dict[date, dict[str, list[PastCandle]]] = defaultdict(dict)
-                for place, symbol in enumerate(symbols):
-                    report(number * len(symbols) + place, len(pieces) * len(symbols), f"{symbol} {first}")
-                    _gather(found, history, symbol, keys[symbol], timeframe, inside)
-                closed += [
-                    _close(db, settings.data.exchange, timeframe, day, found[day]) for day in inside if found[day]
-                ]
-        return closed
-    finally:
-        session.close()
-
-
-def _gather(
-    found: dict[date, dict[str, list[PastCandle]]], history: History, symbol: str, key: str, timeframe: str,
-    days: list[date],
-) -> None:  # fmt: skip
-    from libs.core.clock import trading_date
-
-    wanted = set(days)
-    for candle in history.candles(key, timeframe, days[0], days[-1]):
-        day = trading_date(candle.timestamp_us)
-        if day in wanted:
-            found[day].setdefault(symbol, []).append(candle)
+    closed: list[tuple[date, int, int]] = []
+    pieces = list(spans(timeframe, days[0], days[-1]))
+    with broker_candles(settings, days[-1]) as broker, progress() as report:
+        broker.require_known(symbols)
+        for number, (first, last) in enumerate(pieces):
+            inside = [day for day in days if first <= day <= last]
+            if not inside:
+                continue
+            found: dict[date, dict[str, list[PastCandle]]] = defaultdict(dict)
+            for place, symbol in enumerate(symbols):
+                report(number * len(symbols) + place, len(pieces) * len(symbols), f"{symbol} {first}")
+                for day, candles in broker.of_days(symbol, timeframe, inside).items():
+                    found[day][symbol] = candles
+            closed += [_close(db, settings.data.exchange, timeframe, day, found[day]) for day in inside if found[day]]
+    return closed
 
 
 def _close(
     db: DatabaseManager, exchange: str, timeframe: str, day: date, by_symbol: dict[str, list[PastCandle]]
 ) -> tuple[date, int, int]:
     """Write one day whole: its symbols together, for a closed day never gets another one."""
-    import pyarrow as pa
-
-    rows = [(symbol, *candle) for symbol, candles in sorted(by_symbol.items()) for candle in candles]
-    symbol, instants, opens, highs, lows, closes, volumes = zip(*rows, strict=True)
-    count = len(rows)
-    table = pa.table(
-        {
-            "symbol": pa.array(symbol), "timeframe": pa.array([timeframe] * count),
-            "timestamp": pa.array(instants, pa.int64()).cast(pa.timestamp("us", "UTC")), "open": pa.array(opens),
-            "high": pa.array(highs), "low": pa.array(lows), "close": pa.array(closes), "volume": pa.array(volumes),
-            "origin": pa.array(["backfill"] * count),
-        }
-    )  # fmt: skip
+    table = candle_table(by_symbol, timeframe)
     with db.historical_writer(exchange, "candles", timeframe, day, origin="fetch") as writer:
         writer.append(table)
-    return day, len(by_symbol), count
+    return day, len(by_symbol), table.num_rows
+
+
+def _certify(db: DatabaseManager, exchange: str, symbols: list[str], days: list[date]) -> None:
+    """Draw up what is missing of the days' certificates, those of a fetch that was killed before it too."""
+    from libs.dbaccess.coverage import certify_day, stored_certificates
+
+    known = {each.trading_date for each in stored_certificates(db, exchange, days[0], days[-1])}
+    for day in days:
+        if day not in known and db.layout.day(exchange, "candles", "1m", day).exists():
+            with db.history_lock():
+                certify_day(db, exchange, day, symbols)

@@ -33,6 +33,7 @@ POINTS: dict[str, str] = {
     "import.staged.before": "the files are read into a scratch database under its temporary name",
     "import.staged.after": "the scratch database has its name, no day is closed yet",
     "import.day.after": "an imported day is closed, its longer bars are not there",
+    "import.certify.before": "an imported day and its longer bars are closed, it has no certificates yet",
     "archive.rename.before": "an archived day is written and compared, under its temporary name",
     "archive.rename.after": "an archived day has its name, the hot one stands and is the one that is read",
     "archive.remove.before": "the catalogue lists the archived day, the hot one still stands",

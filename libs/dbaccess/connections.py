@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -96,6 +96,11 @@ def attach_day(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> 
 def quote(text: str | Path) -> str:
     """Spell a text or a path as a SQL literal: DuckDB takes no parameter in ATTACH, COPY, SET or a view."""
     return "'" + str(text).replace("'", "''") + "'"
+
+
+def parquet_source(parts: Sequence[Path]) -> str:
+    """Spell Parquet files as one table; what their folders are called is no column."""
+    return f"read_parquet([{', '.join(quote(part) for part in parts)}], hive_partitioning = false)"
 
 
 @contextmanager

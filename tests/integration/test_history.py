@@ -9,6 +9,7 @@ from datetime import date
 import pytest
 
 from libs.dbaccess import DatabaseManager, MarketDataQuery
+from libs.dbaccess.coverage import stored_certificates
 from libs.simulation.clock import ManualClock
 from libs.upstox.history import History, spans
 from tests.kit.exchange_sim import running_simulator
@@ -49,6 +50,34 @@ def test_days_are_fetched_once_and_read_like_any_other(data_root, sim):
 
     done, again = fetch(data_root, sim, *wanted)
     assert (done.returncode, again["closed"], again["closed_before"]) == (0, [], found["days"])
+
+
+def test_fetched_days_have_certificates_and_are_held_against_the_broker(data_root, sim, tmp_path):
+    """What was fetched agrees with what is fetched again; a price somebody changed on the way does not."""
+    make_stores(data_root)
+    names = ("--symbols", "RELIANCE,TCS")
+    fetch(data_root, sim, *names, "--from", str(FRIDAY), "--to", str(FRIDAY))
+    fetched = stored_certificates(DatabaseManager(data_root), "nse", FRIDAY, FRIDAY)
+    assert [each.symbol for each in fetched] == ["RELIANCE", "TCS"]
+    assert all(each.bars_backfilled > 300 and each.bars_compared is None for each in fetched)
+    with MarketDataQuery(DatabaseManager(data_root)) as query:
+        ours = query.get_candles(["RELIANCE", "TCS"], "nse", "1m", FRIDAY, MONDAY)
+    other = tmp_path / "other"
+    make_stores(other)
+    ours.loc[ours.index[:3], "high"] += 1.0  # RELIANCE's first three minutes
+    ours.drop(columns="timeframe").to_csv(tmp_path / "ours.csv", index=False)
+    assert fleet("import", "candles", tmp_path / "ours.csv", "--data-root", other).returncode == 0
+
+    for root, differing in ((data_root, 0), (other, 3)):
+        shown = fleet(
+            "coverage", "--compare", "--from", FRIDAY, "--to", FRIDAY, *names, "--json", TRADEFLEET_DATA=str(root),
+            TRADEFLEET_PROFILE="demo", TRADEFLEET_UPSTOX_API_URL=sim.url,
+        )  # fmt: skip
+        assert shown.returncode == 0, shown.stderr
+        (day,) = json.loads(shown.stdout)
+        assert (day["bars_differing"], day["bars_compared"]) == (differing, len(ours))
+        reliance, tcs = day["certificates"]
+        assert (reliance["bars_differing"], tcs["bars_differing"]) == (differing, 0)
 
 
 def test_what_the_broker_refuses_leaves_nothing(data_root, sim):

@@ -1,6 +1,6 @@
 """How complete the closed days are: a certificate a symbol and day, made from the day's file and kept beside it."""
 
-from libs.dbaccess.coverage.certificates import certify_day, certify_tables
+from libs.dbaccess.coverage.certificates import certify_day, certify_tables, closed_symbols
 from libs.dbaccess.coverage.compare import compare_with_broker
 from libs.dbaccess.coverage.report import DayCoverage, coverage, require_coverage
 from libs.dbaccess.coverage.stored import Certificate, stored_certificates
@@ -10,6 +10,7 @@ __all__ = [
     "DayCoverage",
     "certify_day",
     "certify_tables",
+    "closed_symbols",
     "compare_with_broker",
     "coverage",
     "require_coverage",

@@ -10,10 +10,12 @@ import msgspec
 import pyarrow as pa
 
 from libs.calendar import Calendar, CalendarError
+from libs.contracts.sessions import Session
 from libs.dbaccess import catalogue
-from libs.dbaccess.connections import attach_day, duckdb_memory, sqlite_writer
+from libs.dbaccess.connections import attach_day, duckdb_memory, parquet_source, sqlite_writer
 from libs.dbaccess.coverage.stored import Certificate
 from libs.dbaccess.manager import DatabaseManager
+from libs.dbaccess.queries.catalogue import archived_parts
 from libs.dbaccess.roles import Store, require_owner
 
 #: A certificate that is drawn up again keeps what is known of the broker's candles: ours of a closed day don't change.
@@ -25,13 +27,23 @@ ON CONFLICT DO UPDATE SET
     bars_missing = excluded.bars_missing, late_ticks = excluded.late_ticks,
     certified_at_us = excluded.certified_at_us
 """
-#: A bar outside the session's minutes, as the closing auction's, fills none of them.
+#: A bar outside the session's minutes, as the closing auction's, fills none of them. A share that takes part in the
+#: auction trades continuously until it begins only, and shows it: nothing in the minutes that only others trade in,
+#: and a price of the auction after them.
 _COUNT = """
-SELECT s.symbol, count(c.origin) FILTER (c.origin = 'live'),
-       count(c.origin) FILTER (c.origin IN ('backfill', 'import')), count(c.origin) FILTER (c.origin = 'synthetic')
-FROM symbols s LEFT JOIN (SELECT symbol, origin FROM of_candles.candles SEMI JOIN minutes ON timestamp = minute) c
-     ON c.symbol = s.symbol
-GROUP BY s.symbol ORDER BY s.symbol
+WITH of_minute AS (
+    SELECT c.symbol, c.origin, m.others_only, m.minute IS NOT NULL AS expected,
+           epoch_us(c.timestamp) BETWEEN {close_us} AND {last_us} - 1 AS auctioned
+    FROM candles c LEFT JOIN minutes m ON c.timestamp = m.minute
+), counted AS (
+    SELECT symbol, count(*) FILTER (expected AND origin = 'live') AS live,
+           count(*) FILTER (expected AND origin IN ('backfill', 'import')) AS backfilled,
+           count(*) FILTER (expected AND origin = 'synthetic') AS synthetic,
+           bool_or(auctioned) AND NOT coalesce(bool_or(others_only), false) AS in_auction
+    FROM of_minute GROUP BY symbol
+)
+SELECT s.symbol, coalesce(in_auction, false), coalesce(live, 0), coalesce(backfilled, 0), coalesce(synthetic, 0)
+FROM symbols s LEFT JOIN counted USING (symbol) ORDER BY s.symbol
 """
 
 
@@ -64,41 +76,67 @@ def certify_tables(db: DatabaseManager, exchange: str, day: date, symbols: Colle
         session = Calendar.load(exchange).session(day)
     except CalendarError:
         return []
-    files = {
-        "candles": db.layout.day(exchange, "candles", "1m", day),
-        "ticks": db.layout.day(exchange, "ticks", None, day),
-    }
-    there = {table: path for table, path in files.items() if path.exists()}
-    if session is None or not (there or symbols):
+    if session is None:
         return []
-    expected = session.bar_starts("1m")
     late = _late_ticks(db, exchange, day)
     with duckdb_memory() as connection:
+        there = [table for table in ("candles", "ticks") if open_closed(connection, db, exchange, table, day)]
+        if not (there or symbols):
+            return []
         names = set(symbols) | late.keys()
-        for table, path in there.items():
-            attach_day(connection, path, f"of_{table}")
-            listed = connection.execute(f"SELECT DISTINCT symbol FROM of_{table}.{table}").fetchall()
-            names |= {symbol for (symbol,) in listed}
-        counted = _count(connection, expected, sorted(names), has_candles="candles" in there)
+        for table in there:
+            names |= {symbol for (symbol,) in connection.execute(f"SELECT DISTINCT symbol FROM {table}").fetchall()}
+        if "candles" in there:
+            counted = _count(connection, session, sorted(names))
+        else:
+            counted = [(name, False, 0, 0, 0) for name in sorted(names)]
+    expected = {takes_part: len(session.bar_starts("1m", closing_auction=takes_part)) for takes_part in (False, True)}
     return [
         Certificate(
-            exchange=exchange, trading_date=day, symbol=symbol, bars_expected=len(expected), bars_live=live,
+            exchange=exchange, trading_date=day, symbol=symbol, bars_expected=expected[takes_part], bars_live=live,
             bars_backfilled=backfilled, bars_synthetic=synthetic,
-            bars_missing=len(expected) - live - backfilled - synthetic, late_ticks=late.get(symbol, 0),
+            bars_missing=expected[takes_part] - live - backfilled - synthetic, late_ticks=late.get(symbol, 0),
         )
-        for symbol, live, backfilled, synthetic in counted
+        for symbol, takes_part, live, backfilled, synthetic in counted
     ]  # fmt: skip
 
 
+def closed_symbols(db: DatabaseManager, exchange: str, day: date) -> list[str]:
+    """Name the symbols that have 1m candles in a closed day, hot or archived."""
+    with duckdb_memory() as connection:
+        if not open_closed(connection, db, exchange, "candles", day):
+            return []
+        rows = connection.execute("SELECT DISTINCT symbol FROM candles ORDER BY symbol").fetchall()
+    return [symbol for (symbol,) in rows]
+
+
+def open_closed(
+    connection: duckdb.DuckDBPyConnection, db: DatabaseManager, exchange: str, table: str, day: date
+) -> bool:
+    """Make a view of a day's candles or ticks, hot or archived; False when there is neither."""
+    timeframe = "1m" if table == "candles" else None
+    path = db.layout.day(exchange, table, timeframe, day)
+    if path.exists():
+        attach_day(connection, path, f"of_{table}")
+        source = f"of_{table}.{table}"
+    elif parts := archived_parts(db.layout, exchange, table, timeframe, day):
+        source = parquet_source(parts)
+    else:
+        return False
+    connection.execute(f"CREATE VIEW {table} AS SELECT * FROM {source}")
+    return True
+
+
 def _count(
-    connection: duckdb.DuckDBPyConnection, expected: Collection[int], names: list[str], *, has_candles: bool
-) -> list[tuple[str, int, int, int]]:
-    if not has_candles:
-        return [(name, 0, 0, 0) for name in names]
+    connection: duckdb.DuckDBPyConnection, session: Session, names: list[str]
+) -> list[tuple[str, bool, int, int, int]]:
+    expected = session.bar_starts("1m")
+    shorter = set(session.bar_starts("1m", closing_auction=True))
     starts = pa.array(expected, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
-    connection.register("minutes", pa.table({"minute": starts}))
+    others_only = pa.array([start not in shorter for start in expected], pa.bool_())
+    connection.register("minutes", pa.table({"minute": starts, "others_only": others_only}))
     connection.register("symbols", pa.table({"symbol": pa.array(names, pa.string())}))
-    return connection.execute(_COUNT).fetchall()
+    return connection.execute(_COUNT.format(close_us=session.close_us, last_us=session.last_us)).fetchall()
 
 
 def _late_ticks(db: DatabaseManager, exchange: str, day: date) -> dict[str, int]:

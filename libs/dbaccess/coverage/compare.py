@@ -8,15 +8,15 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from libs.core.errors import Refused
-from libs.dbaccess.connections import attach_day, duckdb_memory, sqlite_writer
-from libs.dbaccess.coverage.certificates import certify_day
+from libs.dbaccess.connections import duckdb_memory, sqlite_writer
+from libs.dbaccess.coverage.certificates import certify_day, open_closed
 from libs.dbaccess.manager import DatabaseManager
 
 #: Half a paisa: prices of both sides are rounded to the tick.
 _TOLERANCE = 0.005
 _COMPARE = """
 SELECT o.symbol, count(*), count(*) FILTER (apart > ? OR o.volume <> t.volume), max(apart)
-FROM day.candles o JOIN theirs t ON t.symbol = o.symbol AND t.timestamp = o.timestamp,
+FROM candles o JOIN theirs t ON t.symbol = o.symbol AND t.timestamp = o.timestamp,
      LATERAL (SELECT greatest(abs(o.open - t.open), abs(o.high - t.high), abs(o.low - t.low),
                               abs(o.close - t.close)) AS apart)
 GROUP BY o.symbol ORDER BY o.symbol
@@ -41,11 +41,10 @@ def compare_with_broker(db: DatabaseManager, exchange: str, day: date, theirs: p
 
     Nothing of ours is changed. A bar made by backfill was the broker's, so it is compared too and agrees.
     """
-    path = db.layout.day(exchange, "candles", "1m", day)
-    if not path.exists():
-        raise Refused(f"{path}: this day is not closed, so there is nothing to compare the broker's candles with")
     with duckdb_memory() as connection:
-        attach_day(connection, path, "day")
+        if not open_closed(connection, db, exchange, "candles", day):
+            path = db.layout.day(exchange, "candles", "1m", day)
+            raise Refused(f"{path}: this day is not closed, so there is nothing to compare the broker's candles with")
         connection.register("theirs", theirs)
         found = [Compared(*row) for row in connection.execute(_COMPARE, [_TOLERANCE]).fetchall()]
     with db.history_lock():

@@ -14,13 +14,13 @@ from libs.calendar import Calendar
 from libs.contracts.sessions import Session
 from libs.core.clock import day_start_us, trading_date
 from libs.core.faults import crash_point
-from libs.dbaccess.connections import attach_day, duckdb_memory, quote
+from libs.dbaccess.connections import attach_day, duckdb_memory, parquet_source
+from libs.dbaccess.coverage import certify_day
 from libs.dbaccess.errors import StoreCorrupt
 from libs.dbaccess.importing.plan import ImportRequest
 from libs.dbaccess.importing.report import DayResult, ImportReport
-from libs.dbaccess.layout import Layout
 from libs.dbaccess.manager import DatabaseManager
-from libs.dbaccess.queries.catalogue import ARCHIVE_FOLDERS
+from libs.dbaccess.queries.catalogue import archived_parts
 
 #: What is derived from what: longer bars that are stored, of those an import brought.
 DERIVED = {"1m": ("5m", "15m", "1d"), "5m": ("15m", "1d"), "15m": ("1d",)}
@@ -83,6 +83,7 @@ class DayCloser:
         else:
             self._report.rows_same += table.num_rows
         derived = self._derive(day, table, session)
+        self._certify(day)
         state = "same" if found else "taken"
         return DayResult(day.isoformat(), state, table.num_rows, derived=derived)
 
@@ -158,13 +159,20 @@ class DayCloser:
                 attach_day(connection, path, "day")
                 theirs = f"SELECT {columns} FROM day.{request.data_type}"
             else:
-                theirs = f"SELECT {columns} FROM read_parquet([{', '.join(parts)}], hive_partitioning = false)"
+                theirs = f"SELECT {columns} FROM {parquet_source(parts)}"
             connection.register("imported", table)
             ours = f"SELECT {columns} FROM imported"
             differing = connection.execute(
                 f"({ours} EXCEPT ALL {theirs}) UNION ALL ({theirs} EXCEPT ALL {ours}) LIMIT 1"
             ).fetchall()
         return not differing
+
+    def _certify(self, day: date) -> None:
+        """Count what the day holds now, also of one that is there already: the run before may have been killed here."""
+        if self._request.timeframe in {None, "1m"}:
+            crash_point("import.certify.before")
+            with self._db.history_lock():
+                certify_day(self._db, self._request.exchange, day)
 
     def _derive(self, day: date, table: pa.Table, session: Session | None) -> tuple[str, ...]:
         """Store the longer bars that are kept, unless the day has some of them already."""
@@ -180,15 +188,6 @@ class DayCloser:
             with self._db.historical_writer(request.exchange, "candles", timeframe, day, origin=self._origin) as writer:
                 writer.append(_as_candles(bars, timeframe))
         return tuple(missing)
-
-
-def archived_parts(layout: Layout, exchange: str, data_type: str, timeframe: str | None, day: date) -> list[str]:
-    """Spell the Parquet files of an archived date, for `read_parquet`."""
-    folder = ARCHIVE_FOLDERS.get((data_type, timeframe))
-    if folder is None:
-        return []
-    top = layout.market / exchange / "archive" / folder / f"date={day}"
-    return [quote(path) for path in sorted(top.glob("*.parquet")) if not path.name.startswith((".", "_"))]
 
 
 def _number(day: date) -> int:

@@ -109,6 +109,15 @@ class Catalogue:
         return StoredFile(path, (found.st_ino, found.st_mtime_ns, found.st_size))
 
 
+def archived_parts(layout: Layout, exchange: str, data_type: str, timeframe: str | None, day: date) -> list[Path]:
+    """List the Parquet files of one archived date; none when it is not archived."""
+    folder = ARCHIVE_FOLDERS.get((data_type, timeframe))
+    if folder is None:
+        return []
+    top = layout.market / exchange / "archive" / folder / f"date={day}"
+    return [path for path in sorted(top.glob("*.parquet")) if _is_part(path)]
+
+
 def is_exchange(name: str) -> bool:
     """Whether a folder's name is an exchange's."""
     try:

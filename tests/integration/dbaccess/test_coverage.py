@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -11,10 +11,22 @@ from libs.core.errors import Refused
 from libs.dbaccess import EODRollover
 from libs.dbaccess.coverage import compare_with_broker, coverage, require_coverage, stored_certificates
 from libs.dbaccess.roles import Role
-from tests.kit.market_days import MONDAY, OPEN_MINUTE, arrow, at_us, candle, close_day, minutes, stores, tick
+from tests.kit.market_days import (
+    MONDAY,
+    OPEN_MINUTE,
+    archive_day,
+    arrow,
+    at_us,
+    candle,
+    close_day,
+    minutes,
+    stores,
+    tick,
+)
 from tests.kit.processes import fleet
 from tests.kit.roots import make_stores
 
+AUCTION_DAY = date(2026, 8, 3)
 FRIDAY, TUESDAY = MONDAY - timedelta(days=3), MONDAY + timedelta(days=1)
 LATE = (
     "INSERT INTO late_ticks (exchange, symbol, trading_date, timestamp_us, price, volume, tick_seq, bar_us,"
@@ -49,6 +61,26 @@ def test_rollover_certifies_every_symbol_of_the_day(rolled):
     assert (infy.bars_expected, infy.bars_live, infy.bars_backfilled, infy.bars_synthetic) == (375, 370, 2, 1)
     assert (infy.bars_missing, infy.late_ticks, infy.bars_compared) == (2, 1, None)
     assert {name: each.bars_missing for name, each in found.items()} == {"ACC": 375, "INFY": 2, "TCS": 375}
+
+
+def test_a_share_of_the_closing_auction_misses_nothing_from_then_on(data_root):
+    """From 3 August 2026 some shares trade until 15:15 and print once more after 15:30; the others trade on."""
+    auctioned, whole = minutes("ACC", AUCTION_DAY, 360), minutes("INFY", AUCTION_DAY, 374)
+    price = candle("ACC", at_us(AUCTION_DAY, 15 * 60 + 31))
+    silent = minutes("TCS", AUCTION_DAY, 360)  # its feed went, and no auction's price came
+    close_day(data_root, AUCTION_DAY, [{**each, "origin": "live"} for each in [*auctioned, price, *whole, *silent]])
+    (day,) = coverage(stores(data_root), "nse", AUCTION_DAY, AUCTION_DAY)
+
+    found = {each.symbol: (each.bars_expected, each.bars_live, each.bars_missing) for each in day.certificates}
+    assert found == {"ACC": (360, 360, 0), "INFY": (375, 374, 1), "TCS": (375, 360, 15)}
+
+
+def test_an_archived_day_is_counted_from_the_archive(data_root):
+    make_stores(data_root)
+    archive_day(data_root, MONDAY, [{**each, "origin": "live"} for each in minutes("INFY", MONDAY, 300)])
+    (day,) = coverage(stores(data_root), "nse", MONDAY, MONDAY)
+
+    assert (day.symbols, day.bars_live, day.bars_missing) == (1, 300, 75)
 
 
 def test_brokers_candles_are_held_against_ours(rolled):

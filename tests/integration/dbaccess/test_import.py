@@ -12,6 +12,7 @@ import pytest
 
 from libs.core.errors import Refused
 from libs.dbaccess import DatabaseManager, MarketDataQuery, Role, Store, WriterLock, WriterLockHeld
+from libs.dbaccess.coverage import stored_certificates
 from libs.dbaccess.importing import ImportRequest, import_files
 from libs.dbaccess.layout import Layout
 from tests.kit.processes import fleet, run_code
@@ -183,7 +184,14 @@ def test_longer_bars_are_derived_and_equal_what_minutes_give(root, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "point", ["import.staged.before", "import.staged.after", "history.rename.after:2", "import.day.after:2"]
+    "point",
+    [
+        "import.staged.before",
+        "import.staged.after",
+        "history.rename.after:2",
+        "import.day.after:2",
+        "import.certify.before:2",
+    ],
 )
 def test_killed_import_goes_on_where_it_was(root, tmp_path, point):
     path = tmp_path / "TCS.csv"
@@ -197,6 +205,8 @@ def test_killed_import_goes_on_where_it_was(root, tmp_path, point):
     assert len(stored(root, "TCS")) == 60
     assert [len(stored(root, "TCS", each)) for each in ("5m", "15m", "1d")] == [12, 4, 2]
     assert len(list(Layout(root).market.rglob("2026-*.duckdb"))) == 8
+    certified = stored_certificates(DatabaseManager(root), "nse", MONDAY, TUESDAY)
+    assert [(each.symbol, each.bars_backfilled, each.bars_missing) for each in certified] == [("TCS", 30, 345)] * 2
     assert not list((Layout(root).market / ".importing").glob("*.duckdb*"))
     assert fleet("health", "--deep", "--data-root", root).returncode in {0, 1}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 
 from libs.dbaccess import DatabaseManager, MarketDataQuery, Store, WriterLock, WriterLockHeld
+from libs.dbaccess.coverage import stored_certificates
 from libs.dbaccess.layout import Layout
 from libs.dbaccess.legacy import migrate_legacy, sources_of_environment
 from tests.kit.paths import PROJECT
@@ -174,6 +176,8 @@ def test_killed_migration_goes_on_to_the_same_end(root, monolith, point):
     assert report.succeeded, report.tables
     assert all(each.placed + each.there == each.rows for each in done.values() if each.state in {"done", "done before"})
     assert len(candles(root, "1m")) == 30
+    certified = stored_certificates(DatabaseManager(root), "nse", date(2026, 1, 1), date(2026, 12, 31))
+    assert sum(each.bars_backfilled for each in certified) == 30
     assert rows(root, Store.TRADING, "SELECT count(*), sum(quantity) FROM trades") == [(2, 13)]
     assert rows(root, Store.TRADING, ADJUSTMENTS) == [
         ("INFY", 3),
