@@ -73,6 +73,10 @@ def add_request(parser: argparse.ArgumentParser) -> None:
         "--form", choices=("auto", "event"), default="auto",
         help="event: every strategy bar by bar; auto: vectorised where that proves equal on a sample",
     )  # fmt: skip
+    parser.add_argument(
+        "--min-coverage", type=float, default=0.0, metavar="PERCENT",
+        help="refuse the run unless each symbol has so much of each trading day's minutes",
+    )  # fmt: skip
     parser.add_argument("--data-root", help="the stores' directory; by default the settings'")
 
 
@@ -99,6 +103,7 @@ def request_options(options: argparse.Namespace, exchange: str) -> dict[str, Any
         "product": options.product,
         "daily_anchor": options.daily_anchor,
         "form": options.form,
+        "coverage_min_percent": options.min_coverage,
     }  # fmt: skip
 
 

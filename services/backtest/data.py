@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from hashlib import blake2b
 from typing import Any
@@ -10,8 +11,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from libs.calendar import Calendar
+from libs.contracts.sessions import Session
 from libs.core.clock import trading_date
 from libs.core.errors import Refused
 from libs.dbaccess import DatabaseManager, MarketDataQuery
@@ -86,11 +89,12 @@ def load(db: DatabaseManager, request: RunRequest, warmup_bars: int) -> RunData:
             f"no {request.timeframe} candles of {', '.join(absent)} on {request.exchange} from {request.start} to "
             f"{request.end}; `fleet candles` and the coverage of the query show what there is"
         )
-    calendar = Calendar.load(request.exchange)
-    starts = _bars_expected(calendar, request)
+    sessions = tuple(Calendar.load(request.exchange).sessions(request.start, request.end))
     return RunData(
         columns, warm_up, _fingerprint((*warm_up, *columns)), tuple(missing),
-        tuple(_quality(each, starts) for each in columns),
+        tuple(
+            _quality(each, _bars_expected(sessions, request.timeframe, each.timestamps)) for each in columns
+        ),
     )  # fmt: skip
 
 
@@ -132,9 +136,17 @@ def _fingerprint(parts: tuple[Columns, ...]) -> str:
     return digest.hexdigest()
 
 
-def _bars_expected(calendar: Calendar, request: RunRequest) -> int:
-    sessions = calendar.sessions(request.start, request.end)
-    return sum(len(session.bar_starts(request.timeframe)) for session in sessions)
+def _bars_expected(sessions: Sequence[Session], timeframe: str, timestamps: NDArray[np.int64]) -> int:
+    """Count the bars a share should have; one that ends its day in the closing auction shows it and has fewer."""
+    total = 0
+    for session in sessions:
+        takes_part = False
+        if session.auction_open_us:
+            edges = np.searchsorted(timestamps, (session.auction_open_us, session.close_us, session.last_us))
+            others_only, auctioned = np.diff(edges)
+            takes_part = bool(auctioned and not others_only)
+        total += len(session.bar_starts(timeframe, closing_auction=takes_part))
+    return total
 
 
 def _quality(columns: Columns, bars_expected: int) -> SymbolData:

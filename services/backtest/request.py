@@ -30,7 +30,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A run, complete: two runs of equal requests on equal data are equal but for their id and times.
 
     Both dates are included. `limits` changes limits of [risk] by their names there. `daily_anchor` starts strategies
-    anew every morning, as live does; without it indicators run on through the nights.
+    anew every morning, as live does; without it indicators run on through the nights. `coverage_min_percent` refuses
+    the run unless each symbol has so much of each trading day's minutes.
     """
 
     strategy: str
@@ -52,6 +53,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     daily_anchor: bool = True
     seed: int = 0
     form: str = "auto"
+    coverage_min_percent: Annotated[float, Meta(ge=0, le=100)] = 0.0
 
     @property
     def cash_paise(self) -> int:

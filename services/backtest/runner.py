@@ -15,6 +15,7 @@ from libs.core.clock import IST, US_PER_MINUTE, to_datetime
 from libs.core.errors import FleetError
 from libs.core.ids import content_id, random_id
 from libs.dbaccess import DatabaseManager, Store
+from libs.dbaccess.coverage import require_coverage
 from libs.dbaccess.roles import require_owner
 from libs.dbaccess.runs import RunConnection
 from libs.strategies import registry
@@ -81,9 +82,14 @@ class BacktestRunner:
     def execute(
         self, request: RunRequest, *, run_id: str = "", progress: Callable[[Progress], None] | None = None
     ) -> str:
-        """Run a request, under a name given or a new one."""
+        """Run a request, under a name given or a new one; one whose data falls short of its minimum leaves no run."""
         created_us = self._db.clock.now_us()
         run_id = run_id or new_run_id(request, created_us)
+        if request.coverage_min_percent:
+            require_coverage(
+                self._db, request.exchange, request.start, request.end,
+                percent=request.coverage_min_percent, symbols=request.symbols,
+            )  # fmt: skip
         interrupted: RunInterrupted | None = None
         failed: RunFailed | None = None
         with self._db.backtest_writer(run_id) as connection:

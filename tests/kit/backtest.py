@@ -30,12 +30,14 @@ def walk(symbol: str, day: date, rng: np.random.Generator, count: int = 375) -> 
     return rows
 
 
-def make_history(root: Path, symbols: tuple[str, ...] = ("ACME", "BETA"), seed: int = 1, last: date = LAST) -> Path:
-    """Every store, and closed days of minutes."""
+def make_history(
+    root: Path, symbols: tuple[str, ...] = ("ACME", "BETA"), seed: int = 1, last: date = LAST, count: int = 375
+) -> Path:
+    """Every store, and closed days of so many minutes."""
     make_stores(root)
     rng = np.random.default_rng(seed)
     for day in Calendar.load("nse").trading_days(FIRST, last):
-        close_day(root, day, [row for symbol in symbols for row in walk(symbol, day, rng)])
+        close_day(root, day, [row for symbol in symbols for row in walk(symbol, day, rng, count)])
     return root
 
 

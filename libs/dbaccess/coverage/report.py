@@ -13,6 +13,9 @@ from libs.dbaccess.coverage.certificates import certify_tables
 from libs.dbaccess.coverage.stored import Certificate, stored_certificates
 from libs.dbaccess.manager import DatabaseManager
 
+#: So many symbol-days are named, the worst first.
+_NAMED_MAX = 5
+
 
 class DayCoverage(msgspec.Struct, frozen=True, kw_only=True):
     """A trading day over its symbols. `stored` is False when it was counted just now, or there is nothing of it."""
@@ -57,7 +60,7 @@ def coverage(
 def require_coverage(
     db: DatabaseManager, exchange: str, start: date, end: date, *, percent: float, symbols: Iterable[str]
 ) -> None:
-    """Raise Refused, naming the worst, unless each symbol has so much of each trading day's minutes."""
+    """Raise Refused, naming days and symbols, unless each symbol has so much of each trading day's minutes."""
     wanted = set(symbols)
     short = []
     for day in coverage(db, exchange, start, end, wanted):
@@ -68,10 +71,12 @@ def require_coverage(
             if present.get(symbol, 0.0) < percent
         ]
     if short:
-        least, day_, symbol = min(short)
+        short.sort()
+        named = ", ".join(f"{symbol} on {day_} with {present_:.1f} %" for present_, day_, symbol in short[:_NAMED_MAX])
+        more = f" and {len(short) - _NAMED_MAX} more" if len(short) > _NAMED_MAX else ""
         raise Refused(
-            f"{len(short)} symbol-days have less than {percent:g} % of their minutes; the least is {symbol} on "
-            f"{day_} with {least:.1f} %. `fleet coverage` shows all"
+            f"{len(short)} symbol-days have less than {percent:g} % of their minutes: {named}{more}. "
+            "`fleet coverage` shows all"
         )
 
 

@@ -46,6 +46,11 @@ def test_only_the_runners_role_may_run(root):
         ({"cash_rupees": 0}, "cash_rupees"),
         ({"limits": {"no_such": 1}}, "no_such"),
         ({"colour": "red"}, "colour"),
+        ({"coverage_min_percent": 101}, "coverage_min_percent"),
+        (
+            {"coverage_min_percent": 100, "symbols": ["ACME", "NONE"]},
+            r"3 symbol-days have less than 100 %.*: NONE on 2026-02-02 with 0.0 %, NONE on 2026-02-03 with",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_refused_by_name(root, changes, words):
@@ -53,6 +58,20 @@ def test_what_cannot_be_run_is_refused_by_name(root, changes, words):
 
     with pytest.raises(Exception, match=words):
         BacktestRunner(runner_manager(root)).run(**options)
+
+
+def test_a_minimum_of_data_is_demanded_and_what_there_was_is_recorded(tmp_path):
+    """One absent minute of 375 is 99.7 %: enough for 99, too little for 99.9, and no run is left of the latter."""
+    root = make_history(tmp_path / "data", ("ACME",), last=FIRST, count=374)
+    given = ("--strategy", "sma_cross", "--symbols", "ACME", "--from", FIRST, "--to", FIRST, "--data-root", root)
+    refused = fleet("backtest", "run", *given, "--min-coverage", "99.9")
+    assert refused.returncode == 1
+    assert "ACME on 2026-02-02 with 99.7 %" in refused.stderr
+    assert not list((root / "backtest").rglob("run_*"))
+
+    run_id = BacktestRunner(runner_manager(root)).run("sma_cross", ["ACME"], FIRST, FIRST, coverage_min_percent=99)
+    found = reading.describe(runner_manager(root), run_id)["run"]
+    assert found["data"]["completeness"] == pytest.approx(374 / 375, abs=1e-6)
 
 
 def test_a_run_tells_one_story(root, run_id):

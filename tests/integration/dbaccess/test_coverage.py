@@ -108,7 +108,7 @@ def test_days_without_certificates_are_counted_and_absent_days_are_shown(rolled)
     assert (tuesday.symbols, tuesday.present_percent) == (0, 0.0)
     assert sunday.symbols == 0  # the special session of the budget
     require_coverage(stores(rolled), "nse", MONDAY, MONDAY, percent=99.0, symbols=["INFY"])
-    with pytest.raises(Refused, match=r"1 symbol-days .* INFY on 2026-02-02 with 99.5 %"):
+    with pytest.raises(Refused, match=r"1 symbol-days .*: INFY on 2026-02-02 with 99.5 %"):
         require_coverage(stores(rolled), "nse", MONDAY, MONDAY, percent=99.9, symbols=["INFY"])
 
 
