@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import archive, backtest, bars, bus, imports, ingest, journal, live, orders, query, risk, stores
+from bench import archive, backtest, bars, bus, candles, imports, ingest, journal, live, orders, query, risk, stores
 from bench.table import Measure, print_measures
 
 #: What fits in a quarter of an hour on two cores; each module runs larger on its own.
@@ -23,6 +23,7 @@ BENCHES: dict[str, Callable[[], Iterable[Measure]]] = {
     "backtest": lambda: backtest.measures(250, 1),
     "ingest": lambda: ingest.measures(20, 70_000),
     "bus": lambda: bus.measures(1),
+    "candles": candles.measures,
     "risk": risk.measures,
     "orders": orders.measures,
 }
