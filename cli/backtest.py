@@ -99,7 +99,7 @@ def request_options(options: argparse.Namespace, exchange: str) -> dict[str, Any
         ),
         "sizing": _sizing(options),
         "exits": _struct(ExitRules, pairs(options.exit, "--exit")),
-        "limits": {name: float(value) for name, value in pairs(options.limit, "--limit").items()},
+        "limits": {name: _number(value) for name, value in pairs(options.limit, "--limit").items()},
         "product": options.product,
         "daily_anchor": options.daily_anchor,
         "form": options.form,
@@ -118,6 +118,15 @@ def pairs(texts: list[str], option: str) -> dict[str, str]:
             raise Refused(f"{option} {text!r}: expected NAME=VALUE")
         found[name.strip()] = value.strip()
     return found
+
+
+def _number(text: str) -> float:
+    from libs.core.errors import Refused
+
+    try:
+        return float(text) if {".", "e"} & set(text) else int(text)
+    except ValueError as e:
+        raise Refused(f"--limit {text!r}: expected a number") from e
 
 
 def _struct(kind: Any, values: dict[str, Any]) -> Any:

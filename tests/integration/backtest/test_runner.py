@@ -237,7 +237,7 @@ def test_cleanup_keeps_whichever_is_more(tmp_path):
 def test_the_command_line_runs_lists_compares_and_deletes(root, run_id):
     """One pass through the commands people type, on real stores."""
     words = ("--strategy", "sma_cross", "--symbols", "ACME,BETA", "--from", FIRST, "--to", LAST, "--data-root", root)
-    made = fleet("backtest", "run", *words, "--json")
+    made = fleet("backtest", "run", *words, "--limit", "symbol_trades_day_max=5", "--json")
     name = __import__("json").loads(made.stdout)["run"]["run_id"]
     compared = fleet("backtest", "compare", run_id, name, "--data-root", root)
     deleted = fleet("backtest", "delete", name, "--data-root", root)

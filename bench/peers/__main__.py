@@ -1,0 +1,179 @@
+"""`python -m bench.peers [days [rounds]]`: one backtest, ours and the peers', process beside process; one table.
+
+SMA(10/30) cross, long only, ten shares, market orders at the next open, no costs, minutes of one share. Ours is the
+command as a person types it: it reads a closed file a day, runs gate, orders and positions, and writes its run file.
+The peers get the columns ready-made. Fills and profit of all must be those of the numpy reference before a time is
+shown; whoever differs is named, without a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from bench.backtest import _ACCOUNT, QUANTITY, reference, walk
+from bench.table import Measure, print_measures
+from libs.core.clock import US_PER_DAY, US_PER_MINUTE, trading_date
+from libs.core.money import value_paise
+from libs.dbaccess import DatabaseManager, Role
+from libs.trading.columns import Columns
+from libs.trading.replay import days_of
+
+HERE = Path(__file__).resolve().parent
+ENVIRONMENT = HERE.parent / "out" / "peers"
+SYMBOL = "S00"
+#: How many times faster the whole command is to be.
+PEERS = {"backtesting.py": ("by_backtesting.py", 3.0), "vectorbt": ("by_vectorbt.py", 5.0),
+         "backtrader": ("by_backtrader.py", None)}  # fmt: skip
+
+
+class Outcome(NamedTuple):
+    """What a process came to, how long it took, and its greatest memory."""
+
+    fills: int
+    paise: int
+    seconds: float
+    peak_mib: float
+
+
+def environment() -> Path:
+    """Give the interpreter of the peers' environment, made on first use."""
+    python = ENVIRONMENT / "bin" / "python"
+    done = ENVIRONMENT / "done"
+    wanted = (HERE / "requirements.txt").read_text()
+    if not done.is_file() or done.read_text() != wanted:
+        venv.create(ENVIRONMENT, with_pip=True, clear=True)
+        subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", HERE / "requirements.txt"],
+            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        done.write_text(wanted)
+    return python
+
+
+def write_days(root: Path, columns: Columns) -> None:
+    """Put the bars where the command reads them: a closed file a day."""
+    root.mkdir(mode=0o700)
+    db = DatabaseManager(root, Role.INGESTOR)
+    for (part,) in days_of([columns]):
+        table = pa.table(
+            {"symbol": [SYMBOL] * len(part), "timeframe": ["1m"] * len(part),
+             "timestamp": pa.array(part.timestamps, pa.timestamp("us", "UTC")), "open": part.open, "high": part.high,
+             "low": part.low, "close": part.close, "volume": part.volume}
+        )  # fmt: skip
+        with db.historical_writer("nse", "candles", "1m", trading_date(part.timestamps.item(0))) as writer:
+            writer.append(table)
+
+
+def write_columns(path: Path, columns: Columns) -> None:
+    """Put the bars where the peers read them."""
+    days = (columns.timestamps + 330 * US_PER_MINUTE) // US_PER_DAY
+    np.savez(
+        path, at_us=columns.timestamps, open=columns.open, high=columns.high, low=columns.low, close=columns.close,
+        volume=columns.volume, is_last=np.append(np.diff(days) != 0, True),
+    )  # fmt: skip
+
+
+def timed_process(command: list[str | Path], **environment: str) -> tuple[str, float, float]:
+    """Run a process; give what it printed, its seconds and its greatest memory in MiB."""
+    import time
+
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            list(map(str, command)), stdout=output, stderr=errors, env=os.environ | environment, cwd=HERE.parents[1]
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        errors.seek(0)
+        if process.returncode:
+            raise RuntimeError(f"{command[1]} ended with {process.returncode}: {errors.read()[-500:]}")
+        return output.read(), seconds, usage.ru_maxrss / 1024
+
+
+def by_peer(script: str, columns: Path) -> Outcome:
+    """Run a peer's script in the peers' environment."""
+    printed, seconds, peak = timed_process([environment(), HERE / script, columns, str(QUANTITY)])
+    found = json.loads(printed.strip().splitlines()[-1])
+    return Outcome(found["fills"], found["paise"], seconds, peak)
+
+
+def by_us(root: Path, columns: Columns) -> Outcome:
+    """Run the command; what it came to is read from its run file afterwards."""
+    first, last = (trading_date(columns.timestamps.item(row)).isoformat() for row in (0, -1))
+    command: list[str | Path] = [
+        sys.executable, "-m", "cli", "backtest", "run", "--strategy", "sma_cross", "--symbols", SYMBOL, "--from", first,
+        "--to", last, "--param", "fast=10", "--param", "slow=30", "--param", "allow_short=false",
+        "--param", "flat_before_close_minutes=0", "--no-costs", "--product", "delivery", "--run-on",
+        "--quantity", str(QUANTITY), "--exit", "square_off=false", "--cash", "100000000", "--quiet", "--json",
+    ]  # fmt: skip
+    for limit in _ACCOUNT:
+        command += ["--limit", f"{limit}=0"]
+    printed, seconds, peak = timed_process(command, TRADEFLEET_DATA=str(root))
+    run_id = json.loads(printed)["run"]["run_id"]
+    with DatabaseManager(root).backtest_reader(run_id) as connection:
+        rows = connection.execute("SELECT side, quantity, price FROM trades").fetchall()
+    held = paise = 0
+    for side, quantity, price in rows:
+        sign = 1 if side == "buy" else -1
+        held += sign * quantity
+        paise -= sign * value_paise(price, quantity)
+    return Outcome(len(rows), paise + value_paise(columns.close.item(-1), held), seconds, peak)
+
+
+def measures(days: int = 250, rounds: int = 1) -> Iterable[Measure]:
+    """Ours beside each peer, interleaved; medians of the rounds."""
+    columns = walk(SYMBOL, days, 0)
+    expected = reference(columns)
+    with tempfile.TemporaryDirectory(prefix="tf-bench-") as directory:
+        root, ready = Path(directory) / "data", Path(directory) / "columns.npz"
+        write_days(root, columns)
+        write_columns(ready, columns)
+        by_us(root, columns)  # kernels are compiled, once an installation
+        works: dict[str, Callable[[], Outcome]] = {"ours": lambda: by_us(root, columns)}
+        works |= {name: lambda script=script: by_peer(script, ready) for name, (script, _) in PEERS.items()}
+        outcomes: dict[str, list[Outcome]] = {name: [] for name in works}
+        for _ in range(rounds):
+            for name, work in works.items():
+                outcomes[name].append(work())
+    for name, found in outcomes.items():
+        if (found[0].fills, found[0].paise) != expected:
+            yield Measure(f"{name}: {found[0].fills} fills, {found[0].paise} paise; numpy says {expected}",
+                          "", "", None, "equal", False)  # fmt: skip
+            return
+    yield from _rows(outcomes, len(columns), expected[0])
+
+
+def _rows(outcomes: dict[str, list[Outcome]], bars: int, fills: int) -> Iterable[Measure]:
+    spent = {name: median(each.seconds for each in found) for name, found in outcomes.items()}
+    peak = {name: median(each.peak_mib for each in found) for name, found in outcomes.items()}
+    for name, (_, goal) in PEERS.items():
+        ratio = spent[name] / spent["ours"]
+        yield Measure(
+            f"backtest, whole process, {bars:,} bars, {fills:,} equal fills | {name}", f"{spent['ours']:.1f} s",
+            f"{spent[name]:.1f} s", ratio, f"at least {goal:g}x" if goal else "", ratio >= goal if goal else None,
+        )  # fmt: skip
+    least = min(peak[name] for name in PEERS)
+    yield Measure("backtest, greatest memory | the smallest peer's", f"{peak['ours']:.0f} MiB", f"{least:.0f} MiB",
+                  least / peak["ours"], "below it", peak["ours"] < least)  # fmt: skip
+
+
+def main() -> int:
+    return 0 if print_measures(measures(*map(int, sys.argv[1:]))) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
