@@ -125,17 +125,17 @@ class BarAggregator:
         return out
 
     def fill(self, bar: OHLCVBar) -> None:
-        """Take a 1m bar of a closed minute, got elsewhere, into the longer bars that are still open."""
-        if self.is_over:
+        """Take a 1m bar of a closed minute, got elsewhere, into the day's bar if that is still open.
+
+        Shorter bars stay made of ticks alone, so that the ticks give them again whenever the fill came.
+        """
+        bars = self._long.get("1d")
+        if bars is None or self.is_over:
             return
-        now_us = self.session.minutes[self._next]
-        for timeframe, bars in self._long.items():
-            if self.session.bar_start(bar.timestamp_us, timeframe) != self.session.bar_start(now_us, timeframe):
-                continue
-            if bar.symbol in bars:
-                bars[bar.symbol].insert(bar)
-            else:
-                bars[bar.symbol] = begin(bar)
+        if bar.symbol in bars:
+            bars[bar.symbol].append(bar)
+        else:
+            bars[bar.symbol] = begin(bar)
 
     def state(self) -> bytes:
         """Give all that must survive for the bars to go on exactly."""
@@ -175,6 +175,16 @@ class BarAggregator:
         over = minute <= self._closed_through or ("1m", tick.symbol, minute) in self._published
         if not over and self.session.trades_at(tick.timestamp_us):
             slot.bar = self._book(tick, minute, tick.volume)
+
+    def on_recorded(self, tick: Tick) -> Outcome:
+        """Book a tick of a recording with the volume it was recorded with; say where it belongs."""
+        minute = tick.timestamp_us // US_PER_MINUTE * US_PER_MINUTE
+        if not self.session.trades_at(tick.timestamp_us):
+            return _OUTSIDE
+        if minute <= self._closed_through:
+            return _LATE
+        self.replay_tick(tick)
+        return _BOOKED
 
     def replay_bar(self, bar: OHLCVBar) -> None:
         """Take note that a bar was published; it is not made again."""

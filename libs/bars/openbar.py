@@ -33,22 +33,14 @@ class OpenBar(msgspec.Struct):
         self.volume += volume
 
     def append(self, bar: OHLCVBar) -> None:
-        """Lengthen by the next bar of a shorter timeframe."""
-        self.high = max(self.high, bar.high)
-        self.low = min(self.low, bar.low)
-        self.close = bar.close
-        self.volume += bar.volume
-        self.last_us = bar.timestamp_us
-
-    def insert(self, bar: OHLCVBar) -> None:
-        """Take in a shorter bar that comes out of turn; open and close follow the time it is of."""
+        """Lengthen by a bar of a shorter timeframe, whenever it comes; open and close follow the time it is of."""
         self.high = max(self.high, bar.high)
         self.low = min(self.low, bar.low)
         self.volume += bar.volume
-        if bar.timestamp_us < self.first_us:
-            self.open, self.first_us = bar.open, bar.timestamp_us
-        elif bar.timestamp_us > self.last_us:
+        if bar.timestamp_us >= self.last_us:
             self.close, self.last_us = bar.close, bar.timestamp_us
+        elif bar.timestamp_us < self.first_us:
+            self.open, self.first_us = bar.open, bar.timestamp_us
 
     def closed(
         self, symbol: str, timeframe: str, start_us: int, exchange: str, origin: Origin = Origin.LIVE

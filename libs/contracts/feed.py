@@ -18,7 +18,7 @@ class FrameKind(StrEnum):
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """What came at once: quotes without `volume` and `seq`, which the reader gives them, and the exchange's time."""
+    """What came at once: quotes without `seq`, and `volume` only from a recording, and the exchange's time."""
 
     exchange_us: int
     received_us: int

@@ -1,6 +1,7 @@
 """A recorded day as a source: ticks or candles given as an iterator, at any speed.
 
-The reader gets the recording in its own order, in frames; the exchange's time is the recording's. What has no end of
+The reader gets the recording in its own order, in frames; the exchange's time is the recording's, and ticks keep the
+volume they were recorded with. What has no end of
 its own is played for ever, so a recording ends with `FeedEnded`. The store it is captured into must not be the live
 one: whoever makes the source sees to that.
 """
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from libs.contracts.feed import FeedConnected, FeedEnded, FeedEvent, Frame, FrameKind
+from libs.contracts.feed import FeedConnected, FeedEnded, FeedEvent, FeedPong, Frame, FrameKind
 from libs.contracts.market import TIMEFRAMES, OHLCVBar, Tick
 from libs.core.clock import US_PER_MINUTE, US_PER_SECOND, Clock, trading_date
 
@@ -33,6 +34,7 @@ class ReplayFeed:
         self._connected = self._announced = self._ended = False
         self._began_ns = 0
         self._began_us = 0
+        self._told_us = 0
 
     def connect(self) -> None:
         self._connected, self._announced = True, False
@@ -62,6 +64,9 @@ class ReplayFeed:
                 events.append(FeedEnded(now_us))
                 return events
             if not self._is_due(self._next.exchange_us):
+                if not events and now_us - self._told_us >= US_PER_SECOND:
+                    self._told_us = now_us
+                    events.append(FeedPong(now_us))  # a slow recording is not a dead one
                 return events
             events.append(self._stamped(self._next, now_us))
             self._next = None
@@ -89,7 +94,7 @@ class ReplayFeed:
 
     def _stamped(self, frame: Frame, now_us: int) -> Frame:
         ticks = [tick for tick in frame.ticks if tick.symbol in self._symbols] if self._symbols else frame.ticks
-        ticks = [msgspec.structs.replace(tick, received_us=now_us, volume=0, seq=0) for tick in ticks]
+        ticks = [msgspec.structs.replace(tick, received_us=now_us, seq=0) for tick in ticks]
         return Frame(frame.exchange_us, now_us, ticks, frame.kind)
 
 
@@ -125,7 +130,8 @@ def ticks_of(bars: Iterable[OHLCVBar]) -> Iterator[Tick]:
             at_us = bar.timestamp_us + number * (length_us // 4)
             # All of it with the first tick would do as well; spread, it looks like a day.
             volume_day = before + bar.volume * (number + 1) // 4
-            yield Tick(bar.symbol, at_us, price, volume_day=volume_day, exchange=bar.exchange)
+            part = bar.volume * (number + 1) // 4 - bar.volume * number // 4
+            yield Tick(bar.symbol, at_us, price, part, volume_day=volume_day, exchange=bar.exchange)
 
 
 def in_order(ticks: Iterable[Tick]) -> list[Tick]:

@@ -38,6 +38,7 @@ class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Ingestor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is captured, and when it becomes a bar, a late tick or a row in quarantine."""
 
+    feed: Annotated[str, Meta(pattern="^(upstox|replay)$")] = "upstox"
     symbols: list[str] = msgspec.field(default_factory=list)
     symbols_max: Positive = 2000
     grace_ms: NotNegative = 2000
@@ -52,6 +53,15 @@ class Ingestor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backfill: bool = True
     backfill_delay_s: NotNegative = 5
     backfill_attempts_max: Positive = 10
+
+
+class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A recorded day as the source: whose, which, and how fast."""
+
+    root: str = ""
+    date: str = ""
+    source: Annotated[str, Meta(pattern="^(ticks|candles)$")] = "ticks"
+    speed: Annotated[float, Meta(ge=0)] = 0.0
 
 
 class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -34,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     upstox: upstox_settings.Upstox = upstox_settings.Upstox()
     feed: feed_settings.Feed = feed_settings.Feed()
     ingestor: feed_settings.Ingestor = feed_settings.Ingestor()
+    replay: feed_settings.Replay = feed_settings.Replay()
     runtime: feed_settings.Runtime = feed_settings.Runtime()
     risk: risk.Risk = risk.Risk()
     strategies: strategies.Strategies = strategies.Strategies()

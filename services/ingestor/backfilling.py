@@ -67,18 +67,21 @@ class Backfiller:
         self._settings = ingestor
         self._waits_s = (feed.backoff_min_ms / 1000, feed.backoff_max_ms / 1000)
         self._clock = clock
+        self._asking = False
 
     @property
     def waiting(self) -> int:
-        """How many symbols are in line."""
-        return self._capture.day.backfills.waiting
+        """How much is in line or being asked for."""
+        return self._capture.day.backfills.waiting + self._asking
 
     async def run(self, symbols: set[str]) -> None:
         """Look for gaps that are over until cancelled. A gap whose candles can't be had is a row that says so."""
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             while self.past is not None and (wanted := self._next(symbols)) is not None:
+                self._asking = True
                 await self._fill(self.past, wanted)
+                self._asking = False
 
     def _next(self, symbols: set[str]) -> Wanted | None:
         day = self._capture.day

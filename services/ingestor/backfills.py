@@ -53,8 +53,8 @@ class Backfills:
 
     @property
     def waiting(self) -> int:
-        """How many symbols of gaps that are over are still to be asked for."""
-        return len(self._queue)
+        """How many symbols are still to be asked for, and gaps that are over and not looked into yet."""
+        return len(self._queue) + sum(1 for gap in self._gaps.values() if gap.to_us)
 
     def on_bar(self, bar: OHLCVBar) -> None:
         """Take note of a candle that was published."""

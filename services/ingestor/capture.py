@@ -45,9 +45,12 @@ class Capture:
     publisher: Publisher
 
     def __init__(
-        self, day: TradingDay, journal: Journal, source: JournalSource, session_clock: SessionClock, clock: Clock
-    ) -> None:
+        self, day: TradingDay, journal: Journal, source: JournalSource, session_clock: SessionClock, clock: Clock, *,
+        recorded: bool = False,
+    ) -> None:  # fmt: skip
         self.figures = CaptureFigures()
+        #: Candles a recorded process got for its gaps: they belong into the day's candle, as then.
+        self.fills: list[OHLCVBar] = []
         self.rows = Rows()
         self.day = day
         self.session_clock = session_clock
@@ -55,6 +58,7 @@ class Capture:
         self._journal = journal
         self._source = source
         self._clock = clock
+        self._recorded = recorded
         self._pending: list[Tick] = []
         self._pending_rows = Rows()
         self._topics: dict[str, str] = {}
@@ -79,6 +83,8 @@ class Capture:
         self.day.join(now_us)
         if trading_date(now_us) != self.day.dated:
             self.on_time()
+        if self.fills:
+            self._take_fills()
         figures = self.figures
         figures.frames += 1
         figures.last_exchange_us, figures.last_received_us = frame.exchange_us, frame.received_us
@@ -137,6 +143,12 @@ class Capture:
         payload = SessionChanged(self._exchange, now_us, "eod", day.isoformat(), seq)
         self._tell(Kind.MARKET, topic("market", self._exchange, "eod"), payload)
 
+    def end_recording(self, ends_us: int) -> None:
+        """The recording is over: close what the recorded process had closed."""
+        self.commit()
+        self.session_clock.resume(max(ends_us, self.session_clock.now_us()))
+        self.on_time()
+
     # -- what was got for a gap
 
     def backfill(self, made: Backfilled) -> bool:
@@ -166,6 +178,11 @@ class Capture:
         if day.aggregator.is_over:
             self._say("close", day.session.last_us)
 
+    def _take_fills(self) -> None:
+        fills, self.fills = self.fills, []
+        for bar in fills:
+            self.day.aggregator.fill(bar)
+
     def _on_tick(self, tick: Tick, now_us: int) -> None:
         if tick.timestamp_us < self.day.start_us:
             # The last trade of an earlier day, sent as a greeting: a baseline, and no tick of today.
@@ -173,13 +190,16 @@ class Capture:
             if self.day.validator.check(tick, now_us) is None:
                 self.day.aggregator.on_tick(tick)
             return
-        refused = self.day.validator.check(tick, now_us)
+        refused = None if self._recorded else self.day.validator.check(tick, now_us)
         journal = self._journal
         seq = journal.next_seq(TICKS)
         if refused is not None:
             self._refuse(Quarantine.of(refused, seq))
             return
-        outcome, volume = self.day.aggregator.on_tick(tick)
+        if self._recorded:
+            outcome, volume = self.day.aggregator.on_recorded(tick), tick.volume
+        else:
+            outcome, volume = self.day.aggregator.on_tick(tick)
         symbol = tick.symbol
         made = Tick(
             symbol, tick.timestamp_us, tick.price, volume, tick.bid, tick.ask, tick.volume_day, seq, tick.exchange,

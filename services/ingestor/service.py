@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from libs.contracts import HealthState
@@ -31,8 +33,8 @@ from services.ingestor.records import STREAMS, TICKS, JournalSource
 from services.ingestor.recovery import recover, watermarks
 from services.ingestor.rollover import BufferDoor, DayCloser
 from services.ingestor.session_clock import SessionClock
-from services.ingestor.settings import checked, skew_max_us
-from services.ingestor.source import open_source
+from services.ingestor.settings import checked, silence_us, skew_max_us
+from services.ingestor.source import Source, open_source
 
 _IDLE_S = 0.02
 
@@ -53,10 +55,9 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         known: set[str] = set()
         source = JournalSource(journal, settings.ingestor.candles_cached_max)
         day = TradingDay(calendar, source, settings.ingestor, known=known.__contains__, at_us=clock.now_us())
-        session_clock = SessionClock(
-            clock, silence_us=settings.ingestor.silence_ms * 1000, skew_max_us=skew_max_us(settings)
-        )
-        capture = Capture(day, journal, source, session_clock, clock)
+        session_clock = SessionClock(clock, silence_us=silence_us(settings), skew_max_us=skew_max_us(settings))
+        recorded = settings.ingestor.feed == "replay"
+        capture = Capture(day, journal, source, session_clock, clock, recorded=recorded)
         found = recover(journal, door.buffer, day, flusher, clock)
         day.recovered(session_clock)
         log.info("ingestor.recovered", records=found.records, rows=found.rows, took_ms=round(found.took_ms, 1))
@@ -66,7 +67,8 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         delay_s = settings.ingestor.rollover_delay_s
         closer = DayCloser(manager, door, capture, journal, delay_s=delay_s, symbols=known)
         stack.callback(closer.shut)
-        running = _Running(settings, clock, capture, flusher, journal, publisher, closer)
+        opened = partial(open_source, settings, clock, manager, calendar)
+        running = _Running(settings, clock, capture, flusher, journal, publisher, closer, opened)
         stack.enter_context(running.commands())
         await running.until(stop, known)
     log.info("ingestor.stopped")
@@ -86,7 +88,7 @@ class _Running:
 
     def __init__(
         self, settings: Settings, clock: Clock, capture: Capture, flusher: Flusher, journal: Journal,
-        publisher: Publisher, closer: DayCloser,
+        publisher: Publisher, closer: DayCloser, opened: Callable[[], Source],
     ) -> None:  # fmt: skip
         self._settings = settings
         self._clock = clock
@@ -95,6 +97,8 @@ class _Running:
         self._journal = journal
         self._publisher = publisher
         self._closer = closer
+        self._opened = opened
+        self._ends_us = 0
         self._supervisor: FeedSupervisor | None = None
         self._commands: CommandServer | None = None
         self._backfiller = Backfiller(capture, settings.ingestor, settings.feed, clock)
@@ -135,7 +139,12 @@ class _Running:
         feed.on_event(wake_up)
         capture, settings = self._capture, self._settings.ingestor
         supervisor = FeedSupervisor(
-            feed, self._settings.feed, self._clock, random.SystemRandom(), lambda: capture.is_open
+            feed,
+            self._settings.feed,
+            self._clock,
+            random.SystemRandom(),
+            # A quiet hour of a recording is no stall.
+            lambda: capture.is_open and self._settings.ingestor.feed != "replay",
         )
         self._supervisor = supervisor
         supervisor.start()
@@ -161,13 +170,14 @@ class _Running:
         failures = 0
         while True:
             try:
-                feed, symbols, past = await asyncio.to_thread(open_source, self._settings, self._clock)
+                feed, symbols, past, self._ends_us, fills = await asyncio.to_thread(self._opened)
             except RetryLater as e:
                 get_logger().warning("feed.not_reached", error=str(e))
                 failures += 1
                 await asyncio.sleep(min(self._settings.feed.backoff_max_ms, 250 * 2 ** min(failures, 10)) / 1000)
                 continue
             known.update(symbols)
+            self._capture.fills = list(fills)
             self._backfiller.past = past
             feed.subscribe(symbols)
             get_logger().info("feed.universe", symbols=len(symbols))
@@ -187,6 +197,7 @@ class _Running:
             capture.on_damaged(event)
         elif isinstance(event, FeedEnded):
             get_logger().info("feed.ended")
+            capture.end_recording(self._ends_us)
 
     async def _write_loop(self) -> None:
         """Force the journal to disk at its interval, and write rows to the stores at theirs."""

@@ -1,10 +1,14 @@
-"""The source the ingestor captures: the broker's feed over the symbols of the settings."""
+"""The source the ingestor captures: the broker's feed over the symbols of the settings, or a recorded day."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from libs.calendar import Calendar
+from libs.contracts import OHLCVBar
 from libs.core.clock import Clock, trading_date
+from libs.dbaccess import DatabaseManager
 from libs.dbaccess.layout import Layout
 from libs.feeds import Feed
 from libs.feeds.upstox import UpstoxFeed
@@ -15,19 +19,28 @@ from libs.upstox.feed import KEYS_MAX
 from libs.upstox.history import History
 from libs.upstox.session import BrokerSession
 from services.ingestor.backfilling import BrokerPast, Past
+from services.ingestor.recording import open_recording
 from services.ingestor.universe import chosen, instruments
 
 
 class Source(NamedTuple):
-    """A feed, the symbols to subscribe to, and where candles for its gaps are had, if anywhere."""
+    """A feed, the symbols to subscribe to, and where candles for its gaps are had, if anywhere.
+
+    `ends_us`: when a recording is over, the session's clock goes on to here. `fills`: what it got for its gaps.
+    """
 
     feed: Feed
     symbols: list[str]
     past: Past | None
+    ends_us: int = 0
+    fills: Sequence[OHLCVBar] = ()
 
 
-def open_source(settings: Settings, clock: Clock) -> Source:
+def open_source(settings: Settings, clock: Clock, manager: DatabaseManager, calendar: Calendar) -> Source:
     """Make the feed and say which symbols to subscribe to. Asks the broker for its instruments."""
+    if settings.ingestor.feed == "replay":
+        recording = open_recording(settings, clock, manager, calendar)
+        return Source(recording.feed, settings.ingestor.symbols, None, recording.ends_us, recording.fills)
     session = BrokerSession.open(settings, Scope.MARKET_DATA)
     try:
         session.authorize()

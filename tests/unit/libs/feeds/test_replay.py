@@ -34,7 +34,7 @@ def test_every_tick_is_played_once_in_order():
     ]
 
     assert [tick.price for tick in ticks] == [tick.price for tick in recording()]
-    assert {(tick.volume, tick.seq) for tick in ticks} == {(0, 0)}
+    assert {(tick.volume, tick.seq) for tick in ticks} == {(9, 0)}
 
 
 def test_it_connects_first_and_ends_once():

@@ -189,7 +189,7 @@ def test_nothing_is_added_to_a_day_in_history(tmp_path):
 
 
 def test_a_gap_is_filled_and_what_was_published_stays(tmp_path):
-    """C4: only minutes without a candle are added, longer bars take them in, and a restart asks for nothing again."""
+    """C4: only minutes without a candle are added, the day's candle takes them in, a restart asks for nothing again."""
     bench = Bench(tmp_path)
     first = MONDAY.open_us
     bench.capture.on_connected()
@@ -213,13 +213,16 @@ def test_a_gap_is_filled_and_what_was_published_stays(tmp_path):
     assert bench.wanted() is None
     records = [payload_of(record) for record in bench.journal.records()]
     (made,) = [payload for payload in records if isinstance(payload, Backfilled)]
+    bench.time(MONDAY.last_us + US_PER_MINUTE)
     (five,) = [bar for bar in bench.notes.of(OHLCVBar) if bar.timeframe == "5m"]
+    (whole,) = [bar for bar in bench.notes.of(OHLCVBar) if bar.timeframe == "1d"]
 
     assert [(bar.timestamp_us, bar.origin, bar.volume) for bar in made.bars] == [
         (first + US_PER_MINUTE, "backfill", 101), (first + 2 * US_PER_MINUTE, "backfill", 102),
     ]  # fmt: skip
     assert (made.outcome, made.differing) == ("complete", 2), "the minutes the gap cut into differ, and stay"
-    assert (five.open, five.high, five.low, five.close, five.volume) == (100.0, 130.0, 80.0, 110.0, 10 + 101 + 102)
+    assert (five.open, five.high, five.low, five.close, five.volume) == (100.0, 110.0, 100.0, 110.0, 10)
+    assert (whole.open, whole.high, whole.low, whole.close, whole.volume) == (100.0, 130.0, 80.0, 110.0, 10 + 101 + 102)
 
 
 def test_candles_that_make_no_sense_are_not_taken_from_the_broker(tmp_path):
