@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from libs.analytics.bars import BarColumns, is_whole, longer
+from libs.analytics.bars import BarColumns, longer
 from libs.bars import Resampler
 from libs.contracts import TIMEFRAMES, OHLCVBar
 from libs.contracts.sessions import Session
@@ -66,7 +66,7 @@ def figures(bars: BarColumns, wants: Iterable[Want], timeframe: str, sessions: S
 
 
 class Probe:
-    """The streaming form of `figures` for one symbol: cheap, bounded state."""
+    """The streaming form of `figures` for one symbol: cheap, bounded state. Bars that miss a value never get here."""
 
     def __init__(self, wants: Iterable[Want], timeframe: str, sessions: Sessions) -> None:
         self._own: list[_Held] = []
@@ -79,10 +79,8 @@ class Probe:
                 self._higher[each.timeframe] = (Resampler(each.timeframe, sessions), [])
             self._higher[each.timeframe][1].append(_Held(each))
 
-    def update(self, bar: OHLCVBar) -> dict[str, float] | None:
-        """Take the next bar, give every figure; a bar with a missing price is skipped, and gives None."""
-        if not is_whole(bar):
-            return None
+    def update(self, bar: OHLCVBar) -> dict[str, float]:
+        """Take the next bar, give every figure."""
         for held in self._own:
             held.update(bar)
         for resampler, all_held in self._higher.values():

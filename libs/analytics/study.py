@@ -129,7 +129,7 @@ class LiveAnalytics:
             if name not in self._probes:
                 self._probes[name] = Probe(self._rules.wants, self.timeframe, self._sessions)
                 self._sides[name] = np.zeros(2, np.int64)
-            known.append(self._probes[name].update(bar) or {})
+            known.append(self._probes[name].update(bar))
         table = {key: np.array([each[key] for each in known]) for key in known[0]}
         before = np.stack([self._sides[name] for name in names], axis=1)
         identities = (

@@ -38,7 +38,7 @@ class Template(BaseStrategy[TemplateParameters]):
     def process_bar(self, bar: OHLCVBar, context: StrategyContext) -> list[SignalEvent]:
         """Decide on one closed bar. The indicators already include it."""
         average = self._average.value
-        if isnan(average):
+        if isnan(bar.close - average):  # not warm yet, or a bar without a price
             return []
         if context.closes_within(15) or bar.close < average:
             return context.go_flat("below the average, or the session ends")

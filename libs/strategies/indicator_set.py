@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from datetime import date
+from math import isfinite
 from typing import Any
 
 from libs.bars import Resampler
@@ -69,7 +70,9 @@ class HigherTimeframe:
         self._indicators = IndicatorSet()
 
     def add(self, bar: OHLCVBar) -> None:
-        """Take the next short bar."""
+        """Take the next short bar; one that misses a price would make the longer one miss it, and is left out."""
+        if not isfinite(bar.open + bar.high + bar.low + bar.close):
+            return
         for complete in self._resampler.add(bar):
             self.bar = complete
             self._indicators.update(complete)

@@ -210,15 +210,18 @@ class StrategyHost:
         self, slot: Slot, bar: OHLCVBar, kind: FaultKind, error: Exception, signals: list[SignalEvent]
     ) -> None:
         slot.suspended = True
-        self._note(slot.instance, slot.symbol, bar.timestamp_us, kind, error, suspended=True)
+        self._note(slot.instance, slot.symbol, bar.timestamp_us, kind, error, suspended=True, source=slot.source)
         if slot.position.direction:
             self._leave(slot, bar, "strategy suspended", signals)
 
     def _note(
-        self, instance: str, symbol: str, timestamp_us: int, kind: FaultKind, error: Exception, *, suspended: bool
-    ) -> None:
+        self, instance: str, symbol: str, timestamp_us: int, kind: FaultKind, error: Exception, *, suspended: bool,
+        source: str = "",
+    ) -> None:  # fmt: skip
         frames = traceback.extract_tb(error.__traceback__) if kind is FaultKind.RAISED else []
-        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        # What it called may have raised: the author looks for the line of the strategy's own file.
+        own = [frame for frame in frames if frame.filename == source] or frames
+        where = f"{own[-1].filename}:{own[-1].lineno}" if own else ""
         reason = str(error) if kind is not FaultKind.RAISED else f"{type(error).__name__}: {error}"
         self._faults.append(
             StrategyFault(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable
 from datetime import date
@@ -82,6 +83,8 @@ class Slot:
         self.instance, self.symbol = spec.instance, symbol
         self.timeframe, self.exchange = spec.timeframe, spec.exchange
         self.version = str(kind.version)
+        #: The file it is written in: a fault is looked for there.
+        self.source = str(getattr(sys.modules.get(kind.__module__), "__file__", "") or "")
         self._kind, self._sessions = kind, sessions
         self._parameters = parameters_of(kind, spec.parameters)
         self.parameters = parameters_text(self._parameters)

@@ -11,7 +11,7 @@ from types import FunctionType, MethodType, ModuleType
 import msgspec
 import pytest
 
-from libs.core.clock import trading_date
+from libs.core.clock import US_PER_MINUTE, trading_date
 from libs.strategies import _template, registry
 from libs.strategies.interface import describe_parameters
 from libs.strategies.position import implied
@@ -172,6 +172,33 @@ def test_state_is_bounded(name):
         sizes.append(weight(host))
 
     assert max(sizes[2:]) <= sizes[1] * 1.02 + 50, sizes
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_market_that_stands_still_is_no_signal(name):
+    """Constant prices, and a single bar: no fault, and nothing to say but what the template's average allows."""
+    still = [msgspec.structs.replace(bar, open=100.0, high=100.0, low=100.0, close=100.0) for bar in TODAY]
+
+    assert run(host_of(name), TODAY[:1]) == []
+    signals = run(host_of(name), still)
+    assert name == "template" or signals == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bar_without_prices_is_as_if_it_had_not_been(name):
+    """Missing prices spread over the day, and two hours without a bar: no fault, no state poisoned.
+
+    The stores refuse such prices; this is for what a notebook feeds. At the close positions are left on any bar.
+    """
+    chance = random.Random(name)
+    begin_us = TODAY[len(TODAY) // 3].timestamp_us
+    day = [bar for bar in TODAY if not begin_us <= bar.timestamp_us < begin_us + 120 * US_PER_MINUTE]
+    blank = set(chance.sample(range(len(day) - 20 * len(SYMBOLS)), 150))
+    nothing = dict.fromkeys(("open", "high", "low", "close"), float("nan"))
+    holed = [msgspec.structs.replace(bar, **nothing) if at in blank else bar for at, bar in enumerate(day)]
+    without = [bar for at, bar in enumerate(day) if at not in blank]
+
+    assert run(warm_host(name), holed) == run(warm_host(name), without)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,7 +6,8 @@ import pytest
 
 from libs.contracts import SignalEvent
 from libs.contracts.signals import signal_id
-from libs.strategies import BaseStrategy
+from libs.strategies import BaseStrategy, registry
+from libs.strategies.user import load_directory
 from libs.trading.strategy_host import Budget, FaultKind, StrategyHost
 from tests.kit.regimes import market, minutes
 from tests.kit.strategies import instance, run
@@ -96,6 +97,23 @@ def test_strategy_that_raises_is_suspended_alone():
         "exit_long",
     ]
     assert set(host.positions()) == {("every", "BETA"), ("quiet", "ALFA"), ("quiet", "BETA")}
+
+
+def test_fault_is_at_the_strategys_own_line_though_another_raised(tmp_path):
+    """An author is told the line that asked for an indicator there is not, not the library's that refused it."""
+    path = tmp_path / "asks.py"
+    path.write_text(
+        "from libs.strategies import BaseStrategy\n"
+        "class Asks(BaseStrategy):\n"
+        "    strategy_id = 'asks_for_nothing'\n"
+        "    def process_bar(self, bar, context):\n"
+        "        context.indicator('moon')\n"
+    )
+    kind = registry.find(next(iter(load_directory(tmp_path).strategies)))
+    host = StrategyHost([instance("asks_for_nothing", ("ALFA",))], find=lambda name: kind)
+    feed(host)
+
+    assert host.take_faults()[0].where == f"{path}:5"
 
 
 def test_suspended_strategy_has_a_new_life_the_next_day():
