@@ -6,7 +6,7 @@ import msgspec
 
 from libs.settings import api as api_settings
 from libs.settings import backtest as backtest_settings
-from libs.settings import bus, execution, ops, risk, scanner, storage, strategies
+from libs.settings import bus, execution, ops, risk, scanner, storage, strategies, watchdog
 from libs.settings import exchange_sim as simulator
 from libs.settings import feed as feed_settings
 from libs.settings import importing as importing_settings
@@ -40,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strategies: strategies.Strategies = strategies.Strategies()
     scanner: scanner.Scanner = scanner.Scanner()
     ops: ops.Ops = ops.Ops()
+    watchdog: watchdog.Watchdog = watchdog.Watchdog()
     backtest: backtest_settings.Backtest = backtest_settings.Backtest()
     execution: execution.Execution = execution.Execution()
     api: api_settings.Api = api_settings.Api()

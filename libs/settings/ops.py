@@ -15,7 +15,7 @@ Hour = Annotated[int, Meta(ge=0, le=23)]
 class Ops(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is done on a schedule, what is watched, and who is told."""
 
-    watched: list[str] = msgspec.field(default_factory=lambda: ["ingestor", "scanner", "execution_engine"])
+    watched: list[str] = msgspec.field(default_factory=lambda: ["ingestor", "scanner", "execution_engine", "watchdog"])
     heartbeat_lost_s: Positive = 15
     health_interval_min: Positive = 15
     trading_backup_interval_min: Positive = 60

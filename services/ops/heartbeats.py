@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from libs.contracts import Health, HealthState
 from libs.contracts.health import Severity
 from libs.core.clock import Clock
-from services.ops.alerts import Alerts
+from libs.runtime.alerts import Alerts
 
 
 class Heartbeats:

@@ -15,17 +15,17 @@ from libs.core.clock import Clock
 from libs.core.errors import FleetError, Refused
 from libs.dbaccess.layout import Layout
 from libs.messaging import CommandServer, Publisher, Subscriber
+from libs.runtime.alerts import Alerts
 from libs.runtime.heartbeat import Pulse, beat
 from libs.runtime.logs import get_logger
 from libs.runtime.process import run_until
+from libs.runtime.telling import Messenger
 from libs.settings import Settings
-from services.ops.alerts import Alerts
 from services.ops.heartbeats import Heartbeats
 from services.ops.manifest import NAME
 from services.ops.schedule import Schedule, Task
 from services.ops.settings import checked
 from services.ops.tasks import tasks
-from services.ops.telling import Messenger
 
 _TURN_S = 1.0
 

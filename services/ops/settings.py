@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import stat
-from pathlib import Path
-
 from libs.calendar import Calendar, CalendarError
 from libs.runtime.process import WrongConfiguration
+from libs.runtime.telling import read_addresses
 from libs.settings import Settings
 
 
 def checked(settings: Settings) -> tuple[Calendar, list[str]]:
-    """Give the calendar and the addresses alerts go to; those are secrets, in a private file, one a line."""
+    """Give the calendar and the addresses alerts go to."""
     try:
         calendar = Calendar.load(settings.data.exchange)
     except CalendarError as e:
         raise WrongConfiguration(str(e)) from e
-    if not settings.ops.alert_urls_file:
-        return calendar, []
-    path = Path(settings.ops.alert_urls_file).expanduser()
-    try:
-        mode = path.stat().st_mode
-        lines = path.read_text("utf-8").splitlines()
-    except OSError as e:
-        raise WrongConfiguration(f"ops.alert_urls_file {path}: {e.strerror}") from e
-    if mode & 0o077:
-        raise WrongConfiguration(f"ops.alert_urls_file {path} is {stat.filemode(mode)}; it holds secrets: chmod 600")
-    return calendar, [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return calendar, read_addresses(settings.ops.alert_urls_file)

@@ -8,8 +8,8 @@ from libs.contracts.health import HealthState, Severity
 from libs.core.clock import Clock
 from libs.dbaccess import BackupManager, HealthCheck
 from libs.dbaccess.health.finding import Finding
+from libs.runtime.alerts import Alerts
 from libs.settings import Settings
-from services.ops.alerts import Alerts
 from services.ops.schedule import Task, daily, every, weekly
 
 _SOURCE = "health"

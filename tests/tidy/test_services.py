@@ -37,16 +37,19 @@ def test_service_has_its_files_and_its_page(service):
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_service_has_its_program(service):
-    program = supervisor()[f"program:{service}"]
+    # An event listener's stdout belongs to the supervisor's protocol.
+    kind, log = ("eventlistener", "stderr_logfile") if service == "watchdog" else ("program", "stdout_logfile")
+    program = supervisor()[f"{kind}:{service}"]
 
     assert program["command"].endswith(f"-m services.{service}")
     assert program["autorestart"] == "unexpected"
     assert program["exitcodes"] == "0,78"
-    assert program["stdout_logfile"] == f"%(here)s/data/run/{service}.log"
+    assert program[log] == f"%(here)s/data/run/{service}.log"
 
 
 def test_every_program_is_a_service():
-    programs = {name.removeprefix("program:") for name in supervisor().sections() if name.startswith("program:")}
+    kinds = ("program:", "eventlistener:")
+    programs = {name.partition(":")[2] for name in supervisor().sections() if name.startswith(kinds)}
 
     assert programs == set(SERVICES)
 

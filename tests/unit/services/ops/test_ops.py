@@ -7,9 +7,9 @@ import msgspec
 from libs.contracts import Health, HealthState
 from libs.contracts.health import Severity
 from libs.core.clock import US_PER_MINUTE
+from libs.runtime.alerts import Alerts
 from libs.settings import load_settings
 from libs.simulation.clock import ManualClock
-from services.ops.alerts import Alerts
 from services.ops.heartbeats import Heartbeats
 from services.ops.schedule import Schedule, Task, daily, every, weekly
 from services.ops.tasks import tasks

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from libs.contracts.health import Alert, Severity
 from libs.core.clock import IST, to_datetime
 from libs.runtime.logs import get_logger
+from libs.runtime.process import WrongConfiguration
 from libs.settings.ops import Ops
+
+
+def read_addresses(name: str) -> list[str]:
+    """Give the addresses alerts go to; those are secrets, in a private file, one a line. No name, no addresses."""
+    if not name:
+        return []
+    path = Path(name).expanduser()
+    try:
+        mode = path.stat().st_mode
+        lines = path.read_text("utf-8").splitlines()
+    except OSError as e:
+        raise WrongConfiguration(f"ops.alert_urls_file {path}: {e.strerror}") from e
+    if mode & 0o077:
+        raise WrongConfiguration(f"ops.alert_urls_file {path} is {stat.filemode(mode)}; it holds secrets: chmod 600")
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
 class Messenger:

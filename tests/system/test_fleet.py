@@ -1,0 +1,190 @@
+"""I1, I2, J7: the whole fleet under supervisord, every process killed in its turn, through to the end of the day."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from datetime import date
+from typing import Self
+
+import psutil
+import pytest
+
+from libs.dbaccess import DatabaseManager
+from libs.messaging import Subscriber
+from tests.kit.fleet import SERVICES, WholeFleet, whole_fleet
+from tests.kit.paths import PROJECT
+from tests.kit.processes import fleet as command
+from tests.kit.processes import wait_until
+from tests.system.test_thread import FLIPPER
+
+DAY = date(2026, 2, 2)
+#: A small and quick market; a service that is silent for some seconds hangs.
+FAST = {
+    "TRADEFLEET_EXCHANGE_SIM_SYMBOLS": "5", "TRADEFLEET_EXCHANGE_SIM_START": f"{DAY}T14:00:00",
+    "TRADEFLEET_EXCHANGE_SIM_SPEED": "20", "TRADEFLEET_LIVE_FLUSH_INTERVAL_MS": "200",
+    "TRADEFLEET_SCANNER_STRATEGIES": "flipper", "TRADEFLEET_SCANNER_SYMBOLS": "RELIANCE",
+    "TRADEFLEET_INGESTOR_ROLLOVER_DELAY_S": "60", "TRADEFLEET_WATCHDOG_HUNG_S": "6",
+    "TRADEFLEET_WATCHDOG_RESTARTS_MAX": "100",
+}  # fmt: skip
+
+
+class Listener:
+    """Reads the minutes of one symbol for the whole day, over every death of their owner."""
+
+    def __init__(self, fleet: WholeFleet) -> None:
+        self.seqs: list[int] = []
+        self._stop = threading.Event()
+        self.subscriber = Subscriber.open(["candle.1m.nse.RELIANCE|"], settings=fleet.settings, backfill=True)
+        self._thread = threading.Thread(target=self._read)
+
+    def _read(self) -> None:
+        while not self._stop.is_set():
+            if (message := self.subscriber.poll(0.1)) is not None:
+                self.seqs.append(message.seq)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.subscriber.close()
+
+
+def started(fleet: WholeFleet) -> None:
+    """Start it with one strategy whose every signal is known beforehand."""
+    (fleet.data_root / "strategies").mkdir()
+    (fleet.data_root / "strategies" / "flipper.py").write_text(FLIPPER)
+    fleet.start()
+    fleet.wait_for("ingestor", lambda status: status["capture"]["minutes"] >= 1, "a minute")
+    for service in SERVICES:
+        fleet.wait_for(service, lambda _status: True, f"{service} to answer")
+
+
+def kill(fleet: WholeFleet, service: str) -> None:
+    """`kill -9`; it is back and answers, and nobody else noticed."""
+    before = fleet.pids()
+    fleet.signal(service, signal.SIGKILL)
+    fleet.back(service, before)
+    fleet.wait_for(service, lambda _status: True, f"{service} to answer again")
+
+
+def hang(fleet: WholeFleet, service: str) -> None:
+    """SIGSTOP: it lives and does nothing; only the watchdog can tell."""
+    kills = fleet.wait_for("watchdog", lambda _status: True, "the watchdog")["kills"]
+    before = fleet.pids()
+    fleet.signal(service, signal.SIGSTOP)
+    fleet.back(service, before)
+
+    fleet.wait_for("watchdog", lambda status: status["kills"] == kills + 1, "the watchdog to have done it")
+    fleet.wait_for(service, lambda _status: True, f"{service} to answer again")
+
+
+def end_the_day(fleet: WholeFleet) -> None:
+    """Play on to the close; the day is in history and `fleet eod` and `fleet health --deep` are content."""
+    fleet.wait_for("scanner", lambda status: status["signals"] >= 2, "signals after the deaths")
+    wait_until(lambda: rows(fleet, "SELECT count(*) FROM trades")[0][0] >= 1, "a fill")
+    fleet.market.clock(speed=300)
+    wait_until(lambda: '"rollover.done"' in fleet.log("ingestor"), "the day in history")
+    fleet.wait_for("execution_engine", lambda status: not status["positions"], "positions to be squared off")
+    closed = command("eod", "--date", DAY, "--json", **fleet.environment)
+    assert closed.returncode == 0, closed.stdout + closed.stderr + fleet.log("ingestor")
+    health = command("health", "--deep", "--json", **fleet.environment)
+    assert health.returncode == 0, health.stdout
+    assert json.loads(health.stdout)["state"] == "green", health.stdout
+
+
+def rows(fleet: WholeFleet, sql: str) -> list[tuple]:
+    with DatabaseManager(fleet.data_root, settings=fleet.settings).trading_reader() as trading:
+        return [tuple(row) for row in trading.execute(sql).fetchall()]
+
+
+def twice(fleet: WholeFleet) -> list[tuple]:
+    """Signals that became more than one entry."""
+    return rows(
+        fleet,
+        "SELECT signal_id_reference, count(*) FROM orders WHERE purpose = 'entry' AND replaces IS NULL "
+        "GROUP BY signal_id_reference HAVING count(*) > 1",
+    )
+
+
+def check_what_is_left(fleet: WholeFleet, listener: Listener) -> None:
+    """No gap for who followed, no order twice, positions the sum of their fills."""
+    db = DatabaseManager(fleet.data_root, settings=fleet.settings)
+    with db.historical_reader("nse", "candles", "1m", DAY) as history:
+        published = [
+            row[0]
+            for row in history.execute(
+                "SELECT seq FROM candles WHERE symbol = 'RELIANCE' AND seq IS NOT NULL ORDER BY seq"
+            ).fetchall()
+        ]
+    assert len(published) > 30
+    wait_until(lambda: len(listener.seqs) >= len(published), "the listener to have the last minute")
+
+    assert listener.seqs == published, "a minute was lost or told twice"
+    assert twice(fleet) == []
+    held = rows(
+        fleet,
+        "SELECT symbol, sum(CASE side WHEN 'buy' THEN quantity ELSE -quantity END) FROM trades "
+        "WHERE status = 'filled' GROUP BY symbol",
+    )
+    assert held
+    assert all(quantity == 0 for _, quantity in held), "square-off left something"
+
+
+@pytest.mark.timeout(300)
+def test_fleet_survives_its_processes_through_to_the_end_of_the_day():
+    with whole_fleet(**FAST) as fleet:
+        started(fleet)
+        socket = fleet.data_root / "run" / "s.sock"
+        assert socket.stat().st_mode & 0o777 == 0o700
+        with Listener(fleet) as listener:
+            for service in ("ingestor", "scanner", "execution_engine", "watchdog"):
+                kill(fleet, service)
+            before = fleet.pids()
+            assert "scanner: started" in fleet.control("supervisorctl", "restart", "scanner")
+            fleet.back("scanner", before)
+            hang(fleet, "ops")
+            end_the_day(fleet)
+            check_what_is_left(fleet, listener)
+        assert '"service": "ingestor"' in fleet.control("supervisorctl", "tail", "-2000", "ingestor")
+        supervisord = psutil.Process(int(fleet.control("supervisorctl", "pid").strip()))
+        everybody = supervisord.children(recursive=True)
+        fleet.stop()
+
+    assert [each for each in everybody if each.is_running()] == []
+
+
+@pytest.mark.matrix
+@pytest.mark.timeout(3600)
+def test_every_process_killed_ten_times_and_hung_once():
+    with whole_fleet(**FAST | {"TRADEFLEET_EXCHANGE_SIM_SPEED": "2"}) as fleet:
+        started(fleet)
+        with Listener(fleet) as listener:
+            for _ in range(10):
+                for service in SERVICES:
+                    kill(fleet, service)
+            for service in SERVICES[1:]:
+                hang(fleet, service)
+            end_the_day(fleet)
+            check_what_is_left(fleet, listener)
+        before = fleet.pids()
+        fleet.signal("exchange_sim", signal.SIGKILL)
+        fleet.back("exchange_sim", before)
+
+
+def test_wrong_configuration_is_said_and_not_tried_again():
+    """Exit 78 tells the supervisor that a restart cannot help."""
+    done = subprocess.run(
+        [sys.executable, "-m", "services.exchange_sim"], cwd=PROJECT, capture_output=True, text=True, timeout=60,
+        env=os.environ | {"TRADEFLEET_EXCHANGE_SIM_SEED": "not a number"}, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 78
+    assert "exchange_sim.seed" in done.stderr
