@@ -16,7 +16,7 @@ def add(subparsers: Any) -> None:
     parser: ArgumentParser = subparsers.add_parser(
         "archive", help="old closed days to compressed Parquet, verified before the hot file goes",
         description="Move closed days past the limits of [archive] (ticks 90 days, 1m candles a year) to compressed "
-        "Parquet. Queries read them as before. Exit 3 while the ingestor lives; it archives by itself.",
+        "Parquet. Queries read them as before. A living ingestor is asked to do it; exit 3 when it does not answer.",
     )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="say what would happen and how much room it frees")
     parser.add_argument("--data-root", type=Path, help="instead of TRADEFLEET_DATA or data/")
@@ -25,18 +25,24 @@ def add(subparsers: Any) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Archive, and say what each day takes now; exit 1 when a day could not be verified."""
+    """Archive, or have the living ingestor do it; exit 1 when a day could not be verified."""
+    import msgspec
+
+    from libs.core.clock import SystemClock
     from libs.dbaccess import DatabaseManager, Role
     from libs.dbaccess.archive import archive_days
-    from libs.dbaccess.owners import refuse_living_owner
     from libs.settings import load_settings
+    from services.ops.archiving import archive
 
     settings = load_settings()
-    db = DatabaseManager(options.data_root or settings.data_root, Role.INGESTOR, settings=settings)
-    if not options.dry_run:
-        refuse_living_owner(db.layout)
+    if options.data_root:
+        settings = msgspec.structs.replace(settings, data_root=str(options.data_root))
     with progress() as report:
-        found = archive_days(db, report=report, dry_run=options.dry_run)
+        if options.dry_run:
+            owner = DatabaseManager(settings.data_root, Role.INGESTOR, settings=settings)
+            found = archive_days(owner, report=report, dry_run=True)
+        else:
+            found = archive(settings, SystemClock(), report)
     if options.json:
         print_json({"dry_run": found.dry_run, "bytes_freed": found.bytes_freed, "days": found.days})
     else:

@@ -24,6 +24,7 @@ from libs.runtime.logs import get_logger
 from libs.runtime.process import run_until
 from libs.settings import Settings
 from services.ingestor import handlers
+from services.ingestor.archiving import Archiver
 from services.ingestor.backfilling import Backfiller
 from services.ingestor.capture import Capture
 from services.ingestor.day import TradingDay
@@ -67,8 +68,10 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         delay_s = settings.ingestor.rollover_delay_s
         closer = DayCloser(manager, door, capture, journal, delay_s=delay_s, symbols=known)
         stack.callback(closer.shut)
+        archiver = Archiver(settings, session_clock)
+        stack.callback(archiver.shut)
         opened = partial(open_source, settings, clock, manager, calendar)
-        running = _Running(settings, clock, capture, flusher, journal, publisher, closer, opened)
+        running = _Running(settings, clock, capture, flusher, journal, publisher, closer, archiver, opened)
         stack.enter_context(running.commands())
         await running.until(stop, known)
     log.info("ingestor.stopped")
@@ -88,7 +91,7 @@ class _Running:
 
     def __init__(
         self, settings: Settings, clock: Clock, capture: Capture, flusher: Flusher, journal: Journal,
-        publisher: Publisher, closer: DayCloser, opened: Callable[[], Source],
+        publisher: Publisher, closer: DayCloser, archiver: Archiver, opened: Callable[[], Source],
     ) -> None:  # fmt: skip
         self._settings = settings
         self._clock = clock
@@ -97,6 +100,7 @@ class _Running:
         self._journal = journal
         self._publisher = publisher
         self._closer = closer
+        self._archiver = archiver
         self._opened = opened
         self._ends_us = 0
         self._supervisor: FeedSupervisor | None = None
@@ -251,8 +255,16 @@ class _Running:
             if self._supervisor is None:
                 raise RetryLater("the ingestor has no feed yet: the broker was not reached")
             return handlers.status(
-                self._capture, self._supervisor, self._flusher, self._journal, self._closer, self._backfiller
+                self._capture,
+                self._supervisor,
+                self._flusher,
+                self._journal,
+                self._closer,
+                self._backfiller,
+                self._archiver,
             )
         if request.name == "rollover":
             return handlers.rollover(self._closer, request.arguments)
-        raise Refused(f"the ingestor knows no command {request.name!r}; it knows: rollover, status")
+        if request.name == "archive":
+            return self._archiver.ask()
+        raise Refused(f"the ingestor knows no command {request.name!r}; it knows: archive, rollover, status")

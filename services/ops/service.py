@@ -60,7 +60,7 @@ class Running:
             clock, self.alerts, watched=settings.ops.watched, lost_s=settings.ops.heartbeat_lost_s
         )
         path = Layout(settings.data_root).backups / ".schedule.json"
-        self.schedule = Schedule(path, tasks(settings, clock, self.alerts, self._is_trading), clock)
+        self.schedule = Schedule(path, tasks(settings, clock, self.alerts, self._is_trading, self._market_us), clock)
 
     def commands(self) -> CommandServer:
         """Open the command socket."""
@@ -75,6 +75,7 @@ class Running:
             self._publisher.run(),
             self._commands.run(),
             self._listen(),
+            self._watch(),
             self._work(),
             beat(NAME, self._publisher, self._clock, interval_ms, self._pulse),
         ]
@@ -86,10 +87,15 @@ class Running:
                 if isinstance(message.payload, Health) and message.payload.service != NAME:
                     self.heartbeats.heard(message.payload)
 
-    async def _work(self) -> None:
+    async def _watch(self) -> None:
+        """Look apart from the work: a copy or the archive may take an hour."""
         while True:
             await asyncio.sleep(_TURN_S)
             self.heartbeats.look()
+
+    async def _work(self) -> None:
+        while True:
+            await asyncio.sleep(_TURN_S)
             for task in self.schedule.due():
                 await self._do(task)
 
@@ -107,8 +113,10 @@ class Running:
 
     def _is_trading(self) -> bool:
         """Whether a session is on, by the market's own clock."""
-        now_us = self.heartbeats.market_us or self._clock.now_us()
-        return self._calendar.is_open(now_us)
+        return self._calendar.is_open(self._market_us())
+
+    def _market_us(self) -> int:
+        return self.heartbeats.market_us or self._clock.now_us()
 
     def _tell(self, alert: Alert) -> None:
         log = get_logger()

@@ -5,25 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from libs.contracts.health import HealthState, Severity
-from libs.core.clock import Clock
+from libs.core.clock import Clock, SystemClock
 from libs.dbaccess import BackupManager, HealthCheck
+from libs.dbaccess.archive import ArchiveReport
+from libs.dbaccess.errors import StoreCorrupt
 from libs.dbaccess.health.finding import Finding
 from libs.runtime.alerts import Alerts
 from libs.settings import Settings
+from services.ops.archiving import archive
 from services.ops.schedule import Task, daily, every, weekly
 
 _SOURCE = "health"
 _DETAILS_MAX = 5
 
 
-def tasks(settings: Settings, clock: Clock, alerts: Alerts, is_trading: Callable[[], bool]) -> list[Task]:
-    """Make the list; trading is copied while it trades."""
+def tasks(
+    settings: Settings, clock: Clock, alerts: Alerts, is_trading: Callable[[], bool], market_us: Callable[[], int]
+) -> list[Task]:
+    """Make the list; trading is copied while it trades, and old days are archived while it does not."""
     ops = settings.ops
     copies = BackupManager(settings.data_root, settings=settings, clock=clock)
     interval = every(ops.trading_backup_interval_min)
 
     def trading(now_us: int) -> str:
         return interval(now_us) if is_trading() else ""
+
+    evening = daily(ops.daily_hour)
+
+    def archiving(_now_us: int) -> str:
+        return "" if is_trading() else evening(market_us())
 
     return [
         Task(
@@ -32,8 +42,25 @@ def tasks(settings: Settings, clock: Clock, alerts: Alerts, is_trading: Callable
         ),
         Task("trading backup", trading, copies.backup_trading_db),
         Task("config backup", daily(ops.daily_hour), copies.backup_config_db),
+        Task("archive", archiving, lambda: archive(settings, MarketClock(market_us), lambda *_: None), _archived),
         Task("market backup", weekly(ops.weekly_day, ops.daily_hour), copies.backup_market_data),
     ]  # fmt: skip
+
+
+class MarketClock(SystemClock):
+    """The market's time of day: a replayed or simulated day makes no other day old."""
+
+    def __init__(self, market_us: Callable[[], int]) -> None:
+        self._market_us = market_us
+
+    def now_us(self) -> int:
+        return self._market_us()
+
+
+def _archived(found: ArchiveReport) -> str:
+    if problems := [day.problem for day in found.days if day.problem]:
+        raise StoreCorrupt("; ".join(problems[:_DETAILS_MAX]))
+    return f"{len(found.days)} days, {found.bytes_freed} bytes freed"
 
 
 def _look(settings: Settings, clock: Clock) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 
 from libs.dbaccess import DatabaseManager
@@ -43,6 +44,9 @@ def test_day_goes_into_history_while_the_next_is_captured(data_root):
         refused = fleet("rollover", "--date", TUESDAY, **captured.environment)
         assert refused.returncode == 1
         assert "lasts until" in refused.stderr
+        archived = fleet("archive", "--json", **captured.environment)
+        assert (archived.returncode, json.loads(archived.stdout)["days"]) == (0, []), archived.stderr
+        assert captured.status()["archive"]["attempts"] == 1
         assert captured.stop() == 0
 
         assert stored_seqs(data_root, MONDAY) == monday

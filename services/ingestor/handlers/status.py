@@ -7,6 +7,7 @@ from typing import Any
 
 from libs.dbaccess.journal import Journal
 from libs.feeds import FeedSupervisor
+from services.ingestor.archiving import Archiver
 from services.ingestor.backfilling import Backfiller
 from services.ingestor.capture import Capture
 from services.ingestor.flusher import Flusher
@@ -16,7 +17,7 @@ from services.ingestor.rollover import DayCloser
 
 def status(
     capture: Capture, supervisor: FeedSupervisor, flusher: Flusher, journal: Journal, closer: DayCloser,
-    backfiller: Backfiller,
+    backfiller: Backfiller, archiver: Archiver,
 ) -> dict[str, Any]:  # fmt: skip
     """Say it in figures."""
     day = capture.day
@@ -36,6 +37,7 @@ def status(
             "gap_since_us": gap.timestamp_us if gap else 0,
         },
         "rows_waiting": len(capture.rows),
+        "archive": asdict(archiver.figures),
         "rollover": asdict(closer.figures),
         "backfill": {"waiting": backfiller.waiting, **asdict(backfiller.figures)},
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 import msgspec
 
 from libs.contracts import Health, HealthState
@@ -13,7 +15,8 @@ from libs.simulation.clock import ManualClock
 from services.ops.heartbeats import Heartbeats
 from services.ops.schedule import Schedule, Task, daily, every, weekly
 from services.ops.tasks import tasks
-from tests.kit.roots import ROOMY
+from tests.kit.market_days import MONDAY, OPEN_MINUTE, at_us, close_day, tick
+from tests.kit.roots import ROOMY, make_stores
 
 HOUR_US = 60 * US_PER_MINUTE
 
@@ -88,7 +91,7 @@ def test_a_look_at_the_stores_tells_nobody_by_itself(data_root):
     clock, told = ManualClock(), []
     alerts = Alerts(clock, told.append, repeat_min=30)
     settings = msgspec.structs.replace(load_settings(environment=ROOMY), data_root=str(data_root))
-    look = next(task for task in tasks(settings, clock, alerts, lambda: False) if task.name == "health")
+    look = next(task for task in tasks(settings, clock, alerts, lambda: False, clock.now_us) if task.name == "health")
     found = look.run()
     assert (told, bool(found)) == ([], True)
     look.then(found)
@@ -97,3 +100,23 @@ def test_a_look_at_the_stores_tells_nobody_by_itself(data_root):
 
     assert alerts.standing() == []
     assert told[-1].is_over
+
+
+def test_old_days_are_archived_in_the_evening_of_the_markets_day(data_root):
+    """Not while it trades, once a day, and by the market's clock: the wall's would make a replayed day old at once."""
+    make_stores(data_root)
+    close_day(data_root, MONDAY, [tick("TCS", at_us(MONDAY, OPEN_MINUTE), 1)], None)
+    wall, told, open_ = ManualClock(at_us(date(2026, 11, 2), 0)), [], [True]
+    market = [at_us(MONDAY, 12 * 60)]
+    settings = msgspec.structs.replace(load_settings(environment=ROOMY), data_root=str(data_root))
+    made = tasks(settings, wall, Alerts(wall, told.append, repeat_min=30), lambda: open_[0], lambda: market[0])
+    archive = next(task for task in made if task.name == "archive")
+    assert archive.period(wall.now_us()) == ""
+    open_[0] = False
+    before = archive.period(wall.now_us())
+    assert archive.then(archive.run()).startswith("0 days")
+    market[0] = at_us(MONDAY + timedelta(days=91), 19 * 60)
+    assert archive.period(wall.now_us()) not in {"", before}
+
+    assert archive.then(archive.run()).startswith("1 days")
+    assert (data_root / "market_data/nse/archive/ticks/date=2026-02-02/part-0.parquet").exists()
