@@ -20,19 +20,21 @@ class Measure:
     met: bool | None
 
 
-def timed(work: Callable[[], object]) -> float:
+def timed(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
     """Seconds one call takes."""
-    start = time.perf_counter()
+    start = clock()
     work()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def interleaved(*works: Callable[[], object], rounds: int = 3) -> list[float]:
+def interleaved(
+    *works: Callable[[], object], rounds: int = 3, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
     """Run the works in turn, so that a noisy minute hits all of them; the median seconds of each."""
     seconds: list[list[float]] = [[] for _ in works]
     for _ in range(rounds):
         for spent, work in zip(seconds, works, strict=True):
-            spent.append(timed(work))
+            spent.append(timed(work, clock))
     return [statistics.median(each) for each in seconds]
 
 

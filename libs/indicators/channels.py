@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import isnan
 from typing import NamedTuple
 
 import numpy as np
 
 from libs.indicators.base import NAN, BarLike, Indicator
-from libs.indicators.columns import Column, Floats, over_valid
+from libs.indicators.columns import Column, Floats, kernel, over_valid
 from libs.indicators.parameters import Period, validated
 
 
@@ -103,25 +102,38 @@ class DonchianColumns(NamedTuple):
 
 def highest_dense(values: Floats, period: int) -> Floats:
     """Highest of each window, over a column without gaps."""
-    return _extreme(values, period, np.maximum)
+    return extreme_kernel(values, period, 1.0)
 
 
 def lowest_dense(values: Floats, period: int) -> Floats:
     """Lowest of each window, over a column without gaps."""
-    return _extreme(values, period, np.minimum)
+    return extreme_kernel(values, period, -1.0)
 
 
-def _extreme(values: Floats, period: int, better: Callable[[Floats, Floats], Floats]) -> Floats:
-    """Windows of twice the width are the better of two neighbours; two overlapping ones cover the period."""
-    out = np.full(len(values), np.nan)
-    windows = len(values) - period + 1
-    if windows <= 0:
-        return out
-    best, width = values, 1
-    while 2 * width <= period:
-        best = better(best[:-width], best[width:])
-        width *= 2
-    out[period - 1 :] = better(best[:windows], best[period - width :])
+@kernel
+def extreme_kernel(values: Floats, period: int, side: float) -> Floats:
+    """Highest (side 1) or lowest (-1) of each window, in time that does not grow with the period.
+
+    A window covers the end of one block of `period` values and the beginning of the next: the best of the end is
+    known from walking the block backwards, that of the beginning from walking the next one forwards.
+    """
+    size = len(values)
+    out = np.empty(size)
+    out[: period - 1] = np.nan
+    for begin in range(0, size - period + 1, period):
+        end = begin + period
+        best = side * values[end - 1]
+        for j in range(end - 1, begin - 1, -1):
+            value = side * values[j]
+            best = value if value > best else best  # noqa: FURB136 - numba's max also looks for NaN
+            if j + period - 1 < size:
+                out[j + period - 1] = best
+        best = -np.inf
+        for i in range(end, min(size, end + period - 1)):
+            value = side * values[i]
+            best = value if value > best else best  # noqa: FURB136 - as above
+            out[i] = side * (best if best > out[i] else out[i])  # noqa: FURB136 - as above
+        out[end - 1] *= side
     return out
 
 

@@ -191,6 +191,16 @@ def cci_kernel(typical: Floats, mean: Floats, period: int) -> Floats:
     return out
 
 
+@kernel
+def place_kernel(closes: Floats, tops: Floats, bottoms: Floats) -> Floats:
+    """Give where in its range each close lies, 0 to 100; the middle where there is no range, or none yet."""
+    out = np.empty(len(closes))
+    for i in range(len(closes)):
+        top, bottom = tops[i], bottoms[i]
+        out[i] = 100.0 * (closes[i] - bottom) / (top - bottom) if top > bottom else 50.0
+    return out
+
+
 @validated
 def rsi(close: Column, period: Window = 14) -> Floats:
     """Relative strength index of a column."""
@@ -206,8 +216,7 @@ def stochastic(
 
     def compute(highs: Floats, lows: Floats, closes: Floats) -> tuple[Floats, Floats]:
         top, bottom = highest_dense(highs, k_period), lowest_dense(lows, k_period)
-        raw = np.full(len(closes), 50.0)
-        np.divide(100.0 * (closes - bottom), top - bottom, out=raw, where=top > bottom)
+        raw = place_kernel(closes, top, bottom)
         k, d = np.full((2, len(closes)), np.nan)
         k[k_period - 1 :] = sma_kernel(raw[k_period - 1 :], smooth)
         first = k_period + smooth - 2

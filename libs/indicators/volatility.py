@@ -146,10 +146,9 @@ class BandColumns(NamedTuple):
 
 
 @kernel
-def bollinger_kernel(values: Floats, period: int) -> tuple[Floats, Floats]:
-    """Give the sliding mean and the standard deviation."""
-    means = np.full(len(values), np.nan)
-    deviations = np.full(len(values), np.nan)
+def bollinger_kernel(values: Floats, period: int, multiplier: float) -> tuple[Floats, Floats, Floats]:
+    middles, uppers, lowers = np.empty(len(values)), np.empty(len(values)), np.empty(len(values))
+    middles[: period - 1] = uppers[: period - 1] = lowers[: period - 1] = np.nan
     mean, squares = 0.0, 0.0
     at = 0
     for i in range(len(values)):
@@ -170,9 +169,9 @@ def bollinger_kernel(values: Floats, period: int) -> tuple[Floats, Floats]:
             squares += (entering - leaving) * (entering - slid + (leaving - mean))
             mean = slid
         if i >= period - 1:
-            means[i] = mean
-            deviations[i] = np.sqrt(squares / period) if squares > 0.0 else 0.0
-    return means, deviations
+            width = multiplier * np.sqrt(squares / period) if squares > 0.0 else 0.0
+            middles[i], uppers[i], lowers[i] = mean, mean + width, mean - width
+    return middles, uppers, lowers
 
 
 @kernel
@@ -210,9 +209,7 @@ def bollinger(close: Column, period: Window = 20, multiplier: Multiplier = 2.0) 
     """Bollinger bands of a column."""
 
     def compute(values: Floats) -> tuple[Floats, Floats, Floats]:
-        mean, deviation = bollinger_kernel(values, period)
-        width = multiplier * deviation
-        return mean, mean + width, mean - width
+        return bollinger_kernel(values, period, float(multiplier))
 
     return BandColumns(*over_valid(compute, close, outputs=3))
 

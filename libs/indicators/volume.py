@@ -135,16 +135,33 @@ def vwap_kernel(money: Floats, volumes: Floats, days: Integers) -> Floats:
 
 
 @kernel
-def mfi_kernel(typical: Floats, flow: Floats, period: int) -> Floats:
-    out = np.full(len(typical), np.nan)
-    up, down = np.zeros(len(typical)), np.zeros(len(typical))
-    up_sum, down_sum = 0.0, 0.0
-    at = 0
-    for i in range(1, len(typical)):
-        if typical[i] > typical[i - 1]:
-            up[i] = flow[i]
-        elif typical[i] < typical[i - 1]:
-            down[i] = flow[i]
+def obv_kernel(closes: Floats, volumes: Floats) -> Floats:
+    out = np.empty(len(closes))
+    total, before = 0.0, -np.inf
+    for i in range(len(closes)):
+        if closes[i] > before:
+            total += volumes[i]
+        elif closes[i] < before:
+            total -= volumes[i]
+        before = closes[i]
+        out[i] = total
+    return out
+
+
+@kernel
+def mfi_kernel(highs: Floats, lows: Floats, closes: Floats, volumes: Floats, period: int) -> Floats:
+    size = len(closes)
+    out = np.full(size, np.nan)
+    up, down = np.zeros(size), np.zeros(size)
+    up_sum, down_sum, before = 0.0, 0.0, np.nan
+    at = -1
+    for i in range(size):
+        typical = (highs[i] + lows[i] + closes[i]) / 3.0
+        if typical > before:
+            up[i] = typical * volumes[i]
+        elif typical < before:
+            down[i] = typical * volumes[i]
+        before = typical
         leaving = i > period
         up_sum += up[i] - (up[i - period] if leaving else 0.0)
         down_sum += down[i] - (down[i - period] if leaving else 0.0)
@@ -175,11 +192,7 @@ def vwap(high: Column, low: Column, close: Column, volume: Column, timestamp_us:
 @validated
 def obv(close: Column, volume: Column) -> Floats:
     """On-balance volume over columns."""
-
-    def compute(closes: Floats, volumes: Floats) -> Floats:
-        return np.cumsum(np.sign(np.diff(closes, prepend=-np.inf)) * volumes)
-
-    columns: Floats = over_valid(compute, close, volume)
+    columns: Floats = over_valid(obv_kernel, close, volume)
     return columns
 
 
@@ -188,8 +201,7 @@ def mfi(high: Column, low: Column, close: Column, volume: Column, period: Period
     """Money flow index over columns."""
 
     def compute(highs: Floats, lows: Floats, closes: Floats, volumes: Floats) -> Floats:
-        typical = (highs + lows + closes) / 3.0
-        return mfi_kernel(typical, typical * volumes, period)
+        return mfi_kernel(highs, lows, closes, volumes, period)
 
     columns: Floats = over_valid(compute, high, low, close, volume)
     return columns
