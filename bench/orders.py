@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from bench.table import Measure, percentile, print_measures
+from libs.brokers.interface import Answer
 from libs.contracts.sessions import Session
 from libs.core.clock import SystemClock, trading_date
 from libs.dbaccess import DatabaseManager, Role
@@ -31,7 +32,6 @@ from libs.settings import Settings, load_settings
 from services.execution_engine.building import build
 from services.execution_engine.deciding import SignalPlace
 from services.execution_engine.signals import SignalSource
-from services.execution_engine.wire import Answer
 
 SIGNALS, INTERVAL_S, SYMBOLS = 400, 0.02, 50
 PROJECT = Path(__file__).resolve().parent.parent

@@ -53,11 +53,16 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class BrokerBook(msgspec.Struct, frozen=True, kw_only=True):
-    """What the broker shows of one day, in our words. `positions` are the day's net quantities."""
+    """What the broker shows of one day, in our words. `positions` are the day's net quantities.
+
+    `holdings` were delivered on earlier days, ours and the account's owner's alike. `funds_paise` are free to trade.
+    """
 
     orders: tuple[ev.BrokerReport, ...]
     trades: tuple[Fill, ...]
     positions: Mapping[AccountKey, int]
+    holdings: Mapping[AccountKey, int] = {}
+    funds_paise: int | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -101,7 +106,7 @@ def compare(book: OrderBook, broker: BrokerBook, positions: Mapping[AccountKey, 
         for repair in repairs
         if isinstance(repair.evidence, ev.TradeReport)
     ]
-    differences += _position_differences(added, foreign, broker.positions, positions)
+    differences += _position_differences(added, foreign, broker, positions)
     return Outcome(tuple(repairs), tuple(differences))
 
 
@@ -179,10 +184,14 @@ def _foreign_differences(foreign: Iterable[Fill], positions: Mapping[AccountKey,
 def _position_differences(
     added: Iterable[Fill],
     foreign: Iterable[Fill],
-    at_broker: Mapping[AccountKey, int],
+    broker: BrokerBook,
     ours: Mapping[AccountKey, int],
 ) -> list[Difference]:
-    """Compare net quantities with the repaired trades added and foreign fills set aside."""
+    """Compare net quantities with the repaired trades added and foreign fills set aside.
+
+    What the day's positions lack of ours may lie in the holdings; what more lies there is somebody else's.
+    """
+    at_broker = broker.positions
     expected: dict[AccountKey, int] = defaultdict(int, ours)
     for fill in added:
         expected[fill.exchange, fill.symbol, fill.product] += _signed(fill)
@@ -192,6 +201,7 @@ def _position_differences(
     found = []
     for key in sorted({*expected, *at_broker, *strangers}):
         we, they, other = expected[key], at_broker.get(key, 0), strangers[key]
+        they += max(0, min(broker.holdings.get(key, 0), we + other - they))
         if we + other != they:
             detail = f"{key[2]} position of {key[1]}: ours {we}, foreign fills {other}, the broker says {they}"
             figures = {"ours": we, "foreign": other, "broker": they}

@@ -20,3 +20,8 @@ class Upstox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connect_timeout_s: Positive = 5
     read_timeout_s: Positive = 10
     user_agent: str = "tradefleet"
+    algo_name: str = ""
+    order_wait_max_ms: Positive = 2000
+    poll_interval_ms: Positive = 3000
+    stream_ping_interval_s: Positive = 10
+    stream_silence_max_s: Positive = 30

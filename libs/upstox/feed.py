@@ -6,7 +6,6 @@ on the socket's thread and only enqueue.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ import upstox_client
 from upstox_client.feeder.market_data_feeder_v3 import MarketDataFeederV3
 
 from libs.core.clock import Clock
-from libs.upstox.reading import FeedSocket
+from libs.upstox.connection import LostOnce, make_socket
 from libs.upstox.session import BrokerSession
 
 _PATH = "/v3/feed/market-data-feed"
@@ -32,28 +31,19 @@ class _Feeder(MarketDataFeederV3):  # type: ignore[misc]  # the SDK ships no typ
         self._session = session
         self._ping_interval_s = ping_interval_s
         self._on_pong: Callable[..., None] | None = None
-        self.thread: threading.Thread | None = None
 
     def on_pong(self, do: Callable[..., None]) -> None:
         self._on_pong = do
 
     def connect(self) -> None:
-        token = self.api_client.configuration.auth_settings()["OAUTH2"]["value"]
-        self.ws = FeedSocket(
-            self._session.hosts.streams + _PATH,
-            header={"Authorization": token},
-            on_open=self.on_open, on_message=self.on_message, on_error=self.on_error, on_close=self.on_close,
-            on_pong=self._on_pong,
+        self.ws = make_socket(
+            self._session, _PATH, "upstox-market-feed", self._ping_interval_s, on_open=self.on_open,
+            on_message=self.on_message, on_error=self.on_error, on_close=self.on_close, on_pong=self._on_pong,
         )  # fmt: skip
-        # No ping_timeout: it would end the connection by itself; the supervision decides, and counts pongs.
-        options = {"sslopt": self._session.ssl_options(), "ping_interval": self._ping_interval_s}
-        self.thread = threading.Thread(
-            target=self.ws.run_forever, kwargs=options, name="upstox-market-feed", daemon=True
-        )  # fmt: skip
-        self.thread.start()
+        self.ws.thread.start()
 
 
-class MarketStreamer(upstox_client.MarketDataStreamerV3):  # type: ignore[misc]  # the SDK ships no types
+class MarketStreamer(LostOnce, upstox_client.MarketDataStreamerV3):  # type: ignore[misc]  # the SDK ships no types
     """One connection, once: made, opened, lost. A new one needs a new streamer.
 
     `on_opened()`, `on_frame(bytes, received_us)`, `on_pong()` and `on_lost(detail, refused)` are called on the socket's
@@ -74,10 +64,8 @@ class MarketStreamer(upstox_client.MarketDataStreamerV3):  # type: ignore[misc] 
         super().__init__(session.client)
         self.auto_reconnect(False)
         self._clock = clock
-        self._opened, self._frame, self._pong, self._lost = on_opened, on_frame, on_pong, on_lost
-        self._once = threading.Lock()
-        self._is_lost = False
-        self._error = ""
+        self._opened, self._frame, self._pong = on_opened, on_frame, on_pong
+        self.prepare(on_lost)
         self._session = session
         self._ping_interval_s = ping_interval_s
 
@@ -100,21 +88,6 @@ class MarketStreamer(upstox_client.MarketDataStreamerV3):  # type: ignore[misc] 
         for start in range(0, len(keys), _KEYS_PER_REQUEST):
             self.feeder.unsubscribe(list(keys[start : start + _KEYS_PER_REQUEST]))
 
-    def close(self) -> None:
-        """End the connection without a word to `on_lost`; the thread is waited for a moment."""
-        with self._once:
-            self._is_lost = True
-        feeder: Any = self.feeder
-        if feeder is None or feeder.ws is None:
-            return
-        feeder.ws.keep_running = False
-        sock = feeder.ws.sock
-        if sock is not None:
-            # Not the polite close: it would wait for an answer from a peer that may be dead.
-            sock.shutdown()
-        if feeder.thread is not threading.current_thread():
-            feeder.thread.join(2.0)
-
     def handle_open(self, _ws: Any) -> None:
         self._opened()
 
@@ -123,15 +96,3 @@ class MarketStreamer(upstox_client.MarketDataStreamerV3):  # type: ignore[misc] 
 
     def handle_pong(self, _ws: Any, _data: Any) -> None:
         self._pong()
-
-    def handle_error(self, _ws: Any, error: Any) -> None:
-        self._error = f"{type(error).__name__}: {error}"[:300]
-
-    def handle_close(self, _ws: Any, code: Any, message: Any) -> None:
-        with self._once:
-            if self._is_lost:
-                return
-            self._is_lost = True
-        detail = f"close code {code}: {message}" if code else self._error or "closed without a code"
-        refused = any(f" {status} " in self._error for status in (401, 403))
-        self._lost(detail, refused)

@@ -17,11 +17,16 @@ from urllib.parse import urlsplit
 
 import certifi
 import upstox_client
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from libs.core.errors import Corrupt, FleetError, OutcomeUnknown, Refused, RetryLater
 from libs.settings.model import Settings
 from libs.upstox.credentials import Credentials, Scope
 from libs.upstox.hosts import Hosts, is_loopback, resolve_hosts
+
+
+class NotAuthorized(Refused):
+    """The token is dead, wrong, or not good for this; the request was not carried out."""
 
 
 class BrokerSession:
@@ -111,6 +116,10 @@ def _refusal(error: Any, *, writes: bool) -> FleetError:
     text = f"the broker answered {status}: {reason}"
     if status == 429:
         return RetryLater(text)
+    if status in {401, 403}:
+        return NotAuthorized(text)
+    if status == 408 and writes:
+        return OutcomeUnknown(text)  # who gave up waiting for what, it does not say
     if 400 <= status < 500:
         return Refused(text)
     # A server that failed may have failed after it took the order.
@@ -120,4 +129,6 @@ def _refusal(error: Any, *, writes: bool) -> FleetError:
 def transport_error(error: Exception, *, writes: bool) -> FleetError:
     """Say what a broken connection means to the caller."""
     text = f"the broker was not reached or did not answer: {type(error).__name__}: {error}"
+    if isinstance(error, (NewConnectionError, ConnectTimeoutError)):
+        return RetryLater(text)  # there was no connection: nothing left
     return OutcomeUnknown(text) if writes else RetryLater(text)

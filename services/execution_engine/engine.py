@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from libs.brokers.interface import Answer, Broker
 from libs.contracts.market import TIMEFRAMES, OHLCVBar, Tick
 from libs.contracts.orders import OrderStatus
 from libs.contracts.signals import SignalEvent
@@ -30,7 +31,6 @@ from services.execution_engine.market_clock import MarketClock
 from services.execution_engine.states import States
 from services.execution_engine.timing import Timing
 from services.execution_engine.watch import Watch
-from services.execution_engine.wire import Answer, Wire
 
 
 class Engine:
@@ -50,7 +50,7 @@ class Engine:
         self.decider = Decider(self.books, states, market, self.timing)
         self.cursor = SignalPlace("", 0)
         self.in_flight: set[tuple[str, str]] = set()
-        self.wire: Wire
+        self.wire: Broker
         self._clock = clock
         self._exit_retry_us = exit_retry_us
         self._exits_on_bars = exits_on_bars

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from libs.brokers.interface import Broker
+from libs.brokers.registry import Desk, make_broker
 from libs.contracts import HealthState, OHLCVBar, Tick
 from libs.contracts.bus import TickBatch
 from libs.contracts.health import Health
@@ -32,16 +34,16 @@ from libs.settings.charges import read_charges
 from services.execution_engine.books import position_event
 from services.execution_engine.building import build
 from services.execution_engine.closing import Closing
+from services.execution_engine.comparing import Comparing
 from services.execution_engine.engine import Engine
 from services.execution_engine.handlers import Handlers
 from services.execution_engine.limits import ConfiguredLimits
 from services.execution_engine.manifest import NAME
-from services.execution_engine.paper import PaperWire
-from services.execution_engine.plans import read_instruments
+from services.execution_engine.plans import read_instruments, read_keys
 from services.execution_engine.reconciliation import Reconciler
 from services.execution_engine.recovery import resume
 from services.execution_engine.rounds import Rounds
-from services.execution_engine.settings import checked, fill_settings, skew_max_us
+from services.execution_engine.settings import checked, skew_max_us
 from services.execution_engine.signals import SignalSource
 
 _TURN_S = 0.1
@@ -60,15 +62,16 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
             settings, clock, session, instruments=_instruments(manager, settings), charges=charges,
             session_of=calendar.session, skew_max_us=skew_max_us(settings),
         )  # fmt: skip
-        wire = _wire(engine, settings, clock)
+        wire = _broker(engine, settings, clock, manager)
+        stack.callback(wire.close)
         resume(engine, loaded)
-        wire.restore(engine.desk.orders, loaded.fills)
+        wire.start(engine.desk.orders, loaded.fills)
         log.info(
             "engine.recovered", orders=len(loaded.orders), fills=len(loaded.fills),
             positions=len(engine.desk.positions.open()), state=engine.states.account.value,
         )  # fmt: skip
         running = Running(settings, clock, manager, engine, wire, calendar.session)
-        running.reconcile("start")
+        await running.compare_first()
         running.handlers.resume_unfinished()
         # What recovery said is in the outbox: whoever joins now gets it with the replay.
         publisher = stack.enter_context(_open_publisher(engine, settings, clock))
@@ -86,20 +89,20 @@ def _instruments(manager: DatabaseManager, settings: Settings) -> list[Instrumen
         return []
 
 
-def _wire(engine: Engine, settings: Settings, clock: Clock) -> PaperWire:
+def _broker(engine: Engine, settings: Settings, clock: Clock, manager: DatabaseManager) -> Broker:
     exchange = settings.data.exchange
 
     def tick_size(symbol: str) -> float:
         instrument = engine.desk.gate.state.symbol(exchange, symbol).instrument
         return instrument.tick_size if instrument else 0.05
 
-    wire = PaperWire(
-        fill_settings(settings.execution), clock, exchange=exchange,
-        fills_on_bars=settings.execution.paper_fill == "next_bar_open", tick_size=tick_size,
-        market_us=engine.market.now_us,
+    desk = Desk(
+        keys=lambda: read_keys(manager.layout.market, exchange), tick_size=tick_size, market_us=engine.market.now_us,
+        is_busy=lambda: bool(engine.desk.orders.unsettled()),
     )  # fmt: skip
-    wire.answered, wire.reported, engine.wire = engine.answered, engine.reported, wire
-    return wire
+    broker = make_broker(settings, clock, desk)
+    broker.answered, broker.reported, engine.wire = engine.answered, engine.reported, broker
+    return broker
 
 
 def _open_publisher(engine: Engine, settings: Settings, clock: Clock) -> Publisher:
@@ -119,7 +122,7 @@ class Running:
     """The loops, all in one thread. One fails, all end; the supervisor starts the process again."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, manager: DatabaseManager, engine: Engine, wire: PaperWire,
+        self, settings: Settings, clock: Clock, manager: DatabaseManager, engine: Engine, wire: Broker,
         session_of: Any,
     ) -> None:  # fmt: skip
         self._settings = settings
@@ -134,12 +137,16 @@ class Running:
         )
         self._rounds.on_new_day = self._new_day
         self._reconciler = Reconciler(engine, settings.execution.broker, clock)
-        self._signals = SignalSource(manager, engine)
+        self._comparing = Comparing(
+            wire, self._reconciler, clock, interval_s=settings.execution.reconcile_interval_s
+        )  # fmt: skip
+        self._broker_spoke = asyncio.Event()
+        self._signals = SignalSource(manager, engine, may_begin=lambda: self._comparing.is_done_once)
         self._limits = ConfiguredLimits(manager, engine.desk.gate, settings.risk)
         self._limits.refresh(engine.store, clock.now_us())
         self.handlers = Handlers(
             engine, self._closing, clock, kill_file=kill_file, status=self.status,
-            reconcile=lambda: self.reconcile("command"),
+            reconcile=lambda: self._comparing.begin("command"),
         )  # fmt: skip
         self._commands: CommandServer | None = None
         self._ticks = 0
@@ -161,6 +168,7 @@ class Running:
             self._market_loop(),
             self._signal_loop(),
             self._time_loop(publisher),
+            self._broker_loop(),
             beat(NAME, publisher, self._clock, self._settings.runtime.heartbeat_interval_ms, self._pulse),
         ]
         await run_until(stop, loops)
@@ -214,7 +222,7 @@ class Running:
 
     async def _time_loop(self, publisher: Publisher) -> None:
         execution = self._settings.execution
-        polled_ns = reconciled_ns = told_ns = self._clock.monotonic_ns()
+        polled_ns = told_ns = self._clock.monotonic_ns()
         while True:
             await asyncio.sleep(_TURN_S)
             self._rounds.on_time()
@@ -223,19 +231,28 @@ class Running:
                 told_ns = now_ns
                 self._tell_positions(publisher)
                 self._limits.refresh(self._engine.store, self._clock.now_us())
+            self._comparing.on_time()
             if now_ns - polled_ns >= execution.signals_poll_ms * 1_000_000:
                 polled_ns = now_ns
                 self._signals.catch_up()
-            if now_ns - reconciled_ns >= execution.reconcile_interval_s * 1_000_000_000:
-                reconciled_ns = now_ns
-                self.reconcile("timer")
 
-    def reconcile(self, cause: str) -> None:
-        """Compare with the broker."""
-        started_us = self._clock.now_us()
-        found = self._reconciler.take(self._wire.book(), cause, started_us)
-        if found.again:
-            self._reconciler.take(self._wire.book(), cause, started_us)
+    async def compare_first(self) -> None:
+        """Hold our books against the broker's before anything else is done; go on without where it cannot be asked."""
+        loop = asyncio.get_running_loop()
+        self._wire.wake = lambda: loop.call_soon_threadsafe(self._broker_spoke.set)
+        self._comparing.begin("start")
+        while not self._comparing.is_done_once and not self._comparing.failures:
+            await self._broker_loop_once()
+
+    async def _broker_loop(self) -> None:
+        while True:
+            await self._broker_loop_once()
+
+    async def _broker_loop_once(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._broker_spoke.wait(), _TURN_S)
+        self._broker_spoke.clear()
+        self._wire.deliver()
 
     def _new_day(self, day: date) -> None:
         self._wire.end_day(self._engine.market.now_us())
@@ -254,6 +271,7 @@ class Running:
             "positions": len(engine.desk.positions.open()), "cursor": engine.cursor.outbox_seq,
             "signals_from_bus": self._signals.taken_from_bus, "signals_from_store": self._signals.taken_from_store,
             "reconciled_us": self._reconciler.last_us, "closing": len(self._closing.jobs),
+            "broker": self._wire.status(),
         }  # fmt: skip
 
     def _pulse(self) -> Pulse:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from libs.brokers.registry import BROKERS
 from libs.calendar import Calendar, CalendarError
-from libs.orders.fills import FillSettings
 from libs.runtime.process import WrongConfiguration
 from libs.settings import Settings
-from libs.settings.execution import Execution
 from services.execution_engine.plans import make_plans
 
-BROKERS = ("paper",)
 #: How far the exchange's clock may be from ours on a real market; the simulator plays any day.
 SKEW_MAX_US = 60_000_000
 
@@ -18,21 +16,19 @@ def checked(settings: Settings) -> Calendar:
     """Refuse what can never work, before anything is opened; give the exchange's calendar."""
     if settings.execution.broker not in BROKERS:
         raise WrongConfiguration(
-            f"execution.broker is {settings.execution.broker!r}; expected one of {', '.join(BROKERS)}"
+            f"execution.broker is {settings.execution.broker!r}; expected one of {', '.join(sorted(BROKERS))}"
+        )
+    if settings.execution.broker == "upstox" and settings.profile not in {"demo", "live"}:
+        # Under any other profile the broker's own hosts would be reached without anybody having asked for it.
+        raise WrongConfiguration(
+            f"execution.broker is 'upstox' under profile {settings.profile!r}; expected profile demo (the simulator) "
+            "or live (real money)"
         )
     make_plans(settings.execution)
     try:
         return Calendar.load(settings.data.exchange)
     except CalendarError as e:
         raise WrongConfiguration(str(e)) from e
-
-
-def fill_settings(settings: Execution) -> FillSettings:
-    """Give how kind the paper market is."""
-    return FillSettings(
-        slippage_ticks=settings.paper_slippage_ticks, spread_ticks=settings.paper_spread_ticks,
-        participation_percent_max=settings.paper_participation_max_percent,
-    )  # fmt: skip
 
 
 def skew_max_us(settings: Settings) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -19,9 +20,12 @@ _BATCH = 500
 class SignalSource:
     """Feeds the engine signals in the order of the scanner's outbox, without a hole."""
 
-    def __init__(self, manager: DatabaseManager, engine: Engine) -> None:
+    def __init__(
+        self, manager: DatabaseManager, engine: Engine, *, may_begin: Callable[[], bool] = lambda: True
+    ) -> None:
         self._manager = manager
         self._engine = engine
+        self._may_begin = may_begin
         self._epoch = ""
         self.taken_from_bus = 0
         self.taken_from_store = 0
@@ -30,7 +34,7 @@ class SignalSource:
     def on_message(self, message: Received) -> None:
         """Take a signal off the bus; where it does not follow the cursor, ask the store."""
         signal = message.payload
-        if not isinstance(signal, SignalEvent) or not self._engine.market.is_known:
+        if not isinstance(signal, SignalEvent) or not self._is_ready():
             return
         cursor = self._engine.cursor
         follows = message.seq == cursor.outbox_seq + 1 and message.envelope.epoch == self._epoch
@@ -45,13 +49,17 @@ class SignalSource:
 
     def catch_up(self) -> int:
         """Read what the store holds beyond the cursor; another store is read from today's first signal."""
-        if not self._engine.market.is_known:
-            return 0  # nothing could be decided: no price, no time
+        if not self._is_ready():
+            return 0
         try:
             with self._manager.signals_reader() as connection:
                 return self._read(connection)
         except FileNotFoundError:
             return 0  # the scanner has not made its store yet
+
+    def _is_ready(self) -> bool:
+        """Nothing could be decided without a price and a time, nor before our books were held against the broker's."""
+        return self._engine.market.is_known and self._may_begin()
 
     def _read(self, connection: Any) -> int:
         engine = self._engine

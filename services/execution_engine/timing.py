@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 
+from libs.brokers.interface import Answer
 from libs.contracts.market import TIMEFRAMES
 from libs.contracts.signals import SignalEvent
 from libs.core.clock import US_PER_MINUTE, Clock
 from libs.dbaccess.trading import TradingStore
 from libs.orders.model import Order
 from libs.trading.decisions import Refusal
-from services.execution_engine.wire import Answer
 
 
 class _Steps(msgspec.Struct):

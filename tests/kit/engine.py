@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from libs.brokers.paper import PaperBroker
 from libs.contracts.market import OHLCVBar, Tick
 from libs.contracts.signals import SignalEvent, SignalType
 from libs.dbaccess import DatabaseManager, Role
@@ -26,7 +27,6 @@ from services.execution_engine.building import build
 from services.execution_engine.closing import Closing
 from services.execution_engine.deciding import SignalPlace
 from services.execution_engine.engine import Engine
-from services.execution_engine.paper import PaperWire
 from services.execution_engine.reconciliation import Reconciler
 from services.execution_engine.recovery import resume
 from services.execution_engine.rounds import Rounds
@@ -129,7 +129,7 @@ def engine_rig(
         engine, loaded = build(
             made, clock, session, instruments=INSTRUMENTS, charges=charges, session_of=session_of
         )  # fmt: skip
-        carrier = wire or PaperWire(
+        carrier = wire or PaperBroker(
             FillSettings(), clock, exchange="nse", fills_on_bars=made.execution.paper_fill == "next_bar_open",
             tick_size=lambda _symbol: 0.05, market_us=engine.market.now_us,
         )  # fmt: skip
@@ -140,6 +140,6 @@ def engine_rig(
         )  # fmt: skip
         resume(engine, loaded)
         if wire is None:
-            carrier.restore(engine.desk.orders, loaded.fills)
+            carrier.start(engine.desk.orders, loaded.fills)
             rounds.on_new_day = lambda _day: carrier.end_day(engine.market.now_us())
         yield Rig(engine, carrier, clock, rounds, closing, Reconciler(engine, "paper", clock), made)

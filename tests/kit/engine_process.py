@@ -6,14 +6,22 @@ once every step was taken and everything is settled, or unknown with nothing of 
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from http.client import HTTPException
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+from urllib.request import Request, urlopen
 
+import msgspec
+
+from libs.brokers.upstox import UpstoxBroker
 from libs.contracts.orders import OrderStatus, OrderType, Side
 from libs.contracts.signals import SignalEvent, SignalType
 from libs.core.clock import SystemClock
-from libs.core.errors import FleetError
+from libs.core.errors import Refused, RetryLater
 from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.roles import Store
 from libs.orders.instrument import Instrument
@@ -22,6 +30,8 @@ from libs.orders.positions import PositionKey
 from libs.risk.request import OrderRequest
 from libs.trading.decisions import Placed
 from libs.trading.exits import ExitReason
+from libs.upstox.credentials import Scope
+from libs.upstox.session import BrokerSession
 from services.exchange_sim.market.instruments import Listing
 from services.execution_engine.building import build
 from services.execution_engine.closing import Closing
@@ -31,8 +41,9 @@ from services.execution_engine.reconciliation import Reconciler
 from services.execution_engine.recovery import resume
 from services.execution_engine.rounds import Rounds
 from tests.kit.engine import engine_settings
-from tests.kit.exchange_wire import ExchangeWire
+from tests.kit.exchange_sim import TRADING_TOKEN
 from tests.kit.orders import MINUTE_US
+from tests.kit.own_orders import OwnOrders
 from tests.kit.trading import session_of
 
 SIM_SYMBOLS, SIM_SEED = 50, 7
@@ -42,9 +53,8 @@ DEADLINE_S = 30.0
 class Script:
     """Enter, rest a limit order, change it, cancel it, and leave."""
 
-    def __init__(self, engine: Engine, wire: ExchangeWire, symbols: list[str]) -> None:
+    def __init__(self, engine: Engine, symbols: list[str]) -> None:
         self.engine = engine
-        self.wire = wire
         self.bought, self.rested = symbols
 
     def step(self) -> bool:
@@ -104,42 +114,78 @@ def main(root: str, url: str, *symbols: str) -> int:
     keys = {each.symbol: each.key for each in listing if each.symbol in symbols}
     ticks = {each.symbol: each.tick_size for each in listing}
     settings = engine_settings(Path(root), price_age_max_s=0, signal_age_max_s=0, cancel_retry_s=1)
+    settings = msgspec.structs.replace(
+        settings, exchange_sim=msgspec.structs.replace(settings.exchange_sim, port=urlsplit(url).port),
+        upstox=msgspec.structs.replace(settings.upstox, read_timeout_s=1),
+    )  # fmt: skip
     manager = DatabaseManager(root, Role.EXECUTION_ENGINE, settings=settings, clock=clock)
     with manager.writer_session(Store.TRADING) as session:
         instruments = [Instrument(symbol=symbol, tick_size=ticks[symbol]) for symbol in symbols]
         engine, loaded = build(
             settings, clock, session, instruments=instruments, charges=None, session_of=session_of
         )  # fmt: skip
-        wire = ExchangeWire(url, keys, clock, engine.market.now_us)
-        wire.answered, wire.reported, engine.wire = engine.answered, engine.reported, wire
+        calls = OwnOrders(BrokerSession.open(settings, Scope.TRADING), set(keys.values()))
+        broker = UpstoxBroker(
+            calls, settings.upstox, clock, exchange="nse", keys=lambda: keys, market_us=engine.market.now_us
+        )  # fmt: skip
+        broker.answered, broker.reported, engine.wire = engine.answered, engine.reported, broker
         resume(engine, loaded)
+        broker.start(engine.desk.orders, loaded.fills)
         rounds = Rounds(
             engine, Closing(engine, clock), settings.execution, clock, kill_file=Path(root) / "KILL",
             session_of=session_of,
         )  # fmt: skip
-        reconciler = Reconciler(engine, "simulator", clock)
-        return live(engine, wire, rounds, reconciler, Script(engine, wire, list(symbols)))
+        reconciler = Reconciler(engine, "upstox", clock)
+        return live(engine, broker, rounds, reconciler, Script(engine, list(symbols)), Market(url, keys))
 
 
-def live(engine: Engine, wire: ExchangeWire, rounds: Rounds, reconciler: Reconciler, script: Script) -> int:
+class Market:
+    """The simulator's time and prices, as an ingestor would bring them."""
+
+    def __init__(self, url: str, keys: dict[str, str]) -> None:
+        self._url = url
+        self._keys = keys
+
+    def now_us(self) -> int:
+        return int(self._ask("/_sim/clock")["now_ms"]) * 1000
+
+    def prices(self) -> dict[str, float]:
+        symbols = {key: symbol for symbol, key in self._keys.items()}
+        rows = self._ask(f"/v3/market-quote/ltp?instrument_key={quote(','.join(symbols))}")["data"].values()
+        return {symbols[row["instrument_token"]]: row["last_price"] for row in rows}
+
+    def _ask(self, path: str) -> Any:
+        request = Request(self._url + path, headers={"Authorization": f"Bearer {TRADING_TOKEN}"})  # noqa: S310
+        try:
+            with urlopen(request, timeout=2) as response:  # noqa: S310
+                return json.load(response)
+        except (OSError, HTTPException) as e:
+            raise RetryLater(str(e)) from e
+
+
+def live(
+    engine: Engine, broker: UpstoxBroker, rounds: Rounds, reconciler: Reconciler, script: Script, market: Market
+) -> int:
     """Reconcile, take a step, look again, until all is over."""
     end, is_equal = time.monotonic() + DEADLINE_S, False
     while time.monotonic() < end:
         time.sleep(0.05)
         try:
-            clock = wire.ask("GET", "/_sim/clock")
-            rounds.enter(int(clock["now_ms"]) * 1000)
-            engine.market.heard(int(clock["now_ms"]) * 1000)
+            now_us = market.now_us()
+            rounds.enter(now_us)
+            engine.market.heard(now_us)
+            broker.deliver()
             rounds.on_time()
-            for symbol, price in wire.prices().items():
+            for symbol, price in market.prices().items():
                 engine.desk.on_price("nse", symbol, price, engine.market.now_us())
-            found = reconciler.take(wire.book(), "timer", 0)
-        except FleetError:
+            found = reconciler.take(broker.book(engine.market.now_us()), "timer", 0)
+        except (RetryLater, Refused):
             continue  # the broker cannot be reached: nothing is decided
         is_equal = not found.repairs and all(each.finding.value == "still_unknown" for each in found.differences)
-        if not script.step() and is_equal and all(
-            order.is_settled or order.status is OrderStatus.UNKNOWN for order in engine.desk.orders
-        ):  # fmt: skip
+        if engine.in_flight or script.step() or not is_equal:
+            continue
+        if all(order.is_settled or order.status is OrderStatus.UNKNOWN for order in engine.desk.orders):
+            broker.close()
             return 0
     sys.stderr.write(f"not over: {[(o.symbol, o.status, o.cancel_number, o.change) for o in engine.desk.orders]}\n")
     return 1

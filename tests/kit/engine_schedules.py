@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from libs.brokers.answers import cancel_evidence, change_evidence, place_evidence
+from libs.brokers.interface import Answer
 from libs.contracts.orders import OrderStatus
 from libs.core.errors import FleetError, RetryLater
 from libs.core.faults import crash_point
@@ -17,8 +19,6 @@ from libs.orders.lifecycle import IllegalCommand
 from libs.orders.model import FINAL, Change, Order
 from libs.simulation.broker import BrokerFaults, FaultyBroker
 from libs.simulation.clock import ManualClock
-from services.execution_engine.answers import cancel_evidence, change_evidence, place_evidence
-from services.execution_engine.wire import Answer
 from tests.kit.crashes import Crash, crashing_at
 from tests.kit.engine import START_US, SYMBOLS, Rig, engine_rig
 

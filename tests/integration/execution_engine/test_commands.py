@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from libs.brokers.interface import Answer
 from libs.contracts.bus import CommandRequest
 from libs.contracts.risk import TradingState
 from libs.core.errors import Refused
 from libs.orders import evidence as ev
 from services.execution_engine.handlers import Handlers
-from services.execution_engine.wire import Answer
 from tests.kit.engine import Rig, engine_rig
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
+from libs.brokers.interface import Answer, BookReader, Reports, require_approval
 from libs.contracts.market import TIMEFRAMES, OHLCVBar, Tick
 from libs.contracts.orders import OrderStatus, Side
 from libs.core.clock import US_PER_MINUTE, Clock, trading_date
@@ -19,20 +20,18 @@ from libs.orders.fills import FillSettings, Resting, Trade, match_bar, match_tic
 from libs.orders.model import Change, Fill, Order, Product
 from libs.orders.reconcile import AccountKey, BrokerBook
 from libs.risk.verdict import Approved
-from services.execution_engine.wire import Answer
-
-Reports = Iterable[ev.BrokerReport | ev.TradeReport]
 
 
-class PaperWire:
+class PaperBroker:
     """Answers at once; reports fills as the market comes in. `tick_size` gives a symbol's grid."""
 
     def __init__(
         self, settings: FillSettings, clock: Clock, *, exchange: str, fills_on_bars: bool,
         tick_size: Callable[[str], float], market_us: Callable[[], int],
     ) -> None:  # fmt: skip
-        self.answered: Callable[[Answer], None] = lambda _answer: None
+        self.answered: Callable[[Answer], object] = lambda _answer: None
         self.reported: Callable[[Reports], object] = lambda _reports: None
+        self.wake: Callable[[], object] = lambda: None
         self._settings = settings
         self._exchange = exchange
         self._clock = clock
@@ -47,7 +46,8 @@ class PaperWire:
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
-    def place(self, order: Order, approved: Approved) -> None:  # noqa: ARG002  # proof that somebody asked the gate
+    def place(self, order: Order, approved: Approved) -> None:
+        require_approval(order, approved)
         sent_ns = self._clock.monotonic_ns()
         now_us = self._market_us()
         self._rest(order, order.quantity, now_us)
@@ -103,8 +103,8 @@ class PaperWire:
 
     # -- the broker's books -------------------------------------------------------------------------------------------
 
-    def restore(self, orders: Iterable[Order], fills: Iterable[Fill]) -> None:
-        """Let every order rest again that may have left and is not over; `fills` are all that ever stood."""
+    def start(self, orders: Iterable[Order], fills: Iterable[Fill]) -> None:
+        """Let every order rest again that may have left and is not over; `fills` make up the positions."""
         for fill in fills:
             self._hold(fill)
         for order in orders:
@@ -119,6 +119,21 @@ class PaperWire:
     def book(self) -> BrokerBook:
         """Show orders and trades of the day, and what they come to."""
         return BrokerBook(orders=tuple(self._orders.values()), trades=tuple(self._trades), positions=dict(self._net))
+
+    def read_book(self, then: BookReader) -> None:
+        then(self.book())
+
+    def deliver(self) -> int:
+        return 0  # everything is told as it happens
+
+    def take_reconnected(self) -> bool:
+        return False
+
+    def status(self) -> dict[str, object]:
+        return {"broker": "paper", "link": "in this process"}
+
+    def close(self) -> None:
+        """There is nothing to end."""
 
     # -- how ----------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Where orders go: one interface, and whoever stands behind it."""
