@@ -41,6 +41,10 @@ class TradingDay:
             jump_repeats=settings.jump_repeats, future_tolerance_us=settings.future_tolerance_ms * 1000,
         )  # fmt: skip
 
+    def use_calendar(self, calendar: Calendar) -> None:
+        """Take up a calendar that knows better, from the next date on, or from this one if nothing of it came yet."""
+        self._calendar = calendar
+
     def join(self, session_now_us: int) -> None:
         """Begin in the middle of a day when there is nothing to go on from: minutes that nobody saw stay unsaid."""
         if self._fresh:

@@ -174,15 +174,18 @@ class _Running:
         failures = 0
         while True:
             try:
-                feed, symbols, past, self._ends_us, fills = await asyncio.to_thread(self._opened)
+                source = await asyncio.to_thread(self._opened)
             except RetryLater as e:
                 get_logger().warning("feed.not_reached", error=str(e))
                 failures += 1
                 await asyncio.sleep(min(self._settings.feed.backoff_max_ms, 250 * 2 ** min(failures, 10)) / 1000)
                 continue
+            feed, symbols, self._ends_us = source.feed, source.symbols, source.ends_us
+            if source.calendar is not None:
+                self._capture.day.use_calendar(source.calendar)
             known.update(symbols)
-            self._capture.fills = list(fills)
-            self._backfiller.past = past
+            self._capture.fills = list(source.fills)
+            self._backfiller.past = source.past
             feed.subscribe(symbols)
             get_logger().info("feed.universe", symbols=len(symbols))
             return feed

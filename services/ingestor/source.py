@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import NamedTuple
 
-from libs.calendar import Calendar
+from libs.calendar import Calendar, merge_broker
 from libs.contracts import OHLCVBar
 from libs.core.clock import Clock, trading_date
+from libs.core.errors import FleetError
 from libs.dbaccess import DatabaseManager
 from libs.dbaccess.layout import Layout
 from libs.feeds import Feed
 from libs.feeds.upstox import UpstoxFeed
+from libs.runtime.logs import get_logger
 from libs.runtime.process import WrongConfiguration
 from libs.settings import Settings
 from libs.upstox.credentials import NoCredentials, Scope
 from libs.upstox.feed import KEYS_MAX
 from libs.upstox.history import History
+from libs.upstox.market_calendar import broker_calendar
 from libs.upstox.session import BrokerSession
 from services.ingestor.backfilling import BrokerPast, Past
 from services.ingestor.recording import open_recording
@@ -27,6 +31,7 @@ class Source(NamedTuple):
     """A feed, the symbols to subscribe to, and where candles for its gaps are had, if anywhere.
 
     `ends_us`: when a recording is over, the session's clock goes on to here. `fills`: what it got for its gaps.
+    `calendar`: ours, corrected by the broker's word.
     """
 
     feed: Feed
@@ -34,6 +39,7 @@ class Source(NamedTuple):
     past: Past | None
     ends_us: int = 0
     fills: Sequence[OHLCVBar] = ()
+    calendar: Calendar | None = None
 
 
 def open_source(settings: Settings, clock: Clock, manager: DatabaseManager, calendar: Calendar) -> Source:
@@ -41,12 +47,11 @@ def open_source(settings: Settings, clock: Clock, manager: DatabaseManager, cale
     if settings.ingestor.feed == "replay":
         recording = open_recording(settings, clock, manager, calendar)
         return Source(recording.feed, settings.ingestor.symbols, None, recording.ends_us, recording.fills)
+    today = trading_date(clock.now_us())
     session = BrokerSession.open(settings, Scope.MARKET_DATA)
     try:
         session.authorize()
-        found = instruments(
-            session, settings.data.exchange, Layout(settings.data_root).market, trading_date(clock.now_us())
-        )
+        found = instruments(session, settings.data.exchange, Layout(settings.data_root).market, today)
         keys = chosen(found, settings.ingestor, KEYS_MAX[settings.feed.mode])
     except NoCredentials as e:
         session.close()
@@ -56,4 +61,20 @@ def open_source(settings: Settings, clock: Clock, manager: DatabaseManager, cale
         raise
     exchange = settings.data.exchange
     past = BrokerPast(History(session, clock), keys, exchange) if settings.ingestor.backfill else None
-    return Source(UpstoxFeed(session, settings.feed, clock, keys, exchange), list(keys), past)
+    feed = UpstoxFeed(session, settings.feed, clock, keys, exchange)
+    return Source(feed, list(keys), past, calendar=agreed_calendar(session, calendar, today))
+
+
+def agreed_calendar(session: BrokerSession, calendar: Calendar, today: date) -> Calendar:
+    """Give our calendar with the broker's word on the dates from today on; ours alone when the broker has none."""
+    try:
+        holidays, timings = broker_calendar(session, today)
+        merged = merge_broker(calendar, [row for row in holidays if row.date >= today], timings)
+    except (FleetError, ValueError) as e:
+        get_logger().warning("calendar.not_refreshed", error=str(e))
+        return calendar
+    if merged.changes:
+        get_logger().warning(
+            "calendar.differs", changes=list(merged.changes), put_into="config/calendar/overrides.toml"
+        )
+    return merged.calendar

@@ -7,10 +7,12 @@ import socket
 import ssl
 import subprocess
 import threading
+from datetime import date
 
 import msgspec
 import pytest
 
+from libs.calendar import Calendar
 from libs.contracts.feed import FeedConnected, FeedLost, Frame
 from libs.core.clock import SystemClock
 from libs.feeds import FeedSupervisor
@@ -18,6 +20,7 @@ from libs.feeds.upstox import UpstoxFeed
 from libs.upstox.credentials import Scope
 from libs.upstox.session import BrokerSession
 from services.exchange_sim.market.instruments import Listing
+from services.ingestor.source import agreed_calendar
 from tests.kit.exchange_sim import ANALYTICS_TOKEN, running_simulator
 from tests.kit.processes import wait_until
 from tests.kit.roots import settings
@@ -125,3 +128,16 @@ def test_a_self_signed_host_never_sees_the_token(tmp_path, link_to):
 
     assert "CERTIFICATE_VERIFY_FAILED" in lost.detail
     assert not any(b"Bearer" in each for each in seen)
+
+
+def test_the_brokers_word_on_holidays_is_taken_and_can_be_done_without():
+    """A holiday that was declared yesterday closes the date; a broker that is not reached changes nothing."""
+    own, today, declared = Calendar.load("nse"), date(2026, 2, 2), date(2026, 2, 4)
+    with running_simulator(symbols=2, record_ticks=False, TRADEFLEET_EXCHANGE_SIM_HOLIDAYS=str(declared)) as sim:
+        session = BrokerSession.open(settings(TRADEFLEET_UPSTOX_API_URL=sim.url), Scope.MARKET_DATA, {})
+        agreed = agreed_calendar(session, own, today)
+    alone = agreed_calendar(session, own, today)
+
+    assert own.session(declared) is not None
+    assert (agreed.session(declared), agreed.session(today)) == (None, own.session(today))
+    assert alone is own
