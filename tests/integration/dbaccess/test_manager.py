@@ -188,7 +188,7 @@ def test_thread_that_would_wait_for_itself_is_told(stores):
 
 
 def test_nothing_stays_open(stores):
-    """B2: a thousand openings, half of them failing in the block, leave no descriptor behind."""
+    """B2: some hundred openings, half of them failing in the block, leave no descriptor behind."""
     db = DatabaseManager(stores, Role.INGESTOR)
     with db.historical_writer("nse", "ticks", None, DAY) as writer:
         writer.execute(
@@ -205,7 +205,7 @@ def test_nothing_stays_open(stores):
         with opening():
             pass
     before = process.num_fds()
-    for number, opening in zip(range(1000), itertools.cycle(openings), strict=False):
+    for number, opening in zip(range(300), itertools.cycle(openings), strict=False):
         try:
             with opening():
                 if number % 2:
