@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +19,7 @@ def add(subparsers: Any) -> None:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_run(commands)
+    _add_sweep(commands)
     _add_list(commands)
     _add_named(commands, "show", "a run's parameters, figures, data quality and log", "cli.backtest_show:show")
     trades = _add_named(commands, "trades", "a run's fills", "cli.backtest_show:trades")
@@ -149,9 +151,33 @@ def _sizing(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _add_run(commands: Any) -> None:
-    parser = _command(commands, "run", "run a strategy over the past", "cli.backtest_run:run")
+    parser = _command(commands, "run", "run a strategy over the past", "cli.backtest_run:run", runs=True)
     add_request(parser)
     parser.add_argument("--queue", action="store_true", help="have the backtest service run it; prints the job")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_sweep(commands: Any) -> None:
+    parser = _command(
+        commands, "sweep", "every point of a grid of parameters; killed, the same command goes on",
+        "cli.backtest_sweep:sweep", runs=True,
+    )  # fmt: skip
+    add_request(parser)
+    parser.add_argument(
+        "--grid", action="append", default=[], metavar="K=V", required=True,
+        help="fast=5:20:5 (both ends included) or fast=5,8,13; once a parameter",
+    )  # fmt: skip
+    add_points(parser)
+
+
+def add_points(parser: argparse.ArgumentParser) -> None:
+    """Give a command the options that say where points are run, and by what they are judged."""
+    from services.backtest.sweep.judge import METRICS
+
+    parser.add_argument("--metric", choices=METRICS, default="sharpe", help="what is best; default sharpe")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes; default all")
+    parser.add_argument("--cluster", metavar="tcp://HOST:PORT", help="a Dask scheduler whose workers see the data root")
+    parser.add_argument("--out", metavar="FILE", help="results; by default one file below data/backtest/sweeps")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
@@ -167,10 +193,10 @@ def _add_named(commands: Any, name: str, purpose: str, target: str) -> argparse.
     return parser
 
 
-def _command(commands: Any, name: str, purpose: str, target: str) -> argparse.ArgumentParser:
+def _command(commands: Any, name: str, purpose: str, target: str, *, runs: bool = False) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.")
     add_json(parser)
-    if name != "run":
+    if not runs:
         parser.add_argument("--data-root", help="the stores' directory; by default the settings'")
     module, _, function = target.partition(":")
     parser.set_defaults(run=getattr(import_module(module), function))

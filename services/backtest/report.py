@@ -16,20 +16,11 @@ from libs.indicators.columns import session_days
 from services.backtest import reading
 from services.backtest.charts import candle_chart, histogram, line_chart
 from services.backtest.equity import day_rows
+from services.backtest.page import page, section, table
 
 ROLLING_DAYS = 63
 CANDLES_MAX = 300
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_STYLE = """
-body{font:14px/1.5 system-ui,sans-serif;max-width:960px;margin:2em auto;padding:0 1em;color:#1c2430;background:#fff}
-h1{font-size:1.5em}h2{font-size:1.1em;margin-top:2em}table{border-collapse:collapse;margin:.5em 0}
-td,th{padding:.2em .8em .2em 0;text-align:right;border-bottom:1px solid #e4e8ee}
-td:first-child,th:first-child{text-align:left}
-svg{width:100%;height:auto}svg text{font-size:11px;fill:#5b6675}.grid{stroke:#e4e8ee}.wick{stroke:#8a94a3}
-.line{fill:none;stroke:#1f6feb;stroke-width:1.5}.area{fill:#d1495b;opacity:.35}
-.up,.buy{fill:#2a9d6f}.down,.sell{fill:#d1495b}
-pre{white-space:pre-wrap;background:#f5f7fa;padding:.8em}.minus{color:#b3263a}
-"""
 
 
 def render(db: DatabaseManager, run_id: str) -> str:
@@ -49,22 +40,19 @@ def render(db: DatabaseManager, run_id: str) -> str:
     )
     body = [
         head,
-        _section("Figures", _figures(metrics)),
+        section("Figures", _figures(metrics)),
         *_curves(curve, run["cash_paise"]),
-        _section("Months", _months(metrics.get("", {}))),
-        _section("Trades, rupees before charges", _distribution(fills)),
-        *(_section(f"Trades on {symbol}", _candles(db, run, symbol, fills)) for symbol in run["symbols"][:3]),
-        _section("By symbol", _by_symbol(metrics, run["symbols"])),
-        _section("Costs", _costs(metrics.get("", {}))),
-        _section("Data quality", _quality(run)),
-        _section("Parameters", f"<pre>{escape(_json(run['parameters']))}\n{escape(_json(run['settings']))}</pre>"),
-        _section("Log", _table(("Level", "Event", "Detail"),
+        section("Months", _months(metrics.get("", {}))),
+        section("Trades, rupees before charges", _distribution(fills)),
+        *(section(f"Trades on {symbol}", _candles(db, run, symbol, fills)) for symbol in run["symbols"][:3]),
+        section("By symbol", _by_symbol(metrics, run["symbols"])),
+        section("Costs", _costs(metrics.get("", {}))),
+        section("Data quality", _quality(run)),
+        section("Parameters", f"<pre>{escape(_json(run['parameters']))}\n{escape(_json(run['settings']))}</pre>"),
+        section("Log", table(("Level", "Event", "Detail"),
                                [(row["level"], row["event"], row["detail_json"]) for row in found["log"]])),
     ]  # fmt: skip
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
-    )
+    return page(title, body)
 
 
 def _curves(curve: Any, cash_paise: int) -> list[str]:
@@ -78,10 +66,10 @@ def _curves(curve: Any, cash_paise: int) -> list[str]:
     days = [labels[row] for row in picked.tolist()]
     peak = np.maximum.accumulate(np.maximum(equity, cash_paise))
     return [
-        _section("Equity, rupees", line_chart(equity / 100, labels)),
-        _section("Drawdown", line_chart((equity - peak) / peak, labels, kind="area", percent=True)),
-        _section(f"Rolling Sharpe, {ROLLING_DAYS} days", line_chart(_rolling_sharpe(returns), days)),
-        _section("Exposure, of equity", line_chart(curve[:, 2] / np.maximum(equity, 1), labels, percent=True)),
+        section("Equity, rupees", line_chart(equity / 100, labels)),
+        section("Drawdown", line_chart((equity - peak) / peak, labels, kind="area", percent=True)),
+        section(f"Rolling Sharpe, {ROLLING_DAYS} days", line_chart(_rolling_sharpe(returns), days)),
+        section("Exposure, of equity", line_chart(curve[:, 2] / np.maximum(equity, 1), labels, percent=True)),
     ]
 
 
@@ -100,7 +88,7 @@ def _figures(metrics: dict[str, dict[str, float | None]]) -> str:
              "drawdown_days_max", "exposure", "turnover_ratio", "trades", "win_rate", "profit_factor",
              "bars_held_average")  # fmt: skip
     own, held = metrics.get("", {}), metrics.get("benchmark", {})
-    return _table(
+    return table(
         ("", "Run", "Buy and hold"),
         [(name.replace("_", " "), _number(own.get(name)), _number(held.get(name))) for name in names],
     )
@@ -112,9 +100,7 @@ def _months(figures: dict[str, float | None]) -> str:
     }
     years = sorted({month[:4] for month in months})
     rows = [(year, *(_percent(months.get(f"{year}-{month:02d}")) for month in range(1, 13))) for year in years]
-    return _table(
-        ("", *["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]), rows, is_html=True
-    )
+    return table(("", *_MONTHS), rows, is_html=True)
 
 
 def _distribution(fills: Sequence[dict[str, Any]]) -> str:
@@ -155,14 +141,14 @@ def _by_symbol(metrics: dict[str, dict[str, float | None]], symbols: Iterable[st
             (symbol, _number(own.get("trades")), _number(own.get("win_rate")), _number(own.get("profit_factor")),
              "" if profit is None else f"{profit / 100:,.2f}")
         )  # fmt: skip
-    return _table(("", "Trades", "Won", "Profit factor", "Profit, rupees"), rows)
+    return table(("", "Trades", "Won", "Profit factor", "Profit, rupees"), rows)
 
 
 def _costs(own: dict[str, float | None]) -> str:
     fees, profit = own.get("fees_paise") or 0.0, own.get("profit_paise") or 0.0
     rows = [("Profit before charges, rupees", f"{(profit + fees) / 100:,.2f}"), ("Charges", f"{fees / 100:,.2f}"),
             ("Profit", f"{profit / 100:,.2f}")]  # fmt: skip
-    return _table(("", ""), rows)
+    return table(("", ""), rows)
 
 
 def _quality(run: dict[str, Any]) -> str:
@@ -173,20 +159,7 @@ def _quality(run: dict[str, Any]) -> str:
     ]
     missing = ", ".join(data.get("days_missing", [])) or "none"
     head = f"<p>Missing days: {escape(missing)}. Fingerprint {escape(run['data_fingerprint'])}.</p>"
-    return head + _table(("", "Bars", "Expected", "Days", "Gaps over 20 %"), rows)
-
-
-def _section(title: str, inside: str) -> str:
-    return f"<h2>{escape(title)}</h2>{inside}"
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, is_html: bool = False) -> str:
-    def cell(value: object) -> str:
-        return str(value) if is_html else escape(str(value))
-
-    head = "".join(f"<th>{escape(each)}</th>" for each in headings)
-    body = "".join(f"<tr>{''.join(f'<td>{cell(each)}</td>' for each in row)}</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"
+    return head + table(("", "Bars", "Expected", "Days", "Gaps over 20 %"), rows)
 
 
 def _percent(value: float | None) -> str:

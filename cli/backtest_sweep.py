@@ -1,0 +1,154 @@
+"""`fleet backtest sweep`: every point of a grid, on all cores or a cluster, into one file that can be gone on with."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cli.backtest import request_options
+from cli.exits import FAILED, OK
+from cli.output import print_json, print_table
+from cli.progress import progress
+from libs.settings import load_settings
+from libs.strategies.user import load_directory
+
+if TYPE_CHECKING:
+    from libs.settings import Settings
+    from services.backtest.request import RunRequest
+    from services.backtest.sweep.point import PointResult
+    from services.backtest.sweep.results import SweepResults
+    from services.backtest.sweep.workers import Workers
+
+_FIGURES = (("sharpe", "SHARPE"), ("return_ratio", "RETURN"), ("drawdown_max_ratio", "FALL"), ("trades", "TRADES"))
+_PERCENT = {"return_ratio", "drawdown_max_ratio", "win_rate", "cagr"}
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Run the grid, write the heat map, print the best."""
+    from services.backtest.sweep.grid import make_grid
+    from services.backtest.sweep.judge import judge, ranked
+    from services.backtest.sweep.report import render_sweep
+    from services.backtest.sweep.results import SweepResults
+    from services.backtest.sweep.sweeping import default_path, run_sweep, sweep_head
+
+    settings, data_root, request = base_request(options)
+    grid = make_grid(request.strategy, given_parameters(options), options.grid)
+    spec = {"axes": grid.axes, "points": len(grid.points)}
+    head = sweep_head("sweep", request, spec, grid.refused)
+    path = Path(options.out) if options.out else default_path(data_root, head)
+    results = SweepResults.begin(path, head)
+    report = path.with_suffix(".html")
+    try:
+        with workers_of(options) as workers, bar(options) as tell:
+            run_sweep(settings, data_root, request, grid, results, workers, tell)
+    except KeyboardInterrupt:
+        print(
+            f"\nfleet: interrupted; {len(results.all)} of {len(grid.points)} points are in {path}, "
+            "and the same command goes on with the others",
+            file=sys.stderr,
+        )
+        raise
+    finally:
+        if results.all:
+            report.write_text(render_sweep(results, options.metric), "utf-8")
+    verdict = judge(results.all, options.metric)
+    if options.json:
+        print_json(
+            {"results": str(path), "report": str(report), "refused": grid.refused,
+             "points": [_brief(result) for result in ranked(results.all, options.metric)],
+             **{name: msgspec.to_builtins(getattr(verdict, name))
+                for name in ("metric", "failed", "forms", "strict", "trials_alike")}}
+        )  # fmt: skip
+    else:
+        _print(results, list(grid.axes), options.metric, verdict)
+        print(f"\nresults {path}\nreport  {report}")
+    return OK if verdict.best is not None or not verdict.failed else FAILED
+
+
+def base_request(options: argparse.Namespace) -> tuple[Settings, str, RunRequest]:
+    """Give settings, data root and what every point shares."""
+    from services.backtest.request import make_request
+
+    settings = load_settings()
+    data_root = str(Path(options.data_root or settings.data_root).absolute())
+    load_directory(settings.strategies.directory(data_root))
+    wanted = request_options(options, settings.data.exchange)
+    return settings, data_root, make_request(options.strategy, options.symbols, options.start, options.end, **wanted)
+
+
+def given_parameters(options: argparse.Namespace) -> dict[str, str]:
+    """Give the parameters that stay the same."""
+    from cli.backtest import pairs
+
+    return pairs(options.param, "--param")
+
+
+@contextmanager
+def workers_of(options: argparse.Namespace) -> Iterator[Workers]:
+    """Give what runs the points: a cluster, this process, or a pool of processes."""
+    from services.backtest.sweep.workers import Cluster, Pool, in_this_process
+
+    if options.cluster:
+        with Cluster(options.cluster) as cluster:
+            yield cluster
+    elif options.workers == 1:
+        yield in_this_process
+    else:
+        with Pool(options.workers) as pool:
+            yield pool
+
+
+@contextmanager
+def bar(options: argparse.Namespace) -> Iterator[Any]:
+    """Give the progress bar, or nothing to see."""
+    if options.quiet or options.json:
+        yield lambda _done, _total, _what: None
+        return
+    with progress() as tell:
+        yield tell
+
+
+def _print(results: SweepResults, axes: list[str], metric: str, verdict: Any) -> None:
+    from services.backtest.sweep.judge import ranked
+
+    figures = [each for each in _FIGURES if each[0] != metric]
+    headings = (*(name.upper() for name in axes), metric.upper(), *(heading for _, heading in figures), "FORM")
+    rows = [
+        (*(result.parameters[name] for name in axes), figure_text(result, metric),
+         *(figure_text(result, name) for name, _ in figures), result.form)
+        for result in ranked(results.all, metric)[:10]
+    ]  # fmt: skip
+    print_table(headings, rows)
+    forms = ", ".join(f"{count:,} {form}" for form, count in sorted(verdict.forms.items()))
+    print(
+        f"\n{verdict.points:,} points: {forms or 'none ran'}; {verdict.failed} failed, {results.head.refused} refused"
+    )
+    if verdict.strict is not None:
+        print(
+            f"deflated Sharpe: the best is skill {verdict.strict.probability:.1%}, every point a trial; "
+            f"{verdict.trials_alike.probability:.1%}, alike as one ({verdict.trials_alike.trials_effective:.1f})"
+        )
+    for result in [result for result in results.all if result.error][:5]:
+        print(f"{result.state}: {result.parameters}: {result.error}")
+
+
+def figure_text(result: PointResult, name: str) -> str:
+    """Spell one figure of a point."""
+    value = result.figures.get(name)
+    if value is None:
+        return "-"
+    if name in _PERCENT:
+        return f"{value:.2%}"
+    return f"{value:,.0f}" if name in {"trades", "profit_paise"} else f"{value:.3f}"
+
+
+def _brief(result: PointResult) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(result)
+    del found["returns"]
+    return found

@@ -1,0 +1,164 @@
+"""One point of a sweep: the run that `fleet backtest run` would make, without its file. Data stay between points."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from libs.calendar import Calendar
+from libs.contracts.market import TIMEFRAMES
+from libs.core.clock import US_PER_MINUTE, Clock, SystemClock
+from libs.dbaccess import DatabaseManager, Role
+from libs.settings import Settings
+from libs.strategies.user import load_directory
+from libs.trading.columns import Columns
+from libs.trading.loop import TradingLoop
+from services.backtest import metrics
+from services.backtest.account import make_desk
+from services.backtest.data import RunData, load
+from services.backtest.equity import equity_curve
+from services.backtest.form import choose_form, make_host, run_form
+from services.backtest.recorder import RunRecorder
+from services.backtest.request import RunRequest, checked
+from services.backtest.runner import without_collection
+
+DONE, FAILED = "done", "failed"
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What all points of a sweep share; crosses to the workers. `warmup_bars` is the most any point needs."""
+
+    data_root: str
+    settings: Settings
+    request: RunRequest
+    warmup_bars: int
+
+
+class PointResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one point: a line of the sweep's file. `returns` are daily; `fold` and `trial` a search's."""
+
+    parameters: dict[str, Any]
+    state: str
+    error: str = ""
+    form: str = ""
+    why: str = ""
+    data_fingerprint: str = ""
+    bars: int = 0
+    seconds: float = 0.0
+    figures: dict[str, float | None] = {}
+    returns: tuple[float, ...] = ()
+    fold: int = -1
+    trial: int = -1
+
+    @property
+    def key(self) -> str:
+        """Give what makes it this point and no other."""
+        return f"{self.fold}:{self.trial}:{point_key(self.parameters)}"
+
+    def figure(self, metric: str) -> float:
+        """Give one figure; -inf where there is none, so that it never is the best."""
+        value = self.figures.get(metric)
+        return -math.inf if value is None or not math.isfinite(value) else value
+
+
+def point_key(parameters: dict[str, Any]) -> str:
+    """Spell parameters the one way."""
+    return msgspec.json.encode(parameters, order="sorted").decode()
+
+
+def warmup_of(request: RunRequest, points: tuple[dict[str, Any], ...]) -> int:
+    """Give the longest warm-up any of the points needs."""
+    calendar = Calendar.load(request.exchange)
+    return max((_warmup(_with(request, point), calendar) for point in points), default=0)
+
+
+class Bench:
+    """The data of a plan, loaded once, on which points are run one after the other."""
+
+    def __init__(self, plan: Plan, clock: Clock) -> None:
+        settings, root = plan.settings, plan.data_root
+        load_directory(settings.strategies.directory(root))
+        self._plan = plan
+        self._clock = clock
+        self._risk = plan.request.risk(settings.risk)
+        self._calendar = Calendar.load(plan.request.exchange)
+        db = DatabaseManager(root, Role.BACKTEST, settings=settings, clock=clock)
+        self._data = load(db, plan.request, plan.warmup_bars)
+
+    @property
+    def fingerprint(self) -> str:
+        """Give the hash of every bar."""
+        return self._data.fingerprint
+
+    def evaluate(self, parameters: dict[str, Any]) -> PointResult:
+        """Run one point; one that breaks says so, and the sweep goes on."""
+        began_ns = self._clock.monotonic_ns()
+        try:
+            found = self._run(parameters)
+        except Exception as e:  # noqa: BLE001 - a strategy may break in its own ways; the other points are still good
+            found = PointResult(parameters=parameters, state=FAILED, error=f"{type(e).__name__}: {e}")
+        seconds = (self._clock.monotonic_ns() - began_ns) / 1e9
+        return msgspec.structs.replace(found, data_fingerprint=self.fingerprint, seconds=round(seconds, 4))
+
+    def _run(self, parameters: dict[str, Any]) -> PointResult:
+        request = checked(_with(self._plan.request, parameters))
+        data = self._trimmed(_warmup(request, self._calendar))
+        desk = make_desk(request, data, self._risk)
+        recorder = RunRecorder(desk)
+        form, why = choose_form(request, data, self._risk, self._calendar)
+        loop = TradingLoop(desk, request.fills, self._calendar.session)
+        with without_collection():
+            host = run_form(form, request, data, loop, recorder, self._calendar)
+        faults = list(host.take_faults())
+        curve = equity_curve(data.columns, recorder.fills, request.cash_paise)
+        bar_us = TIMEFRAMES[request.timeframe] * US_PER_MINUTE
+        figures = metrics.compute(data.columns, curve, recorder.fills, request.cash_paise, bar_us)
+        returns = metrics.daily_returns(curve, request.cash_paise)
+        return PointResult(
+            parameters=parameters,
+            state=DONE,
+            error=f"{len(faults)} faults of the strategy, first: {faults[0].kind.value}" if faults else "",
+            form=form,
+            why=why,
+            bars=recorder.bars,
+            figures={
+                name: value for (name, scope), value in figures.items()
+                if not scope and not name.startswith("return_month_")
+            },
+            returns=tuple(np.round(returns, 10).tolist()),
+        )  # fmt: skip
+
+    def _trimmed(self, warmup_bars: int) -> RunData:
+        """Give the data with the warm-up this point would have been loaded with, and no bar more."""
+        warm_up: tuple[Columns, ...] = ()
+        if warmup_bars:
+            warm_up = tuple(each.part(max(0, len(each) - warmup_bars), len(each)) for each in self._data.warm_up)
+        return msgspec.structs.replace(self._data, warm_up=warm_up)
+
+
+def _with(request: RunRequest, parameters: dict[str, Any]) -> RunRequest:
+    return msgspec.structs.replace(request, parameters=parameters)
+
+
+def _warmup(request: RunRequest, calendar: Calendar) -> int:
+    return max(make_host(request, calendar).warmup_needed().values(), default=0)
+
+
+_lock = threading.Lock()
+#: The one bench of this process, by its plan: a worker keeps its data until it is given another plan.
+_kept: dict[bytes, Bench] = {}
+
+
+def evaluate(plan: Plan, parameters: dict[str, Any]) -> PointResult:
+    """Run one point in a worker: of a pool or of a cluster, whose worker may have several threads."""
+    name = msgspec.json.encode(plan, order="sorted")
+    with _lock:
+        bench = _kept.get(name)
+        if bench is None:
+            _kept.clear()
+            bench = _kept[name] = Bench(plan, SystemClock())
+        return bench.evaluate(parameters)

@@ -1,0 +1,181 @@
+"""G3: a sweep gives what single runs give, survives a kill, and goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from cli.main import main
+from libs.core.errors import Refused
+from services.backtest import BacktestRunner, reading
+from services.backtest.request import make_request
+from services.backtest.sweep import point as points
+from services.backtest.sweep.grid import make_grid, parse_axis, parse_space
+from services.backtest.sweep.judge import judge
+from services.backtest.sweep.report import render_sweep
+from services.backtest.sweep.results import SweepResults
+from services.backtest.sweep.sweeping import run_sweep, sweep_head
+from services.backtest.sweep.workers import Cluster, in_this_process
+from tests.kit.backtest import FIRST, LAST, make_history, runner_manager
+from tests.kit.paths import PROJECT
+from tests.kit.processes import wait_until
+from tests.kit.roots import settings
+
+GRID = ["fast=5:15:5", "slow=10,30"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return make_history(tmp_path_factory.mktemp("sweep") / "data", symbols=("ACME",), count=120)
+
+
+def swept(root, path, texts=GRID, workers=in_this_process, **options):
+    request = make_request("sma_cross", "ACME", FIRST, LAST, **options)
+    grid = make_grid("sma_cross", {}, texts)
+    head = sweep_head("sweep", request, {"axes": grid.axes, "points": len(grid.points)}, grid.refused)
+    results = SweepResults.begin(path, head)
+    return run_sweep(settings(), str(root), request, grid, results, workers)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("fast=5:20:5", ("5", "10", "15", "20")),
+        ("fast=5:18:5", ("5", "10", "15")),
+        ("x=0.1:0.3:0.1", ("0.1", "0.2", "0.3")),
+        ("x=10:100:10", ("10", "20", "30", "40", "50", "60", "70", "80", "90", "100")),
+        ("side=a, b,a", ("a", "b")),
+    ],
+)
+def test_an_axis_has_both_its_ends_and_no_rounding(text, expected):
+    assert parse_axis(text)[1] == expected
+
+
+@pytest.mark.parametrize("text", ["fast", "fast=", "fast=5:1:1", "fast=1:5:0", "fast=1:5", "fast=1:nan:1", "=1"])
+def test_an_axis_that_makes_no_sense_is_refused(text):
+    with pytest.raises(Refused, match="--grid"):
+        parse_axis(text)
+
+
+def test_what_the_strategy_does_not_take_is_counted():
+    """Fast must be below slow: the corner of the grid where it is not is no failure."""
+    grid = make_grid("sma_cross", {}, GRID)
+
+    assert [(point["fast"], point["slow"]) for point in grid.points] == [(5, 10), (5, 30), (10, 30), (15, 30)]
+    assert grid.refused == 2
+    with pytest.raises(Refused, match="none of the 1 points"):
+        make_grid("sma_cross", {}, ["fast=50"])
+    with pytest.raises(Refused, match="no parameter 'speed'"):
+        make_grid("sma_cross", {}, ["speed=5"])
+    with pytest.raises(Refused, match="upper end"):
+        parse_space("sma_cross", ["fast=9..5"])
+
+
+def test_a_point_is_the_run_of_the_same_parameters(root, tmp_path):
+    """Also where the longest warm-up of the grid was loaded: each point has its own, and no bar more."""
+    found = swept(root, tmp_path / "s.jsonl").all
+    runner = BacktestRunner(runner_manager(root))
+    for result in found:
+        run_id = runner.run("sma_cross", "ACME", FIRST, LAST, parameters=result.parameters)
+        run = reading.describe(runner_manager(root), run_id)["metrics"][""]
+
+        assert result.figures == {name: run[name] for name in result.figures}
+        assert result.figures["trades"] > 0
+        assert result.form == "vectorised"
+
+
+def test_finished_points_are_not_run_again(root, tmp_path, monkeypatch):
+    """A torn last line, as a kill leaves it, costs its point and nothing else."""
+    path = tmp_path / "s.jsonl"
+    before = swept(root, path).all
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]) + lines[-1][:40])
+    run = []
+    real = points.Bench.evaluate
+    monkeypatch.setattr(points.Bench, "evaluate", lambda self, given: run.append(given) or real(self, given))
+
+    after = swept(root, path).all
+
+    assert run == [before[-1].parameters]
+    assert [(r.parameters, r.figures, r.returns) for r in after] == [
+        (r.parameters, r.figures, r.returns) for r in before
+    ]
+
+
+def test_results_of_another_sweep_or_other_data_do_not_mix(root, tmp_path):
+    path = tmp_path / "s.jsonl"
+    swept(root, path)
+    with pytest.raises(Refused, match="another sweep"):
+        swept(root, path, costs=False)
+    lines = path.read_text().splitlines()
+    old = json.loads(lines[1]) | {"data_fingerprint": "0123"}
+    path.write_text("\n".join([lines[0], json.dumps(old)]) + "\n")
+
+    with pytest.raises(Refused, match="the data changed"):
+        swept(root, path)
+
+
+def test_a_point_that_breaks_does_not_end_the_sweep(root, tmp_path, monkeypatch):
+    real = points.choose_form
+
+    def choose(request, *rest):
+        if request.parameters["fast"] == 10:
+            raise ZeroDivisionError("no variance")
+        return real(request, *rest)
+
+    monkeypatch.setattr(points, "choose_form", choose)
+    results = swept(root, tmp_path / "s.jsonl")
+    verdict = judge(results.all, "sharpe")
+    page = render_sweep(results, "sharpe")
+
+    assert (verdict.points, verdict.failed) == (4, 1)
+    assert "ZeroDivisionError: no variance" in page
+    assert page.count('class="gain"') + page.count('class="loss"') == 3
+    assert "http" not in page
+
+
+def test_a_killed_sweep_goes_on(root, tmp_path, capsys):
+    """SIGKILL to the command: workers die with it, its file is readable, and the same command does the rest."""
+    out = tmp_path / "s.jsonl"
+    words = ["backtest", "sweep", "--data-root", str(root), "--strategy", "sma_cross", "--symbols", "ACME",
+             "--from", str(FIRST), "--to", str(LAST), "--form", "event", "--out", str(out), "--json",
+             "--grid", "fast=5:9:1", "--grid", "slow=20:23:1"]  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-m", "cli", *words, "--workers", "2"], cwd=PROJECT)
+    workers = []
+    try:
+        wait_until(lambda: out.exists() and len(out.read_bytes().splitlines()) >= 3, "two points")
+        workers = psutil.Process(process.pid).children(recursive=True)
+    finally:
+        process.kill()
+        process.wait()
+        left = psutil.wait_procs(workers, timeout=60)[1]
+        for worker in left:
+            worker.kill()
+    finished = len(SweepResults.read(out).all)
+
+    assert len(workers) >= 2
+    assert left == []
+    assert 2 <= finished < 20
+    assert main([*words, "--workers", "1"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert len(answer["points"]) == 20
+    assert answer["forms"] == {"event": 20}
+    assert answer["strict"]["trials"] == 20
+    assert out.with_suffix(".html").read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_a_cluster_gives_the_same(root, tmp_path):
+    """On a real scheduler with two worker processes, where Dask is installed."""
+    distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+    ) as local, Cluster(local.scheduler_address) as cluster:  # fmt: skip
+        theirs = swept(root, tmp_path / "c.jsonl", workers=cluster).all
+    ours = swept(root, tmp_path / "s.jsonl").all
+
+    assert {r.key: r.figures for r in theirs} == {r.key: r.figures for r in ours}
+    assert len(theirs) == 4
