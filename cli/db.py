@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,11 @@ def add(subparsers: Any) -> None:
     optimize = _action(
         actions, "optimize", "VACUUM, ANALYZE and checkpoint; takes the owner's lock", (*SQLITE, "live"), _optimize
     )
-    export = _action(actions, "export", "a SQLite store as SQL, market data as Parquet", STORES[:-1], _export)
-    export.add_argument("--out", type=Path, required=True, help="file (SQL) or new directory (Parquet)")
+    export = _action(actions, "export", "a SQLite store as SQL, market data as Parquet or CSV", STORES[:-1], _export)
+    export.add_argument("--out", type=Path, required=True, help="file (SQL) or new directory (market data)")
+    export.add_argument("--from", dest="start", type=date.fromisoformat, metavar="D", help="market: the first day")
+    export.add_argument("--to", dest="end", type=date.fromisoformat, metavar="D", help="market: the last, included")
+    export.add_argument("--format", dest="form", choices=("parquet", "csv"), default="parquet", help="of market data")
     load = _action(actions, "import", "a SQL dump in a store's place, or Parquet as closed days", STORES[:-1], _import)
     load.add_argument("source", type=Path, help="file made by export, or directory of Parquet")
     for each in (optimize, load):
@@ -106,9 +110,10 @@ def _optimize(options: Namespace, db: DatabaseManager) -> int:
 
 def _export(options: Namespace, db: DatabaseManager) -> int:
     if options.store == "market":
-        from libs.dbaccess.tools.parquet import export_parquet
+        from libs.dbaccess.tools.exporting import export_market
 
-        count = export_parquet(db.layout, options.out, report=_progress)
+        start, end = options.start or date.min, options.end or date.max
+        count = export_market(db, options.out, first=start, last=end, form=options.form, report=_progress)
         what = "days"
     else:
         from libs.dbaccess.tools.dump import export_sql

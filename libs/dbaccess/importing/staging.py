@@ -83,6 +83,8 @@ def _read_files(path: Path, paths: Sequence[Path], request: ImportRequest, setti
         connection.execute(f"SET temp_directory = {quote(path.parent / 'spill')}")
         connection.execute("SET enable_progress_bar = true")
         connection.execute("SET enable_progress_bar_print = false")
+        # It is read once and thrown away: packing it takes as long as reading the files.
+        connection.execute("SET force_compression = 'uncompressed'")
         connection.execute(staging_ddl(request.data_type))
         for number, source in enumerate(paths):
             plan = plan_file(connection, source, request)

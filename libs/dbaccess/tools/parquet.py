@@ -1,8 +1,7 @@
-"""Closed days as Parquet and back."""
+"""Days exported as Parquet, into history."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -12,32 +11,10 @@ import duckdb
 from libs.core.errors import Refused
 from libs.dbaccess.connections import attach_day, duckdb_memory, quote
 from libs.dbaccess.errors import ImmutableDay, StoreMissing
-from libs.dbaccess.files import sync_file
-from libs.dbaccess.init import require_root
-from libs.dbaccess.layout import Layout, closed_days
 from libs.dbaccess.manager import DatabaseManager
 
 #: Called with how many are done, how many there are, and the name of the one just done.
 Report = Callable[[int, int, str], None]
-
-
-def export_parquet(layout: Layout, out: Path, *, report: Report) -> int:
-    """Write every closed day as `<exchange>/<ticks|candles/timeframe>/<date>.parquet` below a new directory."""
-    require_root(layout)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise Refused(f"{out}: is there already; give a new or empty directory")
-    days = [(folder, table, path) for folder, table in layout.all_series() for _, path in closed_days(folder)]
-    for done, (folder, table, path) in enumerate(days, 1):
-        target = out / folder.relative_to(layout.market) / f"{path.stem}.parquet"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(f".{os.getpid()}.tmp")
-        with duckdb_memory() as connection:
-            attach_day(connection, path, "day")
-            connection.execute(f"COPY day.{table} TO {quote(partial)} (FORMAT parquet, COMPRESSION zstd)")
-        sync_file(partial)
-        partial.rename(target)
-        report(done, len(days), path.stem)
-    return len(days)
 
 
 def import_parquet(db: DatabaseManager, source: Path, *, report: Report) -> tuple[int, int]:

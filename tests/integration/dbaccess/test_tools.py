@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import date
+from datetime import date, timedelta
 
+import duckdb
 import pandas as pd
 import pytest
 
-from libs.dbaccess import DatabaseManager, Role, Store
+from libs.dbaccess import DatabaseManager, MarketDataQuery, Role, Store
 from libs.dbaccess.layout import SQLITE_STORES, Layout, closed_days
 from libs.dbaccess.roles import OWNERS
+from tests.kit.market_days import MONDAY, OPEN_MINUTE, archive_day, at_us, capture, close_day, minutes, tick
 from tests.kit.processes import first_line, fleet, run_code, running_code
 from tests.kit.roots import make_stores
 
@@ -242,3 +244,33 @@ def test_missing_root_exits_4(tmp_path):
     done = run(tmp_path / "nowhere", "stats", "config", code=4)
 
     assert "nowhere" in done.stderr
+
+
+def test_any_range_of_market_data_is_exported_wherever_it_lies(data_root, tmp_path):
+    """A day each hot, archived and live; what is outside the range stays out; CSV reads back as the same rows."""
+    make_stores(data_root)
+    friday, tuesday = MONDAY - timedelta(days=3), MONDAY + timedelta(days=1)
+    close_day(data_root, friday - timedelta(days=1), minutes("TCS", friday - timedelta(days=1), 2))
+    archive_day(data_root, friday, minutes("TCS", friday, 3), parts=2)
+    close_day(data_root, MONDAY, minutes("TCS", MONDAY, 4))
+    capture(data_root, minutes("TCS", tuesday, 5), [tick("TCS", at_us(tuesday, OPEN_MINUTE), seq) for seq in (1, 2)])
+    span = ("--from", friday, "--to", tuesday)
+    run(data_root, "export", "market", *span, "--format", "csv", "--out", tmp_path / "csv")
+    run(data_root, "export", "market", *span, "--out", tmp_path / "parquet")
+
+    for form in ("csv", "parquet"):
+        found = {
+            path.relative_to(tmp_path / form).with_suffix("").as_posix(): duckdb.execute(
+                f"SELECT count(*), min(symbol), count(DISTINCT epoch_us(timestamp::TIMESTAMPTZ)) FROM '{path}'"
+            ).fetchone()
+            for path in (tmp_path / form).rglob("*.*")
+        }
+        assert found == {
+            f"nse/candles/1m/{friday}": (3, "TCS", 3), f"nse/candles/1m/{MONDAY}": (4, "TCS", 4),
+            f"nse/candles/1m/{tuesday}": (5, "TCS", 5), f"nse/ticks/{tuesday}": (2, "TCS", 1),
+        }  # fmt: skip
+    other = tmp_path / "other"
+    make_stores(other)
+    run(other, "import", "market", tmp_path / "parquet", code=0)
+    with MarketDataQuery(DatabaseManager(other)) as query:
+        assert len(query.get_candles("TCS", "nse", "1m", friday, tuesday + timedelta(days=1))) == 12
