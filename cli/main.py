@@ -49,6 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "indicators": ("cli.indicators", "what strategies and scans may compute, with parameters and ranges"),
     "strategies": ("cli.strategies", "what is registered, shipped and your own, with parameters and ranges"),
     "instruments": ("cli.instruments", "what can be traded: import the broker's file, search"),
+    "token": ("cli.token", "the broker's token: its state, log in, store one"),
     "user": ("cli.user", "who may log in to the dashboard and the API"),
     "scans": ("cli.scans", "what can be looked for over the whole market, with parameters"),
     "new": ("cli.new", "a strategy from the template"),

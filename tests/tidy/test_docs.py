@@ -47,7 +47,6 @@ def test_every_decision_is_in_the_index():
 NOT_YET = {
     "analytics",
     "parity",
-    "token",
 }
 
 
