@@ -27,6 +27,7 @@ setup-dev: $(VENV)/.dev ## install what its tests and checks need as well
 
 demo: setup ## set up, make the stores and start the fleet on the exchange simulator
 	$(BIN)/fleet init
+	$(BIN)/fleet sim history
 	$(BIN)/fleet up
 	@echo
 	@echo "The fleet runs on the exchange simulator at http://127.0.0.1:9100 (no account, no real money)."
@@ -37,6 +38,8 @@ demo: setup ## set up, make the stores and start the fleet on the exchange simul
 	@echo
 	@echo "  .venv/bin/fleet feed candles --symbols RELIANCE --backfill"
 	@echo "  .venv/bin/fleet query 'SELECT symbol, count(*) FROM candles GROUP BY symbol'"
+	@echo "  .venv/bin/fleet candles RELIANCE --timeframe 1d      three months of the market's past"
+	@echo "  .venv/bin/fleet backtest run --strategy sma_cross --symbols RELIANCE,TCS --from D --to D"
 	@echo "  .venv/bin/fleet feed signals --backfill      what the strategies say"
 	@echo "  .venv/bin/fleet positions                    what is held, and what it came to"
 	@echo "  .venv/bin/fleet preflight                    may trading begin? GO or NO-GO"

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from cli import sim_history
 from cli.exits import FAILED, OK
 from libs.core.errors import Refused
 from libs.settings import load_settings
@@ -23,6 +24,7 @@ def add(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     group.add_argument("--url", help="address of the simulator; default from [exchange_sim]")
     commands = group.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_faults(commands)
+    sim_history.add(commands)
     state = commands.add_parser("state", help="what the simulator sent, received and holds")
     state.add_argument("--json", action="store_true")
     state.set_defaults(run=_state)

@@ -45,7 +45,7 @@ def run_service(name: str, service: Service, clock: Clock) -> int:
     structlog.contextvars.bind_contextvars(pid=os.getpid())
     log = get_logger()
     try:
-        return asyncio.run(_run(service, settings, clock))
+        return asyncio.run(_run(name, service, settings, clock))
     except WriterLockHeld as e:
         log.error("process.store_held", error=str(e))
         return STORE_HELD
@@ -76,11 +76,22 @@ async def run_until(stop: asyncio.Event, loops: Sequence[Coroutine[Any, Any, Non
             raise error
 
 
-async def _run(service: Service, settings: Settings, clock: Clock) -> int:
+def _reload(name: str, clock: Clock) -> None:
+    """On SIGHUP: take over how to log. Wrong settings are said, and the old ones stay."""
+    try:
+        configure_logs(name, load_settings().log, clock)
+    except SettingsError as e:
+        get_logger().error("process.not_reloaded", error=str(e))
+    else:
+        get_logger().info("process.reloaded")
+
+
+async def _run(name: str, service: Service, settings: Settings, clock: Clock) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, _reload, name, clock)
     work = asyncio.ensure_future(service(settings, clock, stop))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)

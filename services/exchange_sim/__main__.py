@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -30,6 +31,8 @@ def main() -> int:
         chosen = simulator_settings(settings, options)
     except FleetError as e:
         sys.stderr.write(f"{NAME}: {e}\n")
+        # supervisord honours an exit code only of a process that lived for `startsecs`.
+        clock.sleep(float(os.environ.get("TRADEFLEET_RUNTIME_START_SECONDS", "3")))
         return _WRONG_CONFIGURATION
     configure_logs(NAME, settings.log, clock)
     asyncio.run(_serve(chosen, clock, options.port_file))

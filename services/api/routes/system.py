@@ -14,6 +14,7 @@ from libs.settings import PROJECT_ROOT
 from services.api import supervisor
 from services.api.changes import NotThere
 from services.api.context import Context
+from services.api.exposition import exposition
 from services.api.stores import states, system_info
 
 _TAIL_BYTES = 524_288
@@ -40,17 +41,7 @@ def health(context: Context) -> dict[str, Any]:
 @get("/metrics", role="local", media_type=MediaType.TEXT, sync_to_thread=True)
 def metrics(context: Context) -> Response[str]:
     """Give the figures of the heartbeats as Prometheus reads them."""
-    lines = ["# TYPE tradefleet_heartbeat_age_seconds gauge"]
-    services = context.watch.services()
-    lines += [
-        f'tradefleet_heartbeat_age_seconds{{service="{row["service"]}"}} {row["age_ms"] / 1000}' for row in services
-    ]
-    lines.append("# TYPE tradefleet_figure gauge")
-    lines += [
-        f'tradefleet_figure{{service="{row["service"]}",name="{name}"}} {value}'
-        for row in services
-        for name, value in sorted(row["figures"].items())
-    ]
+    lines = exposition(context.watch.services(), context.clock.now_us())
     lines += ["# TYPE tradefleet_api_pages gauge", f"tradefleet_api_pages {context.watch.pages}"]
     return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
