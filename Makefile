@@ -21,9 +21,14 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
 	touch $@
 
-setup: $(VENV)/.runtime ## install what the fleet runs on
+# The charts' library. Without it the dashboard draws them itself, so a machine that cannot have it is no error.
+$(VENV)/.npm: package-lock.json .npmrc | $(VENV)/.runtime
+	@sh config/npm.sh $(BIN)/python $(VENV)/npm || echo "lightweight-charts could not be installed (above); the dashboard draws its charts itself"
+	@touch $@
 
-setup-dev: $(VENV)/.dev ## install what its tests and checks need as well
+setup: $(VENV)/.runtime $(VENV)/.npm ## install what the fleet runs on
+
+setup-dev: $(VENV)/.dev $(VENV)/.npm ## install what its tests and checks need as well
 
 demo: setup ## set up, make the stores and start the fleet on the exchange simulator
 	$(BIN)/fleet init
@@ -71,5 +76,5 @@ stop: ## stop the fleet
 	@test ! -x $(BIN)/fleet || $(BIN)/fleet down
 
 clean: stop ## remove what setup and the checks made; data stays
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench/out
+	rm -rf $(VENV) node_modules build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench/out
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -27,3 +27,4 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     push_interval_ms: Positive = 250
     push_clients_max: Positive = 500
     topics_max: Positive = 20_000
+    outbox_keep_days: Positive = 30

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from libs.core.clock import US_PER_MINUTE
 from libs.core.errors import Refused
+from services.api.told import store
 
 Connection: TypeAlias = Any  # sqlite3's, which only dbaccess may import
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s/|\x00-\x1f]+$")]
@@ -44,6 +45,7 @@ class Done(msgspec.Struct, frozen=True):
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     result: Any = None
+    seq: int = 0  # its place in the outbox
 
 
 class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -228,7 +230,7 @@ ACTIONS: dict[str, tuple[type[Given], Callable[[Connection, Asked, Any], Done]]]
 
 
 def perform(connection: Connection, action: str, asked: Asked) -> Done:
-    """Do a change and write it into the audit log, in the caller's transaction."""
+    """Do a change and write it into the audit log and the outbox, in the caller's transaction."""
     from services.api.configuration import CONFIGURATION
 
     kind, function = {**ACTIONS, **CONFIGURATION}.get(action, (None, None))
@@ -240,7 +242,7 @@ def perform(connection: Connection, action: str, asked: Asked) -> Done:
         raise Refused(f"{action}: {e}") from e
     done = function(connection, asked, given)
     record(connection, asked, action, done)
-    return done
+    return msgspec.structs.replace(done, seq=store(connection, done.table, done.key, asked.at_us))
 
 
 def record(connection: Connection, asked: Asked, action: str, done: Done, reason: str = "") -> None:

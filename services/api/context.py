@@ -14,6 +14,7 @@ from libs.dbaccess.sqlite_session import SqliteSession
 from libs.messaging import CommandClient, Publisher
 from libs.settings import Settings
 from services.api.changes import Asked, Done, perform
+from services.api.told import ToldSource
 from services.api.watch import Watch
 
 
@@ -22,7 +23,7 @@ class Context:
 
     def __init__(
         self, settings: Settings, clock: Clock, db: DatabaseManager, session: SqliteSession, publisher: Publisher,
-        market: MarketDataQuery, watch: Watch,
+        market: MarketDataQuery, watch: Watch, told: ToldSource,
     ) -> None:  # fmt: skip
         self.settings = settings
         self.clock = clock
@@ -31,6 +32,7 @@ class Context:
         self.publisher = publisher
         self.market = market
         self.watch = watch
+        self.told = told
         #: A password costs memory to check, on purpose; so only a few at a time.
         self.hashing = asyncio.Semaphore(2)
 
@@ -43,7 +45,10 @@ class Context:
 
     def tell(self, done: Done) -> None:
         """Publish that a table changed; what it holds now is read from the store."""
-        self.publisher.publish(topic("config", done.table), {"table": done.table, "key": done.key})
+        self.told.renew()
+        text, payload = topic("config", done.table), {"table": done.table, "key": done.key}
+        self.publisher.publish(text, payload, seq=done.seq)
+        self.watch.take_in(text, self.clock.now_us(), payload)
 
     def ask(self, service: str, name: str, arguments: dict[str, Any]) -> Any:
         """Have an owner do something. Waits: call it in a thread."""

@@ -20,11 +20,13 @@ from libs.runtime.heartbeat import Pulse, beat
 from libs.runtime.logs import get_logger
 from libs.runtime.process import run_until
 from libs.settings import Settings
+from libs.strategies.user import load_directory
 from services.api.access import first_admin_link
 from services.api.app import make_app
 from services.api.context import Context
 from services.api.manifest import NAME
 from services.api.settings import check
+from services.api.told import ToldSource
 from services.api.watch import Watch
 
 _GRACE_S = 2
@@ -41,12 +43,16 @@ class _Server(uvicorn.Server):
 async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
     """Serve until told to stop. The config store's lock is held from the first line to the last."""
     check(settings)
+    for problem in load_directory(settings.strategies.directory(settings.data_root)).broken:
+        get_logger().error("strategy.broken", where=f"{problem.path}:{problem.line}", reason=problem.reason)
     db = DatabaseManager(settings.data_root, Role.API, settings=settings, clock=clock)
     with ExitStack() as stack:
         session = stack.enter_context(db.writer_session(Store.CONFIG))
-        publisher = stack.enter_context(Publisher.open(NAME, settings=settings, clock=clock))
+        told = ToldSource(session, clock.now_us, settings.api.outbox_keep_days)
+        publisher = stack.enter_context(Publisher.open(NAME, settings=settings, source=told, clock=clock))
+        told.prime(publisher)
         market = stack.enter_context(MarketDataQuery(db))
-        context = Context(settings, clock, db, session, publisher, market, Watch(settings, clock))
+        context = Context(settings, clock, db, session, publisher, market, Watch(settings, clock), told)
         commands = stack.enter_context(
             CommandServer.open(NAME, lambda request: _command(context, request), settings=settings, clock=clock)
         )

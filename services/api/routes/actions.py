@@ -11,12 +11,15 @@ from litestar.exceptions import PermissionDeniedException
 from msgspec import Meta
 
 from libs.core.errors import FleetError
+from libs.strategies.user import load_directory
 from services.api.access import Principal
 from services.api.changes import Asked, Done, NotThere, record
 from services.api.context import Context
 from services.api.guards import address_of
 from services.api.passwords import hash_password
 
+#: What the backtest service may be asked from here.
+BACKTEST = ("cancel", "delete", "keep")
 #: What the engine may be asked from here.
 ENGINE = ("halt", "reduce", "resume", "flatten", "cancel", "square_off", "reconcile")
 
@@ -67,6 +70,14 @@ async def backtest(request: Request[Any, Any, Any], context: Context, data: Orde
     return {"result": await _asked(request, context, "backtest", "submit", given)}
 
 
+@post("/api/backtests/{name:str}", role="admin", scope="trade", status_code=200)
+async def backtest_order(request: Request[Any, Any, Any], context: Context, name: str, data: Order) -> dict[str, Any]:
+    """Have the backtest service cancel a job, delete a run, or keep one from clean-up."""
+    if name not in BACKTEST:
+        raise NotThere(f"no command {name!r}; there are {', '.join(BACKTEST)}")
+    return {"command": name, "result": await _asked(request, context, "backtest", name, data.arguments)}
+
+
 @post("/api/config/{change:str}", role="admin", scope="config", status_code=200)
 async def config(request: Request[Any, Any, Any], context: Context, change: str, data: Order) -> dict[str, Any]:
     """Change the config store."""
@@ -74,6 +85,8 @@ async def config(request: Request[Any, Any, Any], context: Context, change: str,
         raise NotThere("passwords go to /api/passwords, which keeps only their hash")
     if change == "instruments.import":
         raise NotThere("a file of this machine is imported with `fleet instruments import`")
+    if change == "strategy.save":  # the user's own may be new, or have other parameters by now
+        await asyncio.to_thread(load_directory, context.settings.strategies.directory(context.settings.data_root))
     who: Principal = request.user
     result = context.change(change, data.arguments, actor=who.name, address=address_of(request))
     return {"change": change, "result": result}
@@ -112,4 +125,4 @@ async def prefer(request: Request[Any, Any, Any], context: Context, data: Prefer
     return {"key": data.key, "value": data.value}
 
 
-HANDLERS = [engine, backtest, config, password, prefer]
+HANDLERS = [engine, backtest, backtest_order, config, password, prefer]

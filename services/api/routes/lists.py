@@ -1,8 +1,8 @@
-"""The stores' lists, and candles."""
+"""The stores' lists."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
@@ -15,7 +15,6 @@ from services.api.reading import ADMIN_VIEWS, VIEWS, Rows, Wanted, read
 Text = Annotated[str | None, Parameter(max_length=200)]
 Moment = Annotated[int | None, Parameter(ge=0, le=2**53)]
 Limit = Annotated[int, Parameter(ge=1, le=1000)]
-_TIMEFRAME = "^(1m|5m|15m|1h|4h|1d)$"
 
 
 def _make(name: str) -> HTTPRouteHandler:
@@ -36,34 +35,4 @@ def _make(name: str) -> HTTPRouteHandler:
     return rows
 
 
-@get("/api/candles", role="viewer", sync_to_thread=True)
-def candles(
-    context: Context,
-    symbol: Annotated[str, Parameter(min_length=1, max_length=64)],
-    timeframe: Annotated[str, Parameter(pattern=_TIMEFRAME)] = "1m",
-    exchange: Annotated[str, Parameter(max_length=32)] = "",
-    before_us: Moment = None,
-    limit: Annotated[int, Parameter(ge=1, le=10_000)] = 500,
-) -> dict[str, Any]:
-    """Give the newest candles before a moment, oldest first; history and today as one."""
-    count = min(limit, context.settings.api.candles_max)
-    table = context.market.last_candles(
-        symbol, exchange or context.settings.data.exchange, timeframe, count, before=before_us, output="arrow"
-    )
-    columns = {name: table.column(name) for name in ("open", "high", "low", "close", "volume")}
-    times = table.column("timestamp").cast("int64").to_pylist()
-    values = [column.to_pylist() for column in columns.values()]
-    return {
-        "symbol": symbol, "timeframe": timeframe, "columns": ["timestamp_us", *columns],
-        "rows": [list(row) for row in zip(times, *values, strict=True)],
-    }  # fmt: skip
-
-
-@get("/api/quotes", role="viewer", sync_to_thread=False)
-def quotes(context: Context) -> dict[str, Any]:
-    """Give the newest candle heard of every symbol since the api started."""
-    latest = list(context.watch.latest.values())
-    return {"rows": [news.payload for news in latest if news.topic.startswith("candle.")]}
-
-
-HANDLERS = [*(_make(name) for name in VIEWS), candles, quotes]
+HANDLERS = [_make(name) for name in VIEWS]

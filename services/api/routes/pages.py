@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
+from typing import Any
 
-from litestar import MediaType, Response, get
+from litestar import MediaType, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Redirect
 
+from libs.settings import PROJECT_ROOT
 from services.api.changes import NotThere
+from services.api.tags import tagged
 
 STATIC = Path(__file__).parents[1] / "static"
 PAGES = {
@@ -17,13 +20,18 @@ PAGES = {
     "trading": "Orders & positions", "risk": "Risk", "backtests": "Backtests", "data": "Data", "logs": "Logs",
     "settings": "Settings",
 }  # fmt: skip
+#: What others wrote, by its npm package; where `make setup` found no npm, the charts are our own drawings.
+VENDOR = {
+    "lightweight-charts.js": PROJECT_ROOT
+    / "node_modules/lightweight-charts/dist/lightweight-charts.standalone.production.mjs",
+}
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 def shell(page: str, title: str, *, with_menu: bool = True) -> str:
     """The page around the content; no script stands in it, so that none can be put in it."""
     links = "".join(
-        f'<a href="/{name}"{" aria-current=page" if name == page else ""}>{escape(text)}</a>'
+        f'<a href="/{name}"{" aria-current=page" if name == page else ""}>{escape(text.split(" ")[0])}</a>'
         for name, text in PAGES.items()
     )
     menu = f'<nav aria-label="Pages">{links}</nav>' if with_menu else ""
@@ -33,9 +41,10 @@ def shell(page: str, title: str, *, with_menu: bool = True) -> str:
         f"<title>{escape(title)} · tradefleet</title>"
         '<link rel="icon" href="/static/icon.svg"><link rel="stylesheet" href="/static/app.css">'
         f'<script type="module" src="/static/app.js"></script></head><body data-page="{page}">'
-        f'<a class="skip" href="#main">Skip to content</a><header><strong>tradefleet</strong>{menu}'
-        '<span id="who"></span><span id="live" role="status">connecting…</span></header>'
-        f'<main id="main" tabindex="-1"><h1>{escape(title)}</h1><p id="notice" role="alert" hidden></p>'
+        f'<a class="skip" href="#main">Skip to content</a><header><strong class="brand">tradefleet</strong>{menu}'
+        '<span id="state"></span><span id="live" role="status">connecting…</span><span id="who"></span></header>'
+        f'<main id="main" tabindex="-1"><h1>{escape(title)}</h1><p id="stale" role="alert" hidden></p>'
+        '<p id="notice" role="alert" hidden></p>'
         '<div id="content"><p class="muted">Loading…</p></div></main>'
         "<noscript>The dashboard needs JavaScript; the same is in `fleet` and under /api.</noscript></body></html>"
     )
@@ -67,12 +76,11 @@ def login() -> str:
 
 
 @get("/static/{name:str}", role="public", sync_to_thread=True, include_in_schema=False)
-def static(name: str) -> Response[bytes]:
-    files = {path.name: path for path in STATIC.iterdir() if path.suffix in _TYPES}
-    if name not in files:
+def static(request: Request[Any, Any, Any], name: str) -> Response[bytes]:
+    files = {path.name: path for path in STATIC.iterdir() if path.suffix in _TYPES} | VENDOR
+    if name not in files or not files[name].exists():
         raise NotThere(f"no file {name!r}")
-    path = files[name]
-    return Response(path.read_bytes(), media_type=_TYPES[path.suffix], headers={"Cache-Control": "no-cache"})
+    return tagged(request, files[name].read_bytes(), _TYPES[Path(name).suffix])
 
 
 HANDLERS = [*(_page(name) for name in PAGES), home, login, static]

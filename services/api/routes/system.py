@@ -18,6 +18,7 @@ from services.api.exposition import exposition
 from services.api.stores import states, system_info
 
 _TAIL_BYTES = 524_288
+_LEVELS = ("debug", "info", "warning", "error", "critical")
 SERVICES = ("ingestor", "scanner", "execution_engine", "backtest", "api", "ops", "watchdog", "exchange_sim")
 
 
@@ -72,14 +73,21 @@ def logs(
     service: str,
     lines: Annotated[int, Parameter(ge=1, le=2000)] = 200,
     contains: Annotated[str, Parameter(max_length=200)] = "",
+    level: Annotated[str, Parameter(pattern="^(|debug|info|warning|error)$")] = "",
 ) -> dict[str, Any]:
-    """Give the end of one service's log."""
+    """Give the end of one service's log: lines that hold a text, of a level or a graver one."""
     if service not in SERVICES:
         raise NotThere(f"no service {service!r}; there are {', '.join(SERVICES)}")
     path = PROJECT_ROOT / "data" / "run" / f"{service}.log"
     if not path.exists():
         raise NotThere(f"{service} has no log yet; the supervisor writes it")
-    kept = [line for line in _tail(path) if contains.casefold() in line.casefold()]
+    graver = _LEVELS[_LEVELS.index(level) :] if level else ()
+    kept = [
+        line
+        for line in _tail(path)
+        if contains.casefold() in line.casefold()
+        and (not graver or any(f'"level": "{word}"' in line for word in graver))
+    ]
     return {"service": service, "lines": kept[-min(lines, context.settings.api.log_lines_max) :]}
 
 

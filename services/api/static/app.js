@@ -1,9 +1,10 @@
 // The dashboard: asks the API, is told of changes, and says so when it no longer is.
-import { element } from "/static/show.js";
+import { chip, element } from "/static/show.js";
 import { pages } from "/static/pages.js";
 
 const page = document.body.dataset.page;
-const content = document.getElementById("content"), live = document.getElementById("live"), notice = document.getElementById("notice");
+const at = (id) => document.getElementById(id);
+const content = at("content"), live = at("live"), notice = at("notice");
 let session = null, heard = 0;
 
 export function say(text) {
@@ -15,7 +16,10 @@ export async function ask(path, { method = "GET", body = null } = {}) {
   const headers = { accept: "application/json" };
   if (body) headers["content-type"] = "application/json";
   if (session) headers["x-csrf-token"] = session.csrf_token;
-  const answer = await fetch(path, { method, headers, body: body ? JSON.stringify(body) : null });
+  let answer;
+  try { answer = await fetch(path, { method, headers, body: body ? JSON.stringify(body) : null }); } catch {
+    throw new Error("The api does not answer; is it running? (fleet status)");
+  }
   const told = await answer.json();
   if (answer.ok) return told;
   if (answer.status === 401 && page !== "login") location.assign("/login");
@@ -26,35 +30,68 @@ export async function ask(path, { method = "GET", body = null } = {}) {
 export async function act(button, work) {
   button.disabled = true;
   say("");
-  try { await work(); } catch (error) { say(error.message); } finally { button.disabled = false; }
+  try { await work(); } catch (error) { say(error.message); notice.scrollIntoView({ block: "center" }); } finally { button.disabled = false; }
 }
 
-async function draw() {
+const context = { ask, act, say, redraw: () => draw(true), get session() { return session; } };
+const reachable = () => [...content.querySelectorAll("a,button,input,select,textarea,summary,[tabindex]")];
+
+// Put the new content in place of the old one, with the focus, the scrolled tables and the opened parts as they were.
+function replace(made) {
+  const place = reachable().indexOf(document.activeElement);
+  const scrolled = [...content.querySelectorAll(".scroll, pre")].map((each) => [each.scrollLeft, each.scrollTop]);
+  const opened = [...content.querySelectorAll("details")].map((each) => each.open);
+  content.replaceChildren(made);
+  content.querySelectorAll("details").forEach((each, number) => { each.open = opened[number] ?? each.open; });
+  content.querySelectorAll(".scroll, pre").forEach((each, number) => { [each.scrollLeft, each.scrollTop] = scrolled[number] ?? [0, 0]; });
+  if (place >= 0) reachable()[place]?.focus({ preventScroll: true });
+}
+
+async function draw(asked = false) {
   try {
-    const made = await pages[page].draw({ ask, act, say, session, redraw: draw });
-    const kept = document.activeElement && content.contains(document.activeElement) && document.activeElement.closest("form");
-    if (!kept) content.replaceChildren(made);
+    const made = await pages[page].draw(context);
+    // Somebody who is filling in a form is not disturbed by news.
+    const busy = !asked && content.contains(document.activeElement) && document.activeElement.closest("form");
+    if (!busy) replace(made);
+    content.setAttribute("aria-busy", "false");
   } catch (error) {
     say(error.message);
-    if (content.textContent === "Loading…") content.replaceChildren(element("p", { class: "muted" }, "This could not be loaded."));
+    if (content.textContent === "Loading…") content.replaceChildren(element("p", { class: "empty" }, "This could not be loaded."));
   }
 }
 
-function listen(families) {
-  const stream = new EventSource(`/api/live?families=${families}`);
+async function showState() {
+  try {
+    const [info, states] = await Promise.all([ask("/api/system/info"), ask("/api/trading-states")]);
+    const worst = states.rows.find((row) => row.scope_kind === "account") ?? { state: "active" };
+    const halted = states.rows.some((row) => row.state !== "active");
+    at("state").replaceChildren(chip(info.profile, info.profile === "live" ? "warn" : ""),
+      chip(halted ? worst.state === "active" ? "partly halted" : worst.state : "trading", halted ? "down" : "up"));
+  } catch { at("state").replaceChildren(); }
+}
+
+function listen({ families = "telemetry", hear = null, redraw = true }) {
+  const stream = new EventSource(`/api/live?families=${families},risk`);
   let waiting = null;
-  const hear = () => { heard = Date.now(); };
-  stream.addEventListener("beat", hear);
+  const heartbeat = () => { heard = Date.now(); };
+  stream.addEventListener("beat", heartbeat);
   stream.addEventListener("ended", () => location.assign("/login"));
-  stream.addEventListener("news", () => {
-    hear();
-    waiting ??= setTimeout(() => { waiting = null; draw(); }, 1000);
+  stream.addEventListener("news", (event) => {
+    heartbeat();
+    const news = JSON.parse(event.data);
+    if (news.some((each) => each.topic.startsWith("risk."))) showState();
+    if (hear) hear(news, context);
+    if (redraw) waiting ??= setTimeout(() => { waiting = null; draw(); }, 1000);
   });
   // Reconnects by itself; the clock below says how old the page is meanwhile.
   setInterval(() => {
-    const age = Math.round((Date.now() - heard) / 1000), stale = age > 5;
+    const age = Math.round((Date.now() - heard) / 1000), stale = Boolean(heard) && age > 5;
     live.textContent = !heard ? "connecting…" : stale ? `stale for ${age} s` : "live";
-    live.className = stale ? "down" : "up";
+    live.className = stale ? "chip down" : heard ? "chip up" : "chip";
+    document.body.classList.toggle("is-stale", stale);
+    at("stale").hidden = !stale;
+    if (stale && !at("stale").textContent) at("stale").textContent = "Nothing has come from the api for a while: what you see may be old. Reconnecting…";
+    if (!stale) at("stale").textContent = "";
   }, 1000);
 }
 
@@ -63,9 +100,9 @@ async function start() {
   try { session = await ask("/api/session"); } catch (error) { say(error.message); return; }
   const leave = element("button", { type: "button" }, "Log out");
   leave.addEventListener("click", () => act(leave, async () => { await ask("/api/session", { method: "DELETE" }); location.assign("/login"); }));
-  document.getElementById("who").append(`${session.name} (${session.role}) `, leave);
-  await draw();
-  listen(pages[page].families || "telemetry");
+  at("who").append(element("span", { class: "name" }, `${session.name} · ${session.role}`), leave);
+  listen(pages[page]);
+  await Promise.all([showState(), draw()]);
 }
 
 start();

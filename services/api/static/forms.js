@@ -1,0 +1,58 @@
+// Forms, buttons and lists, as all pages use them.
+import { element, table } from "/static/show.js";
+
+export const rows = async (ask, path) => (await ask(path)).rows;
+export const settle = async (promise, otherwise) => { try { return await promise; } catch (error) { return otherwise(error); } };
+export const failed = (error) => element("p", { class: "empty warn" }, error.message);
+export const list = (ask, path, columns, options) => settle(rows(ask, path).then((found) => table(found, columns, options)), failed);
+export const button = (text, act, work, kind = "") => {
+  const made = element("button", { type: "button", class: kind }, text);
+  made.addEventListener("click", () => act(made, work));
+  return made;
+};
+export const field = (name, label, attributes = {}) => element("label", {}, label, element("input", { name, ...attributes }));
+export const select = (name, label, options, chosen = "") => element("label", {}, label, element("select", { name },
+  ...options.map((option) => element("option", { value: option, selected: option === chosen }, option))));
+export const form = (act, fields, text, work, kind = "main") => {
+  const made = element("form", {}, ...fields, element("button", { type: "submit", class: kind }, text));
+  made.addEventListener("submit", (event) => {
+    event.preventDefault();
+    act(made.querySelector("button[type=submit]"), () => work(Object.fromEntries(new FormData(made)), made));
+  });
+  return made;
+};
+export const change = (ask, name, given) => ask(`/api/config/${name}`, { method: "POST", body: { arguments: given } });
+export const engine = (ask, name, given) => ask(`/api/engine/${name}`, { method: "POST", body: { arguments: given } });
+export const split = (text) => text.split(/[\s,]+/).filter(Boolean);
+export const TIMEFRAMES = ["1m", "5m", "15m", "1h", "4h", "1d"];
+
+// The parameters of a strategy as fields, with the ranges it would refuse anyway.
+export function parameterFields(strategy, given = {}) {
+  return strategy.parameters.map((each) => {
+    const value = given[each.name] ?? each.default, name = `parameter.${each.name}`;
+    if (each.choices.length) return select(name, each.name, each.choices.map(String), String(value));
+    const range = { min: each.minimum, max: each.maximum, step: each.kind === "int" ? 1 : "any" };
+    return field(name, each.name, { type: "number", value, required: true, ...range });
+  });
+}
+
+export function parametersOf(strategy, given) {
+  const found = {};
+  for (const each of strategy.parameters) {
+    const text = given[`parameter.${each.name}`];
+    const choice = each.choices.find((one) => String(one) === text);
+    found[each.name] = choice !== undefined ? choice : Number(text);
+  }
+  return found;
+}
+
+// A choice of strategy, with the fields of the one that is chosen below it.
+export function strategyChoice(strategies, chosen, given = {}) {
+  const find = (name) => strategies.find((each) => each.strategy === name) ?? strategies[0];
+  const fields = element("fieldset", { class: "parameters" });
+  const picker = select("strategy", "Strategy", strategies.map((each) => each.strategy), chosen);
+  const show = (name, values) => fields.replaceChildren(element("legend", {}, find(name).purpose), ...parameterFields(find(name), values));
+  picker.querySelector("select").addEventListener("change", (event) => show(event.target.value));
+  show(chosen, given);
+  return { picker, fields, find };
+}

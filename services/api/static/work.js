@@ -1,0 +1,134 @@
+// Backtests, data, logs, settings: the pages where work is given out.
+import { element, money, number, section, table, words } from "/static/show.js";
+import { TIMEFRAMES, button, change, failed, field, form, list, parametersOf, rows, select, settle, split, strategyChoice } from "/static/forms.js";
+
+const progress = new Map();
+const compared = new Set();
+let difference = null, tail = { service: "ingestor", contains: "", level: "" }, told = null;
+
+function runTable(found, { act, ask, session, redraw }) {
+  const shown = found.map((row) => ({ ...row, return_percent: row.return_ratio === null ? "" : 100 * row.return_ratio, fall_percent: row.drawdown_max_ratio === null ? "" : 100 * row.drawdown_max_ratio,
+    compare: element("input", { type: "checkbox", "aria-label": `compare ${row.run_id}`, checked: compared.has(row.run_id), onchange: (event) => { if (event.target.checked) compared.add(row.run_id); else compared.delete(row.run_id); } }) }));
+  const acts = (row) => [element("a", { href: `/api/runs/${encodeURIComponent(row.run_id)}/report`, target: "_blank", class: "report" }, "Report"),
+    ...(session.role === "admin" ? [button("Delete", act, async () => { if (confirm(`Delete ${row.run_id}?`)) { await ask("/api/backtests/delete", { method: "POST", body: { arguments: { run_id: row.run_id } } }); await redraw(); } }, "danger")] : [])];
+  return table(shown, ["compare", "created_at_us", "strategy", "symbols_json", "date_from", "date_to", "state", "profit_paise", "return_percent", "fall_percent", "sharpe", "trades"], { empty: "No run yet.", acts, caption: "Runs" });
+}
+
+function differences() {
+  if (!difference) return null;
+  if (difference.equal) return element("p", { class: "empty" }, "The runs are equal but for their ids and times.");
+  const shown = Object.entries(difference.run).map(([what, [first, second]]) => ({ what: words(what), first: JSON.stringify(first), second: JSON.stringify(second) }));
+  const tables = Object.entries(difference.tables).map(([what, each]) => ({ what: `rows of ${words(what)}`, first: "", second: `${each.rows_different} differ` }));
+  return table([...shown, ...tables], ["what", "first", "second"], { caption: "Differences" });
+}
+
+export const backtests = { families: "backtest",
+  hear(news) { for (const each of news) if (each.topic.startsWith("backtest.")) progress.set(each.payload.job_id, each.payload); },
+  async draw(context) {
+    const { ask, act, session, redraw } = context, made = [];
+    if (session.role === "admin") {
+      const strategies = await rows(ask, "/api/strategies"), quotes = await settle(rows(ask, "/api/quotes"), () => []);
+      const day = new Date((quotes.at(-1)?.timestamp_us ?? Date.now() * 1000) / 1000).toISOString().slice(0, 10);
+      const choice = strategyChoice(strategies, "sma_cross");
+      made.push(section("Start one", form(act, [choice.picker, field("symbols", "Symbols", { required: true, value: quotes[0]?.symbol ?? "", size: 24 }), select("timeframe", "Timeframe", TIMEFRAMES, "1m"),
+        field("start", "From", { required: true, type: "date", value: day }), field("end", "To", { required: true, type: "date", value: day }), choice.fields], "Start", async (given) => {
+        const { strategy, start, end, timeframe } = given;
+        await ask("/api/backtests", { method: "POST", body: { arguments: { strategy, start, end, timeframe, symbols: split(given.symbols.toUpperCase()), parameters: parametersOf(choice.find(strategy), given) } } });
+        document.activeElement.blur();
+        await redraw();
+      })));
+    }
+    const jobs = (await settle(rows(ask, "/api/jobs?limit=10"), () => [])).map((row) => {
+      const heard = progress.get(row.job_id), asked = JSON.parse(row.request_json);
+      return { ...row, strategy: asked.strategy ?? "", symbols: (asked.symbols ?? []).join(", "), done: row.state === "running" && heard?.bars
+        ? element("progress", { max: heard.bars, value: heard.bars_done, "aria-label": "bars done" }, `${heard.bars_done} of ${heard.bars}`) : "", equity: heard?.equity_paise ? money(heard.equity_paise) : "" };
+    });
+    const cancel = session.role === "admin" ? (row) => (["queued", "running"].includes(row.state) ? [button("Cancel", act, async () => {
+      await ask("/api/backtests/cancel", { method: "POST", body: { arguments: { job_id: row.job_id } } }); await redraw(); })] : []) : null;
+    made.push(section("Asked for", table(jobs, ["requested_at_us", "strategy", "symbols", "state", "done", "equity", "error"], { empty: "No backtest was asked for yet.", acts: cancel, caption: "Jobs" })));
+    made.push(section("Runs", await settle(rows(ask, "/api/runs?limit=50").then((found) => runTable(found, context)), failed),
+      element("p", {}, button("Compare the two chosen", act, async () => {
+        if (compared.size !== 2) throw new Error(`Choose two runs to compare; ${compared.size} are chosen.`);
+        const [first, second] = [...compared];
+        difference = await ask(`/api/runs/${first}/compare/${second}`);
+        await redraw();
+      })), differences()));
+    return element("div", {}, ...made);
+  } };
+
+function calendar(days) {
+  if (!days.length) return element("p", { class: "empty" }, "No trading day in this time.");
+  const of = (row) => (row.present_percent >= 99.5 ? "full" : row.present_percent > 0 ? "part" : "");
+  // The columns are Monday to Friday: the first week begins where its day stands.
+  const place = (text) => Math.min(4, (new Date(`${text}T00:00:00Z`).getUTCDay() + 6) % 7);
+  const blanks = Array.from({ length: place(days[0].trading_date) }, () => element("span"));
+  const made = [];
+  days.forEach((row, at) => {
+    if (at) for (let gap = place(days[at - 1].trading_date) + 1; gap % 5 !== place(row.trading_date); gap += 1) made.push(element("span"));
+    made.push(element("div", { class: `day ${of(row)}` }, element("b", {}, new Date(`${row.trading_date}T00:00:00Z`).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" })), row.present_percent ? `${number(row.present_percent)} %` : "nothing"));
+  });
+  return element("div", { class: "days", role: "group", "aria-label": "Coverage by trading day, Monday to Friday" }, ...blanks, ...made);
+}
+
+export const data = { async draw({ ask }) {
+  const info = await ask("/api/system/info");
+  const stores = Object.entries(info.database.databases).map(([store, state]) => ({ store, state, path: info.database.urls[store] }));
+  const days = await settle(rows(ask, "/api/coverage"), failed);
+  const columns = ["trading_date", "symbols", "bars_expected", "bars_live", "bars_backfilled", "bars_missing", "late_ticks", "present_percent"];
+  const shown = Array.isArray(days) ? [calendar(days), element("details", {}, element("summary", {}, "As a table"), table([...days].reverse(), columns, { caption: "Coverage" }))] : [days];
+  return element("div", {}, section("Closed days of the last month", element("p", { class: "muted" }, "How many of the calendar's minutes are stored, all symbols together. Today is not over and is left out."), ...shown),
+    section("Stores", table(stores, ["store", "state", "path"], { caption: "Stores" })),
+    section("Backups", await list(ask, "/api/backups", ["store", "made_at_us", "files", "bytes", "state", "path"], { empty: "There is no copy yet: `fleet backup all` makes one, ops does it by itself every hour of a session.", caption: "Backups" })));
+} };
+
+const SERVICES = ["ingestor", "scanner", "execution_engine", "backtest", "api", "ops", "watchdog", "exchange_sim"];
+export const logs = { async draw({ ask, act, redraw }) {
+  const pick = form(act, [select("service", "Service", SERVICES, tail.service), select("level", "Level", ["", "info", "warning", "error"], tail.level), field("contains", "Holds", { value: tail.contains, type: "search" })], "Show",
+    async (given) => { tail = given; await redraw(); });
+  pick.querySelectorAll("select").forEach((each) => each.addEventListener("change", () => pick.requestSubmit()));
+  const query = new URLSearchParams({ contains: tail.contains, level: tail.level });
+  const found = await settle(ask(`/api/logs/${encodeURIComponent(tail.service)}?${query}`).then(({ lines }) => (lines.length
+    ? element("pre", { tabindex: "0", role: "log", "aria-label": `Log of ${tail.service}` }, ...lines.reverse().map((line) => element("span", { class: /\b(error|critical)\b/.test(line) ? "error" : /\bwarning\b/.test(line) ? "warning" : "" }, `${line}\n`)))
+    : element("p", { class: "empty" }, "No such line."))), failed);
+  return element("div", {}, pick, element("p", { class: "muted" }, "The newest line stands first; it goes on by itself."), found);
+} };
+
+async function strategySettings({ ask, act, session, redraw }) {
+  const configured = await rows(ask, "/api/strategy-configs"), admin = session.role === "admin";
+  const save = (row, more) => change(ask, "strategy.save", { instance: row.instance, strategy: row.strategy, timeframe: row.timeframe, exchange: row.exchange, symbols: JSON.parse(row.symbols_json ?? "[]"), parameters: JSON.parse(row.parameters_json), is_enabled: Boolean(row.is_enabled), ...more });
+  const acts = admin ? (row) => [button(row.is_enabled ? "Switch off" : "Switch on", act, async () => { await save(row, { is_enabled: !row.is_enabled }); await redraw(); })] : null;
+  const made = [table(configured, ["instance", "strategy", "is_enabled", "timeframe", "symbols_json", "parameters_json", "version"], { empty: "None is configured here: the scanner runs those of the settings file.", acts, caption: "Strategies" })];
+  if (!admin) return made;
+  const { rows: strategies, broken } = await ask("/api/strategies");
+  if (broken.length) made.push(element("p", { class: "warn" }, `Could not be loaded: ${broken.join("; ")}`));
+  const choice = strategyChoice(strategies, "sma_cross");
+  const on = element("label", {}, "Switched on", select("is_enabled", "", ["no", "yes"]).querySelector("select"));
+  made.push(element("details", {}, element("summary", {}, "Add or change one"), form(act, [field("instance", "Name", { required: true }), choice.picker, select("timeframe", "Timeframe", TIMEFRAMES), field("symbols", "Symbols", { required: true, size: 30 }), on, choice.fields], "Save", async (given) => {
+    await change(ask, "strategy.save", { instance: given.instance, strategy: given.strategy, timeframe: given.timeframe, symbols: split(given.symbols.toUpperCase()), parameters: parametersOf(choice.find(given.strategy), given), is_enabled: given.is_enabled === "yes" });
+    await redraw();
+  })));
+  return made;
+}
+
+async function people({ ask, act, redraw }) {
+  const on = (text, name, given, kind = "") => button(text, act, async () => { if (confirm(`${text}?`)) { await change(ask, name, given); await redraw(); } }, kind);
+  const users = await list(ask, "/api/users", ["name", "role", "is_active", "created_at_us"], { caption: "Users", acts: (row) => [on("End sessions", "sessions.revoke", { name: row.name }), on(row.role === "admin" ? "Make viewer" : "Make admin", "user.role", { name: row.name, role: row.role === "admin" ? "viewer" : "admin" }), on("Remove", "user.remove", { name: row.name }, "danger")] });
+  const add = form(act, [field("name", "Name", { required: true, autocomplete: "off" }), select("role", "Role", ["viewer", "admin"]), field("password", "Password", { required: true, type: "password", autocomplete: "new-password" })], "Add a user", async (given) => { await ask("/api/passwords", { method: "POST", body: given }); await redraw(); });
+  const tokens = await list(ask, "/api/tokens", ["name", "token_name", "scopes_json", "created_at_us", "expires_at_us", "used_at_us", "revoked_at_us"], { empty: "No token for a program yet.", caption: "Tokens", acts: (row) => (row.revoked_at_us ? [] : [on("Revoke", "token.revoke", { name: row.name, token_name: row.token_name }, "danger")]) });
+  const make = form(act, [field("name", "User", { required: true }), field("token_name", "For", { required: true }), select("scope", "May", ["read", "trade", "config"])], "Make a token", async (given) => { told = (await change(ask, "token.add", { name: given.name, token_name: given.token_name, scopes: [...new Set(["read", given.scope])] })).result.token; await redraw(); });
+  const shown = told ? element("p", { class: "empty", role: "status" }, "Shown once: ", element("code", {}, told)) : null;
+  told = null;
+  return [section("Users", users, add), section("Tokens of programs", tokens, shown, make),
+    section("Sessions", await list(ask, "/api/sessions", ["name", "address", "user_agent", "seen_at_us", "expires_at_us", "revoked_at_us"], { caption: "Sessions" })),
+    section("Audit log", await list(ask, "/api/audit", ["at_us", "actor", "action", "subject", "subject_key", "reason"], { caption: "Audit log" }))];
+}
+
+export const settings = { families: "config", async draw(context) {
+  const { ask, act, session, redraw } = context, admin = session.role === "admin";
+  const made = [section("Strategies", ...(await settle(strategySettings(context), (error) => [failed(error)]))),
+    section("Scans of your own", await list(ask, "/api/scan-configs", ["scan_id", "expression", "timeframe", "is_enabled"], { empty: "No scan is configured.", caption: "Scans" }),
+      admin ? element("details", {}, element("summary", {}, "Add or change one"), form(act, [field("scan_id", "Name", { required: true }), field("expression", "Expression", { required: true, size: 50, placeholder: "close > sma(20) and rsi(14) < 30" }), select("timeframe", "Timeframe", TIMEFRAMES), select("is_enabled", "Switched on", ["no", "yes"])], "Save",
+        async (given) => { await change(ask, "scan.save", { ...given, is_enabled: given.is_enabled === "yes" }); await redraw(); })) : null)];
+  if (admin) made.push(...(await people(context)));
+  return element("div", {}, ...made);
+} };
