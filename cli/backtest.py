@@ -20,6 +20,7 @@ def add(subparsers: Any) -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_run(commands)
     _add_sweep(commands)
+    _add_honesty(commands)
     _add_list(commands)
     _add_named(commands, "show", "a run's parameters, figures, data quality and log", "cli.backtest_show:show")
     trades = _add_named(commands, "trades", "a run's fills", "cli.backtest_show:trades")
@@ -168,6 +169,20 @@ def _add_sweep(commands: Any) -> None:
         help="fast=5:20:5 (both ends included) or fast=5,8,13; once a parameter",
     )  # fmt: skip
     add_points(parser)
+
+
+def _add_honesty(commands: Any) -> None:
+    parser = _command(
+        commands, "lookahead", "does a strategy know the future? Exit code 1 when it does",
+        "cli.backtest_honesty:lookahead", runs=True,
+    )  # fmt: skip
+    add_request(parser)
+    parser.add_argument("--cuts", type=int, default=10, metavar="N", help="so often the data are cut short; default 10")
+    luck = _add_named(
+        commands, "luck", "a run's trades in other orders, and beside entries by chance", "cli.backtest_honesty:luck"
+    )
+    luck.add_argument("--rounds", type=int, default=1000, metavar="N", help="default 1000")
+    luck.add_argument("--seed", type=int, default=0, metavar="N", help="default 0; the same seed, the same answer")
 
 
 def add_points(parser: argparse.ArgumentParser) -> None:
