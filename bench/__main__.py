@@ -25,6 +25,7 @@ from bench import (
     orders,
     query,
     risk,
+    rollover,
     stores,
 )
 from bench.page import page
@@ -35,6 +36,7 @@ from bench.table import Measure, print_measures
 BENCHES: dict[str, Callable[[], Iterable[Measure]]] = {
     "stores": stores.measures,
     "query": lambda: query.measures(250, 500),
+    "rollover": lambda: rollover.measures(3),
     "archive": archive.measures,
     "imports": imports.measures,
     "live": lambda: live.measures([1]),
