@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from libs.settings.storage import Positive
 
+Percent = Annotated[float, Meta(ge=0, le=100)]
 Hour = Annotated[int, Meta(ge=0, le=23)]
 
 
@@ -21,6 +22,11 @@ class Ops(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trading_backup_interval_min: Positive = 60
     daily_hour: Hour = 18
     weekly_day: Annotated[int, Meta(ge=1, le=7)] = 6
+    watch_interval_min: Positive = 5
+    clock_offset_max_ms: Positive = 500
+    coverage_min_percent: Percent = 99.0
+    memory_warning_mib: Positive = 4096
+    descriptors_warning: Positive = 4096
     alert_repeat_min: Positive = 30
     alert_urls_file: str = ""
     quiet_from_hour: Hour = 0

@@ -57,7 +57,11 @@ class Running:
         self._commands: CommandServer | None = None
         self.alerts = Alerts(clock, self._tell, repeat_min=settings.ops.alert_repeat_min)
         self.heartbeats = Heartbeats(
-            clock, self.alerts, watched=settings.ops.watched, lost_s=settings.ops.heartbeat_lost_s
+            clock,
+            self.alerts,
+            watched=settings.ops.watched,
+            lost_s=settings.ops.heartbeat_lost_s,
+            limits=settings.ops,
         )
         path = Layout(settings.data_root).backups / ".schedule.json"
         self.schedule = Schedule(path, tasks(settings, clock, self.alerts, self._is_trading, self._market_us), clock)

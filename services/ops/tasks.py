@@ -14,6 +14,7 @@ from libs.runtime.alerts import Alerts
 from libs.settings import Settings
 from services.ops.archiving import archive
 from services.ops.schedule import Task, daily, every, weekly
+from services.ops.watching import watching
 
 _SOURCE = "health"
 _DETAILS_MAX = 5
@@ -44,6 +45,7 @@ def tasks(
         Task("config backup", daily(ops.daily_hour), copies.backup_config_db),
         Task("archive", archiving, lambda: archive(settings, MarketClock(market_us), lambda *_: None), _archived),
         Task("market backup", weekly(ops.weekly_day, ops.daily_hour), copies.backup_market_data),
+        *watching(settings, clock, alerts, market_us),
     ]  # fmt: skip
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import msgspec
 
 from libs.contracts import Health, HealthState
-from libs.contracts.health import Severity
-from libs.core.clock import US_PER_MINUTE
+from libs.contracts.health import Alert, Severity
+from libs.core.clock import US_PER_MINUTE, to_us
 from libs.runtime.alerts import Alerts
+from libs.runtime.telling import Messenger
 from libs.settings import load_settings
 from libs.simulation.clock import ManualClock
 from services.ops.heartbeats import Heartbeats
 from services.ops.schedule import Schedule, Task, daily, every, weekly
 from services.ops.tasks import tasks
+from services.ops.watching import _tell_clock, clock_offset_ms, watching
 from tests.kit.market_days import MONDAY, OPEN_MINUTE, at_us, close_day, tick
 from tests.kit.roots import ROOMY, make_stores
 
@@ -120,3 +122,63 @@ def test_old_days_are_archived_in_the_evening_of_the_markets_day(data_root):
 
     assert archive.then(archive.run()).startswith("1 days")
     assert (data_root / "market_data/nse/archive/ticks/date=2026-02-02/part-0.parquet").exists()
+
+
+def test_memory_and_descriptors_that_grow_are_told():
+    clock, told = ManualClock(), []
+    beats = Heartbeats(clock, Alerts(clock, told.append, repeat_min=30), watched=[], lost_s=15)
+    for mib, descriptors in ((100, 50), (5000, 50), (5000, 5000), (100, 50)):
+        figures = {"process_memory_bytes": mib * 1048576.0, "process_descriptors": float(descriptors)}
+        beats.heard(Health("scanner", clock.now_us(), HealthState.GREEN, 1, figures=figures))
+
+    assert [each.title for each in told if not each.is_over] == [
+        "scanner holds 5000 MiB of memory", "scanner holds 5000 descriptors"
+    ]  # fmt: skip
+    assert len([each for each in told if each.is_over]) == 2
+
+
+def test_a_day_is_counted_once_a_session_and_never_on_a_holiday(data_root):
+    """2026-01-26 is Republic Day: Friday's session is the last one until Tuesday's is settled."""
+    clock = ManualClock()
+    settings = msgspec.structs.replace(load_settings(environment=ROOMY), data_root=str(data_root))
+    market = {"us": 0}
+    alerts = Alerts(clock, lambda _: None, repeat_min=30)
+    (task,) = watching(settings, clock, alerts, lambda: market["us"])
+    periods = []
+    for day in ("2026-01-23", "2026-01-24", "2026-01-25", "2026-01-26", "2026-01-27"):
+        market["us"] = to_us(datetime.fromisoformat(f"{day}T20:00:00+05:30"))
+        periods.append(task.period(0))
+
+    assert task.name == "coverage", "the demo has no clock to keep and no token to lose"
+    assert periods == ["2026-01-23"] * 4 + ["2026-01-27"]
+
+
+def test_quiet_hours_let_only_what_is_critical_through():
+    sent = []
+
+    class Recorder(Messenger):
+        def _send(self, alert: Alert) -> None:
+            sent.append(alert.title)
+
+    ops = load_settings(environment={"TRADEFLEET_OPS_QUIET_FROM_HOUR": "22", "TRADEFLEET_OPS_QUIET_TO_HOUR": "7"}).ops
+    messenger = Recorder(ops, ["json://nowhere"])
+    for hour in (21, 23, 6, 7):
+        at_us = to_us(datetime.fromisoformat(f"2026-02-02T{hour:02}:30:00+05:30"))
+        for severity in (Severity.WARNING, Severity.CRITICAL):
+            messenger.tell(Alert(f"{hour}", severity, "t", at_us, f"{hour} {severity.value}"))
+    messenger._thread.shutdown(wait=True)
+
+    assert sent == ["21 warning", "21 critical", "23 critical", "6 critical", "7 warning", "7 critical"]
+
+
+def test_wrong_clock_is_told_and_over_again():
+    clock, told = ManualClock(), []
+    alerts = Alerts(clock, told.append, repeat_min=30)
+    settings = load_settings(environment=ROOMY)
+    for offset_ms in (3.0, 900.0, None, 2.0):
+        _tell_clock(offset_ms, settings, alerts)
+
+    assert [(each.title, each.is_over) for each in told] == [
+        ("the machine's clock: 900.0 ms off", False), ("over: the machine's clock: nothing keeps it", True)
+    ]  # fmt: skip
+    assert clock_offset_ms() is None or clock_offset_ms() >= 0
