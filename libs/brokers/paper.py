@@ -50,7 +50,7 @@ class PaperBroker:
         require_approval(order, approved)
         sent_ns = self._clock.monotonic_ns()
         now_us = self._market_us()
-        self._rest(order, order.quantity, now_us)
+        self._rest(order, order.quantity, now_us, known_us=approved.request.signal_us)
         crash_point("engine.place.sent")
         self._answer(order, "place", ev.Accepted(at_us=now_us, broker_order_ids=(_name(order),)), sent_ns)
 
@@ -137,17 +137,26 @@ class PaperBroker:
 
     # -- how ----------------------------------------------------------------------------------------------------------
 
-    def _rest(self, order: Order, quantity: int, now_us: int, change: Change | None = None) -> None:
+    def _rest(
+        self, order: Order, quantity: int, now_us: int, change: Change | None = None, *, known_us: int = 0
+    ) -> None:
         terms = change or order
         self._products[order.order_id] = order.product
         self._resting.setdefault(order.symbol, []).append(
             Resting(
                 order_id=order.order_id, symbol=order.symbol, side=order.side, order_type=order.order_type,
-                quantity=quantity, tick_size=self._tick_size(order.symbol), since_us=now_us, price=terms.price,
-                price_trigger=terms.price_trigger,
+                quantity=quantity, tick_size=self._tick_size(order.symbol), since_us=self._since(now_us, known_us),
+                price=terms.price, price_trigger=terms.price_trigger,
             )
         )  # fmt: skip
         self._note(order, OrderStatus.OPEN, terms.quantity, order.quantity_traded, now_us, change)
+
+    def _since(self, now_us: int, known_us: int) -> int:
+        """Say what may fill an order that came now: a bar is chosen by its minute, however late its signal arrived."""
+        if not self._fills_on_bars:
+            return now_us
+        minute_us = now_us // US_PER_MINUTE * US_PER_MINUTE
+        return min(known_us, minute_us) if known_us else minute_us
 
     def _note(
         self, order: Order, status: OrderStatus, quantity: int, filled: int, now_us: int, change: Change | None = None

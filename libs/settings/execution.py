@@ -42,6 +42,7 @@ class Execution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cancel_retry_s: Positive = 10
     reconcile_interval_s: Positive = 30
     signals_poll_ms: Positive = 1000
+    barrier_timeout_ms: Positive = 2000
     market_silence_ms: Positive = 5000
     feed_stale_s: Positive = 90
     heartbeat_lost_s: Positive = 30

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import date
 
+from libs.brokers.interface import Broker
+from libs.brokers.registry import Desk as BrokerDesk
+from libs.brokers.registry import make_broker
 from libs.contracts.sessions import Session
 from libs.core.clock import US_PER_SECOND, Clock, trading_date
 from libs.core.money import PAISE_PER_RUPEE
+from libs.dbaccess import DatabaseManager
 from libs.dbaccess.sqlite_session import SqliteSession
 from libs.dbaccess.trading import Loaded, TradingStore, load
 from libs.orders.charges import ChargeBook
@@ -17,11 +21,12 @@ from libs.risk.gate import Gate
 from libs.risk.limits import LimitTree
 from libs.risk.rates import RateWindows
 from libs.risk.state import RiskState
+from libs.runtime.logs import get_logger
 from libs.settings import Settings
 from libs.trading.desk import Desk
 from services.execution_engine.engine import Engine
 from services.execution_engine.market_clock import MarketClock
-from services.execution_engine.plans import make_plans
+from services.execution_engine.plans import make_plans, read_instruments, read_keys
 from services.execution_engine.recovery import restore
 from services.execution_engine.states import States
 from services.execution_engine.watch import Watch
@@ -63,3 +68,29 @@ def make_desk(settings: Settings, clock: Clock, charges: ChargeBook | None) -> D
         gate=Gate(state, LimitTree(risk)), plans=named, cash_paise=cash_paise, charges=charges, risk=risk,
         default_plan=default,
     )  # fmt: skip
+
+
+def known_instruments(manager: DatabaseManager, settings: Settings) -> list[Instrument]:
+    """Read the instruments the ingestor keeps; none while it has kept no file."""
+    try:
+        return read_instruments(manager.layout.market, settings.data.exchange)
+    except FileNotFoundError:
+        get_logger().warning("engine.no_instruments", detail="the ingestor has kept no instruments file yet")
+        return []
+
+
+def wire_broker(engine: Engine, settings: Settings, clock: Clock, manager: DatabaseManager) -> Broker:
+    """Make the broker of the settings, and let engine and broker know each other."""
+    exchange = settings.data.exchange
+
+    def tick_size(symbol: str) -> float:
+        instrument = engine.desk.gate.state.symbol(exchange, symbol).instrument
+        return instrument.tick_size if instrument else 0.05
+
+    desk = BrokerDesk(
+        keys=lambda: read_keys(manager.layout.market, exchange), tick_size=tick_size, market_us=engine.market.now_us,
+        is_busy=lambda: bool(engine.desk.orders.unsettled()),
+    )  # fmt: skip
+    broker = make_broker(settings, clock, desk)
+    broker.answered, broker.reported, engine.wire = engine.answered, engine.reported, broker
+    return broker

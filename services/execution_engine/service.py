@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 
 from libs.brokers.interface import Broker
-from libs.brokers.registry import Desk, make_broker
 from libs.contracts import HealthState, OHLCVBar, Tick
 from libs.contracts.bus import TickBatch
 from libs.contracts.health import Health
 from libs.contracts.market import MinuteClosed
 from libs.contracts.risk import TradingState
+from libs.contracts.signals import Decided
 from libs.contracts.topics import prefix, topic
 from libs.core.clock import US_PER_MINUTE, Clock
 from libs.dbaccess import DatabaseManager, Role
@@ -24,22 +24,21 @@ from libs.dbaccess.roles import Store
 from libs.dbaccess.trading import Message
 from libs.messaging import CommandServer, Publisher, Received, Subscriber
 from libs.orders.charges import ChargeBook
-from libs.orders.instrument import Instrument
 from libs.runtime.heartbeat import Pulse, beat
 from libs.runtime.logs import get_logger
 from libs.runtime.outbox import OutboxSource
 from libs.runtime.process import run_until
 from libs.settings import Settings
 from libs.settings.charges import read_charges
+from services.execution_engine.barrier import Barrier
 from services.execution_engine.books import position_event
-from services.execution_engine.building import build
+from services.execution_engine.building import build, known_instruments, wire_broker
 from services.execution_engine.closing import Closing
 from services.execution_engine.comparing import Comparing
 from services.execution_engine.engine import Engine
 from services.execution_engine.handlers import Handlers
 from services.execution_engine.limits import ConfiguredLimits
 from services.execution_engine.manifest import NAME
-from services.execution_engine.plans import read_instruments, read_keys
 from services.execution_engine.reconciliation import Reconciler
 from services.execution_engine.recovery import resume
 from services.execution_engine.rounds import Rounds
@@ -59,10 +58,10 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         session = stack.enter_context(manager.writer_session(Store.TRADING))
         charges = ChargeBook.from_documents(read_charges())
         engine, loaded = build(
-            settings, clock, session, instruments=_instruments(manager, settings), charges=charges,
+            settings, clock, session, instruments=known_instruments(manager, settings), charges=charges,
             session_of=calendar.session, skew_max_us=skew_max_us(settings),
         )  # fmt: skip
-        wire = _broker(engine, settings, clock, manager)
+        wire = wire_broker(engine, settings, clock, manager)
         stack.callback(wire.close)
         resume(engine, loaded)
         wire.start(engine.desk.orders, loaded.fills)
@@ -79,30 +78,6 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         await running.until(stop, publisher)
         engine.store.session.policy.checkpoint(session.connection)
     log.info("engine.stopped")
-
-
-def _instruments(manager: DatabaseManager, settings: Settings) -> list[Instrument]:
-    try:
-        return read_instruments(manager.layout.market, settings.data.exchange)
-    except FileNotFoundError:
-        get_logger().warning("engine.no_instruments", detail="the ingestor has kept no instruments file yet")
-        return []
-
-
-def _broker(engine: Engine, settings: Settings, clock: Clock, manager: DatabaseManager) -> Broker:
-    exchange = settings.data.exchange
-
-    def tick_size(symbol: str) -> float:
-        instrument = engine.desk.gate.state.symbol(exchange, symbol).instrument
-        return instrument.tick_size if instrument else 0.05
-
-    desk = Desk(
-        keys=lambda: read_keys(manager.layout.market, exchange), tick_size=tick_size, market_us=engine.market.now_us,
-        is_busy=lambda: bool(engine.desk.orders.unsettled()),
-    )  # fmt: skip
-    broker = make_broker(settings, clock, desk)
-    broker.answered, broker.reported, engine.wire = engine.answered, engine.reported, broker
-    return broker
 
 
 def _open_publisher(engine: Engine, settings: Settings, clock: Clock) -> Publisher:
@@ -142,6 +117,11 @@ class Running:
         )  # fmt: skip
         self._broker_spoke = asyncio.Event()
         self._signals = SignalSource(manager, engine, may_begin=lambda: self._comparing.is_done_once)
+        # Where fills happen on bars, a minute's events have one order, in a backtest and here.
+        on_bars = settings.execution.broker == "paper" and settings.execution.paper_fill == "next_bar_open"
+        self._barrier = Barrier(
+            self._signals, engine.store, clock, self._on_bar, timeout_ms=settings.execution.barrier_timeout_ms
+        ) if on_bars else None  # fmt: skip
         self._limits = ConfiguredLimits(manager, engine.desk.gate, settings.risk)
         self._limits.refresh(engine.store, clock.now_us())
         self.handlers = Handlers(
@@ -191,13 +171,16 @@ class Running:
                 self._on_tick(tick)
             self._ticks += len(payload.ticks)
         elif isinstance(payload, OHLCVBar):
-            self._rounds.enter(payload.timestamp_us)
-            self._wire.on_bar(payload)
-            self._engine.on_bar(payload)
+            (self._barrier.on_bar if self._barrier else self._on_bar)(payload)
         elif isinstance(payload, MinuteClosed):
             self._engine.market.heard(payload.timestamp_us + US_PER_MINUTE)
         elif isinstance(payload, Health) and payload.service == "ingestor":
             self._engine.watch.heartbeat()
+
+    def _on_bar(self, bar: OHLCVBar) -> None:
+        self._rounds.enter(bar.timestamp_us)
+        self._wire.on_bar(bar)
+        self._engine.on_bar(bar)
 
     def _on_tick(self, tick: Tick) -> None:
         self._rounds.enter(tick.timestamp_us)
@@ -206,9 +189,13 @@ class Running:
         self._engine.on_tick(tick)
 
     async def _signal_loop(self) -> None:
-        with Subscriber.open(["signal."], settings=self._settings, clock=self._clock) as subscriber:
+        topics = ["signal.", *([topic("decided", self._settings.data.exchange)] if self._barrier else [])]
+        with Subscriber.open(topics, settings=self._settings, clock=self._clock) as subscriber:
             async for message in subscriber:
-                self._signals.on_message(message)
+                if isinstance(message.payload, Decided) and self._barrier:
+                    self._barrier.on_decided(message.payload)
+                else:
+                    self._signals.on_message(message)
 
     def _tell_positions(self, publisher: Publisher) -> None:
         """Show open positions as they stand, for screens: nobody's journal, only the newest counts."""
@@ -232,6 +219,8 @@ class Running:
                 self._tell_positions(publisher)
                 self._limits.refresh(self._engine.store, self._clock.now_us())
             self._comparing.on_time()
+            if self._barrier:
+                self._barrier.on_time()
             if now_ns - polled_ns >= execution.signals_poll_ms * 1_000_000:
                 polled_ns = now_ns
                 self._signals.catch_up()
@@ -256,7 +245,7 @@ class Running:
 
     def _new_day(self, day: date) -> None:
         self._wire.end_day(self._engine.market.now_us())
-        for instrument in _instruments(self._manager, self._settings):
+        for instrument in known_instruments(self._manager, self._settings):
             self._engine.desk.gate.state.on_instrument(instrument)
         get_logger().info("engine.day", day=day.isoformat())
 
@@ -271,7 +260,7 @@ class Running:
             "positions": len(engine.desk.positions.open()), "cursor": engine.cursor.outbox_seq,
             "signals_from_bus": self._signals.taken_from_bus, "signals_from_store": self._signals.taken_from_store,
             "reconciled_us": self._reconciler.last_us, "closing": len(self._closing.jobs),
-            "broker": self._wire.status(),
+            "broker": self._wire.status(), "barrier_misses": self._barrier.misses if self._barrier else 0,
         }  # fmt: skip
 
     def _pulse(self) -> Pulse:
@@ -279,6 +268,7 @@ class Running:
         figures = {
             "ticks": float(self._ticks), "unsettled": float(len(engine.desk.orders.unsettled())),
             "positions": float(len(engine.desk.positions.open())), "equity": engine.desk.equity_paise / 100,
+            "barrier_misses": float(self._barrier.misses if self._barrier else 0),
         }  # fmt: skip
         stored = engine.states.find(("account", ""))
         if stored.state is TradingState.ACTIVE:

@@ -31,6 +31,11 @@ class SignalSource:
         self.taken_from_store = 0
         self.rescans = 0
 
+    @property
+    def cursor(self) -> SignalPlace:
+        """How far the scanner's store was read."""
+        return self._engine.cursor
+
     def on_message(self, message: Received) -> None:
         """Take a signal off the bus; where it does not follow the cursor, ask the store."""
         signal = message.payload

@@ -183,6 +183,13 @@ class Entry:
              s.signal_type, s.leg, s.decision, s.order_id or None, s.reason, self.now_us),
         )  # fmt: skip
 
+    def barrier_miss(self, exchange: str, timeframe: str, bar_us: int, waited_us: int, now_us: int) -> None:
+        """Write that a bar was gone past without the scanner's word that the minute before it was decided."""
+        self.connection.execute(
+            "INSERT INTO barrier_misses VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (exchange, timeframe, bar_us, waited_us, now_us),
+        )
+
     def cursor(self, source: str, store_uuid: str, outbox_seq: int) -> None:
         """Say how far a source of signals was read."""
         self.connection.execute(
