@@ -20,6 +20,7 @@ def add(subparsers: Any) -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_run(commands)
     _add_sweep(commands)
+    _add_optimize(commands)
     _add_honesty(commands)
     _add_list(commands)
     _add_named(commands, "show", "a run's parameters, figures, data quality and log", "cli.backtest_show:show")
@@ -168,6 +169,26 @@ def _add_sweep(commands: Any) -> None:
         "--grid", action="append", default=[], metavar="K=V", required=True,
         help="fast=5:20:5 (both ends included) or fast=5,8,13; once a parameter",
     )  # fmt: skip
+    add_points(parser)
+
+
+def _add_optimize(commands: Any) -> None:
+    parser = _command(
+        commands, "optimize", "a seeded search of parameters, judged on days they were not found on",
+        "cli.backtest_optimize:optimize", runs=True,
+    )  # fmt: skip
+    add_request(parser)
+    parser.add_argument(
+        "--space", action="append", default=[], metavar="K=V", required=True,
+        help="fast=5..20 (both ends included) or side=a,b; once a parameter",
+    )  # fmt: skip
+    parser.add_argument("--trials", type=int, default=50, metavar="N", help="points tried a fold; default 50")
+    parser.add_argument("--batch", type=int, default=2, metavar="N", help="trials asked for at a time; default 2")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default 0; the same seed, the same trials")
+    parser.add_argument("--walk-forward", type=int, default=0, metavar="N", help="so many folds; default none")
+    parser.add_argument(
+        "--in-sample", type=int, default=3, metavar="N", help="days searched for each day judged; default 3"
+    )
     add_points(parser)
 
 

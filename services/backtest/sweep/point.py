@@ -12,6 +12,7 @@ import numpy as np
 from libs.calendar import Calendar
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import US_PER_MINUTE, Clock, SystemClock
+from libs.core.errors import Corrupt
 from libs.dbaccess import DatabaseManager, Role
 from libs.settings import Settings
 from libs.strategies.user import load_directory
@@ -134,6 +135,8 @@ class Bench:
 
     def _trimmed(self, warmup_bars: int) -> RunData:
         """Give the data with the warm-up this point would have been loaded with, and no bar more."""
+        if warmup_bars > self._plan.warmup_bars:
+            raise Corrupt(f"needs {warmup_bars} bars of warm-up, of which {self._plan.warmup_bars} were loaded")
         warm_up: tuple[Columns, ...] = ()
         if warmup_bars:
             warm_up = tuple(each.part(max(0, len(each) - warmup_bars), len(each)) for each in self._data.warm_up)

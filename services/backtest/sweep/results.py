@@ -81,13 +81,16 @@ class SweepResults:
     def add(self, result: PointResult) -> None:
         """Keep a result; refuse one that saw other data than those before it."""
         for earlier in self._results.values():
-            if earlier.fold == result.fold and earlier.data_fingerprint != result.data_fingerprint:
+            # A fold is searched on some days and judged on others; a point that was refused saw none.
+            is_alike = earlier.fold == result.fold and (earlier.trial < 0) == (result.trial < 0)
+            if not is_alike or not (earlier.data_fingerprint and result.data_fingerprint):
+                continue
+            if earlier.data_fingerprint != result.data_fingerprint:
                 raise Refused(
                     f"the data changed since {self.path} was begun (fingerprint {earlier.data_fingerprint}, now "
                     f"{result.data_fingerprint}): its results cannot stand beside new ones; remove the file"
                 )
-            if earlier.fold == result.fold:
-                break  # those before were compared when they came
+            break  # those before were compared when they came
         _append(self.path, result)
         self._results[result.key] = result
 
