@@ -217,7 +217,8 @@ def _check_rows(connection: duckdb.DuckDBPyConnection, table: str, timeframe: st
     if others:
         raise Refused(f"candles of {others[0][0]!r} offered for a file of {timeframe}; one timeframe a file")
     twice = connection.execute(
-        "SELECT symbol, timestamp::VARCHAR, count(*) FROM candles GROUP BY ALL HAVING count(*) > 1 LIMIT 1"
+        "SELECT symbol, timestamp::VARCHAR, rows FROM (SELECT symbol, timestamp, count(*) AS rows FROM candles "
+        "GROUP BY symbol, timestamp) WHERE rows > 1 LIMIT 1"  # as texts the times take thrice as long to group
     ).fetchall()
     if twice:
         symbol, timestamp, count = twice[0]
