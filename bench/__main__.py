@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench import (
+    api,
     archive,
     backtest,
     bars,
@@ -50,6 +51,7 @@ BENCHES: dict[str, Callable[[], Iterable[Measure]]] = {
     "orders": orders.measures,
     "peers": peers.measures,
     "growth": growth.measures,
+    "api": api.measures,
 }
 OUT = Path(__file__).resolve().parent / "out"
 

@@ -12,11 +12,11 @@ from libs.core.version import CODE_VERSION
 from services.api.context import Context
 from services.api.errors import HEADERS, on_error
 from services.api.guards import Authentication, guard
-from services.api.routes import actions, lists, live, logins, market, pages, risk, runs, system
+from services.api.routes import actions, broker, lists, live, logins, market, pages, risk, runs, system
 
 HANDLERS = [
-    *system.HANDLERS, *lists.HANDLERS, *market.HANDLERS, *runs.HANDLERS, *risk.HANDLERS, *logins.HANDLERS,
-    *actions.HANDLERS, *live.HANDLERS, *pages.HANDLERS,
+    *system.HANDLERS, *lists.HANDLERS, *market.HANDLERS, *runs.HANDLERS, *risk.HANDLERS, *broker.HANDLERS,
+    *logins.HANDLERS, *actions.HANDLERS, *live.HANDLERS, *pages.HANDLERS,
 ]  # fmt: skip
 
 

@@ -27,6 +27,7 @@ class News(msgspec.Struct, frozen=True):
     topic: str
     published_us: int
     payload: Any
+    wire: bytes = b""  # as pages get it: made once, not once a page
 
 
 class Page:
@@ -66,7 +67,9 @@ class Watch:
 
     def take_in(self, topic: str, published_us: int, payload: Any) -> None:
         """Keep the newest of a topic and offer it to the pages."""
-        news = News(topic, published_us, msgspec.to_builtins(payload))
+        plain = msgspec.to_builtins(payload)
+        wire = msgspec.json.encode({"topic": topic, "published_us": published_us, "payload": plain})
+        news = News(topic, published_us, plain, wire)
         self.latest.pop(topic, None)
         self.latest[topic] = news
         if len(self.latest) > self._settings.api.topics_max:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
-import msgspec
 from litestar import Request, get
 from litestar.params import Parameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
@@ -39,8 +38,8 @@ async def _tell(context: Context, page: Page, who: Principal) -> AsyncGenerator[
         while True:
             news = page.take()
             for start in range(0, len(news), _NEWS_MAX):
-                text = msgspec.json.encode(news[start : start + _NEWS_MAX]).decode()
-                yield ServerSentEventMessage(event="news", data=text)
+                text = b",".join(each.wire for each in news[start : start + _NEWS_MAX]).decode()
+                yield ServerSentEventMessage(event="news", data=f"[{text}]")
             beats += pause_s
             if beats >= _BEAT_S:
                 beats = 0.0

@@ -62,11 +62,13 @@ async function draw(asked = false) {
 
 async function showState() {
   try {
-    const [info, states] = await Promise.all([ask("/api/system/info"), ask("/api/trading-states")]);
+    const [info, states, broker] = await Promise.all([ask("/api/system/info"), ask("/api/trading-states"), ask("/api/broker")]);
     const worst = states.rows.find((row) => row.scope_kind === "account") ?? { state: "active" };
     const halted = states.rows.some((row) => row.state !== "active");
     at("state").replaceChildren(chip(info.profile, info.profile === "live" ? "warn" : ""),
-      chip(halted ? worst.state === "active" ? "partly halted" : worst.state : "trading", halted ? "down" : "up"));
+      chip(halted ? worst.state === "active" ? "partly halted" : worst.state : "trading", halted ? "down" : "up"),
+      // On paper nobody needs the broker's token.
+      ...(broker.broker === "paper" ? [] : [chip(`broker ${broker.state}`, { valid: "up", expiring: "warn" }[broker.state] ?? "down")]));
   } catch { at("state").replaceChildren(); }
 }
 

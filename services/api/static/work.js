@@ -1,5 +1,5 @@
 // Backtests, data, logs, settings: the pages where work is given out.
-import { element, money, number, section, table, words } from "/static/show.js";
+import { chip, element, moment, money, number, section, table, words } from "/static/show.js";
 import { TIMEFRAMES, button, change, failed, field, form, list, parametersOf, rows, select, settle, split, strategyChoice } from "/static/forms.js";
 
 const progress = new Map();
@@ -124,8 +124,10 @@ async function people({ ask, act, redraw }) {
 }
 
 export const settings = { families: "config", async draw(context) {
-  const { ask, act, session, redraw } = context, admin = session.role === "admin";
-  const made = [section("Strategies", ...(await settle(strategySettings(context), (error) => [failed(error)]))),
+  const { ask, act, session, redraw } = context, admin = session.role === "admin", broker = await ask("/api/broker");
+  const login = broker.state === "valid" ? "" : " Log in with `fleet token login`; the token ends every night.";
+  const made = [section("Broker", element("p", {}, `Orders go to: ${broker.broker}. Token: `, chip(broker.state, { valid: "up", expiring: "warn" }[broker.state] ?? "down"), ` ${broker.detail}${broker.expires_us ? `, until ${moment(broker.expires_us)} IST` : ""}.${login}`)),
+    section("Strategies", ...(await settle(strategySettings(context), (error) => [failed(error)]))),
     section("Scans of your own", await list(ask, "/api/scan-configs", ["scan_id", "expression", "timeframe", "is_enabled"], { empty: "No scan is configured.", caption: "Scans" }),
       admin ? element("details", {}, element("summary", {}, "Add or change one"), form(act, [field("scan_id", "Name", { required: true }), field("expression", "Expression", { required: true, size: 50, placeholder: "close > sma(20) and rsi(14) < 30" }), select("timeframe", "Timeframe", TIMEFRAMES), select("is_enabled", "Switched on", ["no", "yes"])], "Save",
         async (given) => { await change(ask, "scan.save", { ...given, is_enabled: given.is_enabled === "yes" }); await redraw(); })) : null)];
