@@ -300,6 +300,8 @@ def browser():
     driver.quit()
 
 
+#: One page of each kind: cards, chart, limits, forms. The others are made of the same parts.
+AXED = ("overview", "charts", "risk", "backtests", "settings")
 AXE = PROJECT / "node_modules" / "axe-core" / "axe.min.js"
 
 
@@ -327,7 +329,7 @@ def open_page(browser, client, page):
 
 @pytest.mark.timeout(300)  # ten pages on a busy machine
 def test_every_page_can_be_read_by_everybody(shared, browser):
-    """Every page is drawn without an error, in light and dark, and axe finds nothing that shuts somebody out."""
+    """Every page is drawn without an error, in light and dark, and on one of each kind axe finds no barrier."""
     if not AXE.exists():
         pytest.skip("axe-core is not installed (`make setup` had no npm): accessibility was not checked")
     _, client, _, _ = shared
@@ -337,6 +339,8 @@ def test_every_page_can_be_read_by_everybody(shared, browser):
         scheme = {"name": "prefers-color-scheme", "value": ("light", "dark")[number % 2]}
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
         wrong[page] = open_page(browser, client, page)
+        if page not in AXED:
+            continue
         browser.execute_script(AXE.read_text("utf-8"))
         found = browser.execute_async_script("axe.run({ resultTypes: ['violations'] }).then(arguments[0])")
         barriers += [
