@@ -171,6 +171,9 @@ def test_fleet_survives_its_processes_through_to_the_end_of_the_day():
             for service in ("ingestor", "scanner", "execution_engine", "watchdog"):
                 kill(fleet, service)
             before = fleet.pids()
+            fleet.signal("scanner", signal.SIGHUP)
+            wait_until(lambda: '"process.reloaded"' in fleet.log("scanner"), "the scanner to read its settings again")
+            assert fleet.pids() == before, "a reload is no restart"
             assert "scanner: started" in fleet.control("supervisorctl", "restart", "scanner")
             fleet.back("scanner", before)
             hang(fleet, "ops")
