@@ -81,6 +81,31 @@ class PatternFound(Event, frozen=True, tag="pattern"):
     version: str = ""
 
 
+class ScanPick(Message, frozen=True):
+    """A symbol a scan picked out; 1 is the strongest. `features` are the figures behind it."""
+
+    symbol: str
+    rank: int
+    score: float
+    confidence: float
+    features: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+class ScanResult(Event, frozen=True, tag="scan"):
+    """What a scan picked out of a watchlist, or of the whole market, at one bar; the strongest first.
+
+    `fresh` are the symbols it picked for the first time that day: what is worth an alert.
+    """
+
+    scan_id: str
+    timestamp_us: int
+    picks: tuple[ScanPick, ...] = ()
+    exchange: str = "nse"
+    timeframe: str = "1m"
+    watchlist: str = ""
+    fresh: tuple[str, ...] = ()
+
+
 class FeatureSnapshot(Event, frozen=True, tag="features"):
     """The named figures a decision could see at one bar; one that is not known yet is left out.
 

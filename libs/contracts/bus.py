@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from libs.contracts.analytics import ScanResult
 from libs.contracts.base import Message
 from libs.contracts.health import Health
 from libs.contracts.market import Backfilled, FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
@@ -137,6 +138,7 @@ PAYLOADS: dict[str, Any] = {
     "market": MinuteClosed | FeedGap | SessionChanged | Backfilled,
     "signal": SignalEvent,
     "decided": Decided,
+    "scan": ScanResult,
     "order": OrderEvent,
     "trade": TradeEvent,
     "position": PositionEvent,

@@ -18,38 +18,44 @@ _LISTED = "SELECT symbol FROM watchlist_items WHERE watchlist_id = ? AND exchang
 
 
 class Chosen(NamedTuple):
-    """What is to run, and where it was read."""
+    """What is to run, where it was read, and what of it cannot be read."""
 
     instances: tuple[StrategyInstance, ...]
     origin: str
+    broken: tuple[str, ...] = ()
 
 
 def choose(manager: DatabaseManager, settings: Settings) -> Chosen:
     """Read the enabled strategies of the config store; the settings' when it has none or is not there."""
     try:
         with manager.config_reader() as connection:
-            found = _configured(connection)
+            found, broken = _configured(connection)
     except FileNotFoundError:
-        found = ()
-    if found:
-        return Chosen(found, "config store")
+        found, broken = (), ()
+    if found or broken:
+        return Chosen(found, "config store", broken)
     return Chosen(_defaults(settings), "settings")
 
 
-def _configured(connection: Any) -> tuple[StrategyInstance, ...]:
-    instances = []
+def _configured(connection: Any) -> tuple[tuple[StrategyInstance, ...], tuple[str, ...]]:
+    instances: list[StrategyInstance] = []
+    broken: list[str] = []
     for name, strategy, exchange, timeframe, symbols, watchlist, parameters in connection.execute(_CONFIGURED):
-        if symbols is None:
-            names = tuple(row[0] for row in connection.execute(_LISTED, (watchlist, exchange)))
-        else:
-            names = tuple(msgspec.json.decode(symbols, type=list[str]))
+        try:
+            if symbols is None:
+                names = tuple(row[0] for row in connection.execute(_LISTED, (watchlist, exchange)))
+            else:
+                names = tuple(msgspec.json.decode(symbols, type=list[str]))
+            given = msgspec.json.decode(parameters, type=dict[str, Any])
+        except msgspec.DecodeError as e:
+            broken.append(f"{name}: its symbols or parameters cannot be read: {e}")
+            continue
         instances.append(
             StrategyInstance(
-                strategy=strategy, symbols=names, name=name, timeframe=timeframe, exchange=exchange,
-                parameters=msgspec.json.decode(parameters),
+                strategy=strategy, symbols=names, name=name, timeframe=timeframe, exchange=exchange, parameters=given
             )
-        )  # fmt: skip
-    return tuple(instances)
+        )
+    return tuple(instances), tuple(broken)
 
 
 def _defaults(settings: Settings) -> tuple[StrategyInstance, ...]:

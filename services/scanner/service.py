@@ -27,6 +27,8 @@ from services.scanner.day import Runner
 from services.scanner.instances import Chosen, choose
 from services.scanner.manifest import NAME
 from services.scanner.minutes import Minute
+from services.scanner.scan_configs import ChosenScans, choose_scans
+from services.scanner.scanning import Scans, days_from
 from services.scanner.settings import checked
 from services.scanner.store import STREAMS, SignalsStore
 
@@ -70,6 +72,10 @@ class Running:
         self._broken = broken
         self._runner: Runner | None = None
         self._chosen = Chosen((), "")
+        self._chosen_scans = ChosenScans(())
+        self._scans: Scans | None = None
+        self._scan_due = asyncio.Event()
+        self._scanned = self._picked = self._scans_failed = 0
         self._commands: CommandServer | None = None
         self._runs = self._signals = self._repeated = self._gaps = 0
         self._last_us = 0
@@ -94,8 +100,15 @@ class Running:
     async def _strategies_loop(self) -> None:
         while True:
             self._chosen = choose(self._manager, self._settings)
+            self._chosen_scans = choose_scans(self._manager, self._settings)
+            for reason in (*self._chosen.broken, *self._chosen_scans.broken):
+                get_logger().error("scanner.configuration_broken", reason=reason)
+            self._scans = self._make_scans()
             get_logger().info(
-                "scanner.run", instances=[each.instance for each in self._chosen.instances], origin=self._chosen.origin
+                "scanner.run",
+                instances=[each.instance for each in self._chosen.instances],
+                origin=self._chosen.origin,
+                scans=[each.scan_id for each in self._chosen_scans.scans],
             )
             self._runs += 1
             self._runner = Runner(
@@ -106,7 +119,8 @@ class Running:
             listening = asyncio.create_task(self._listen(self._runner))
             giving_up = asyncio.create_task(self._give_up(self._runner))
             changed = asyncio.create_task(self._configuration_changed())
-            tasks = {listening, giving_up, changed}
+            scanning = asyncio.create_task(self._scan(self._scans))
+            tasks = {listening, giving_up, changed, scanning}
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
                 task.cancel()
@@ -115,8 +129,37 @@ class Running:
                 task.result()  # a failure ends the process; the supervisor starts it again
 
     async def _configuration_changed(self) -> None:
-        while choose(self._manager, self._settings) == self._chosen:  # noqa: ASYNC110  # no event crosses the stores
+        while self._is_configured_so():  # noqa: ASYNC110  # no event crosses the stores
             await asyncio.sleep(self._settings.scanner.config_poll_ms / 1000)
+
+    def _is_configured_so(self) -> bool:
+        return (choose(self._manager, self._settings), choose_scans(self._manager, self._settings)) == (
+            self._chosen, self._chosen_scans,
+        )  # fmt: skip
+
+    def _make_scans(self) -> Scans:
+        exchange = self._settings.data.exchange
+        return Scans(
+            self._chosen_scans.scans, exchange, days_from(self._manager, exchange),
+            picks_max=self._settings.scanner.scan_picks_max,
+        )  # fmt: skip
+
+    async def _scan(self, scans: Scans) -> None:
+        """Scan what is newest, one scan after another; a scan that fails is told, and the others go on."""
+        while True:
+            await self._scan_due.wait()
+            self._scan_due.clear()
+            for work in scans.due():
+                try:
+                    result = await asyncio.to_thread(work)
+                except Exception as e:  # noqa: BLE001 - whatever a scan raises is its own fault
+                    self._scans_failed += 1
+                    get_logger().error("scan.failed", error=f"{type(e).__name__}: {e}")
+                    continue
+                self._scanned += 1
+                self._picked += len(result.picks)
+                for one in self._store.found([result]):
+                    self._publisher.publish(one.topic, one.payload, seq=one.seq)
 
     async def _listen(self, runner: Runner) -> None:
         exchange = self._settings.data.exchange
@@ -159,6 +202,9 @@ class Running:
         for one in stored:
             self._publisher.publish(one.topic, one.payload, seq=one.seq)
         self._note_faults()
+        if self._scans is not None:  # the strategies are done, and told: only now
+            self._scans.add(minute)
+            self._scan_due.set()
 
     def _note_faults(self) -> None:
         assert self._runner is not None
@@ -189,17 +235,30 @@ class Running:
             "signals": self._signals, "signals_repeated": self._repeated, "gaps": self._gaps,
             "suspended": [list(pair) for pair in runner.host.suspended()] if runner else [],
             "positions": len(runner.host.positions()) if runner else 0,
-            "broken": [str(one) for one in self._broken],
+            "broken": [*map(str, self._broken), *self._chosen.broken, *self._chosen_scans.broken],
+            "scans": [each.scan_id for each in self._chosen_scans.scans], "scanned": self._scanned,
+            "picked": self._picked, "scans_failed": self._scans_failed,
+            "scans_passed_over": self._scans.passed_over if self._scans else 0,
         }  # fmt: skip
 
     def _pulse(self) -> Pulse:
         status = self._status()
         figures = {
             name: float(status[name])
-            for name in ("bars", "minutes", "signals", "gaps", "positions", "minutes_incomplete")
+            for name in (
+                "bars",
+                "minutes",
+                "signals",
+                "gaps",
+                "positions",
+                "minutes_incomplete",
+                "scanned",
+                "scans_failed",
+            )
         }
         state, detail = HealthState.GREEN, ""
-        if status["suspended"] or status["broken"] or self._gaps:
+        if status["suspended"] or status["broken"] or self._gaps or self._scans_failed:
             state = HealthState.WARNING
             detail = f"suspended {status['suspended']}, broken {status['broken']}, {self._gaps} gaps in the candles"
+            detail += f", {self._scans_failed} scans failed" if self._scans_failed else ""
         return Pulse(state, detail, self._last_us, 0, figures)

@@ -7,15 +7,17 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from libs.contracts import Decided, SignalEvent
+from libs.contracts.analytics import ScanResult
 from libs.contracts.topics import topic
 from libs.core.clock import US_PER_DAY, Clock
 from libs.core.faults import crash_point
 from libs.dbaccess.outbox import Outbox
 from libs.dbaccess.sqlite_session import SqliteSession
 from libs.trading.strategy_host import StrategyFault
+from services.scanner.scan_store import SCANS, keep
 
 SIGNALS, DECISIONS = "signals", "decisions"
-STREAMS = (SIGNALS, DECISIONS)
+STREAMS = (SIGNALS, DECISIONS, SCANS)
 
 _SIGNAL = """
 INSERT INTO signals (signal_id, outbox_seq, strategy_id, strategy_version, exchange, symbol, timeframe, timestamp_us,
@@ -38,7 +40,7 @@ ON CONFLICT DO UPDATE SET bar_us = excluded.bar_us, code_version = excluded.code
 class Stored(msgspec.Struct, frozen=True):
     """A message that is in the store for the first time, and its place in its stream."""
 
-    payload: SignalEvent | Decided
+    payload: SignalEvent | Decided | ScanResult
     topic: str
     seq: int
 
@@ -79,6 +81,13 @@ class SignalsStore:
             crash_point("scanner.decide.before")
         crash_point("scanner.decide.after")
         return fresh
+
+    def found(self, results: Iterable[ScanResult]) -> list[Stored]:
+        """Store what scans found; give what nobody was told of yet."""
+        now_us = self._clock.now_us()
+        with self._session.transaction() as connection:
+            kept = [keep(connection, self.outbox, result, now_us) for result in results]
+        return [Stored(told, topic("scan", told.scan_id), seq) for told, seq in filter(None, kept)]
 
     def earlier(self, before_us: int) -> list[SignalEvent]:
         """Give the signals of the days before an instant, in the order they were given."""

@@ -34,6 +34,8 @@ from libs.contracts.analytics import (
     PatternFound,
     Reason,
     RegimeReading,
+    ScanPick,
+    ScanResult,
 )
 from libs.contracts.backtest import BacktestProgress
 from libs.contracts.base import Message
@@ -72,6 +74,9 @@ SAMPLES: dict[str, Message] = {
         "52 candles of the day came, 2 minutes were missing",
         MOMENT,
         seq=13,
+    ),
+    "scan": ScanResult(
+        "gainers", MOMENT, (ScanPick("RELIANCE", 1, 3.2, 0.8, {"change_percent": 3.2}),), fresh=("RELIANCE",)
     ),
     "session_changed": SessionChanged("nse", MOMENT, "open", "2026-02-02", seq=1),
     "signal": SignalEvent(

@@ -73,7 +73,10 @@ def test_a_signal_becomes_a_position_and_survives_the_scanner(data_root):
     """D2, E1, E4, F1: bars to signals to orders to positions, through four processes; one of them killed twice."""
     (data_root / "strategies").mkdir(parents=True)
     (data_root / "strategies" / "flipper.py").write_text(FLIPPER)
-    own = {"TRADEFLEET_SCANNER_STRATEGIES": "flipper", "TRADEFLEET_SCANNER_SYMBOLS": "RELIANCE"}
+    own = {
+        "TRADEFLEET_SCANNER_STRATEGIES": "flipper", "TRADEFLEET_SCANNER_SYMBOLS": "RELIANCE",
+        "TRADEFLEET_SCANNER_SCANS": "expression,nr7",
+    }  # fmt: skip
     with (
         running_simulator(speed=60, symbols=5, record_ticks=False) as sim,
         ingestor(data_root, sim, TRADEFLEET_LIVE_FLUSH_INTERVAL_MS="200", **own) as captured,
@@ -96,6 +99,8 @@ def test_a_signal_becomes_a_position_and_survives_the_scanner(data_root):
         again = scanner.wait_for(lambda status: status["signals"] >= 2, "signals after the kills")
         assert again["signals_repeated"] >= 3, "the day was not done again"
         assert again["gaps"] == 0
+        scanned = scanner.wait_for(lambda status: status["scanned"] >= 2, "scans of a minute")
+        assert scanned["scans_failed"] == 0
         last = len(signals_of(data_root))
         engine.wait_for(lambda status: status["cursor"] >= last, "the engine to have decided on them all")
         # On a busy machine the first entries may be stale by the time they are decided on; later ones are not.
