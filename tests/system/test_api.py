@@ -327,6 +327,7 @@ def open_page(browser, client, page):
     return text(browser, "notice")
 
 
+@pytest.mark.matrix  # a minute of the suite's ten; `make matrix` has it
 @pytest.mark.timeout(300)  # ten pages on a busy machine
 def test_every_page_can_be_read_by_everybody(shared, browser):
     """Every page is drawn without an error, in light and dark, and on one of each kind axe finds no barrier."""

@@ -79,8 +79,8 @@ def logs(
     if service not in SERVICES:
         raise NotThere(f"no service {service!r}; there are {', '.join(SERVICES)}")
     path = PROJECT_ROOT / "data" / "run" / f"{service}.log"
-    if not path.exists():
-        raise NotThere(f"{service} has no log yet; the supervisor writes it")
+    if not path.exists():  # the supervisor writes it, at the first start
+        return {"service": service, "lines": []}
     graver = _LEVELS[_LEVELS.index(level) :] if level else ()
     kept = [
         line

@@ -22,6 +22,7 @@ from libs.contracts import (
     TradeEvent,
     TradeStatus,
 )  # fmt: skip
+from libs.contracts.analytics import ScanPick, ScanResult
 from libs.contracts.bus import (
     CommandReply,
     CommandRequest,
@@ -59,6 +60,10 @@ MESSAGES: dict[str, tuple[str, Envelope[Any]]] = {
         SignalEvent("0f3a", "sma_cross", "RELIANCE", AT, SignalType.ENTER_LONG, 0.7, {"fast": 1394.1}, stop=1380.0),
     ),
     "decided": _said("decided.nse|", "decisions", 31, Decided("nse", AT, 2, 88, "7c21")),
+    "scan": _said(
+        "scan.gainers|", "scans", 12,
+        ScanResult("gainers", AT, (ScanPick("RELIANCE", 1, 3.2, 0.8, {"change_percent": 3.2}),), fresh=("RELIANCE",)),
+    ),
     "order": _said(
         "order.RELIANCE|", "orders", 41,
         OrderEvent(

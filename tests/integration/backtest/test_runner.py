@@ -237,12 +237,15 @@ def test_cleanup_keeps_whichever_is_more(tmp_path):
 def test_the_command_line_runs_lists_compares_and_deletes(root, run_id):
     """One pass through the commands people type, on real stores."""
     words = ("--strategy", "sma_cross", "--symbols", "ACME,BETA", "--from", FIRST, "--to", LAST, "--data-root", root)
-    made = fleet("backtest", "run", *words, "--limit", "symbol_trades_day_max=5", "--json")
+    made = fleet("backtest", "run", *words, "--json")
     name = __import__("json").loads(made.stdout)["run"]["run_id"]
     compared = fleet("backtest", "compare", run_id, name, "--data-root", root)
     deleted = fleet("backtest", "delete", name, "--data-root", root)
     shown = fleet("backtest", "show", name, "--data-root", root)
+    limited = fleet("backtest", "run", *words, "--limit", "symbol_trades_day_max=1", "--json")
+    few = __import__("json").loads(limited.stdout)["run"]
 
     assert (made.returncode, compared.returncode, deleted.returncode) == (0, 0, 0), (made, compared, deleted)
     assert name in deleted.stdout
     assert shown.returncode == 4
+    assert few["run_id"] != name, "a limit of whole numbers is one"
