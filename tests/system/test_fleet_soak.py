@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
 import urllib.request
 from collections import defaultdict
-from statistics import median
+from statistics import linear_regression, median
 
 import pytest
 
@@ -46,6 +47,7 @@ def test_fleet_stays_flat():
     page = PROJECT / "bench" / "out" / "soak.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(plot(series, minutes), "utf-8")
+    page.with_suffix(".json").write_text(json.dumps({" ".join(key): values for key, values in series.items()}))
 
     assert after == before, "a service did not live through it"
     assert {service for _, service in series} == set(SERVICES)
@@ -72,6 +74,13 @@ def grown(series: Series) -> list[str]:
     return found
 
 
+def slope(values: list[float]) -> float:
+    """Give the growth in an hour: the straight line through all but the first third, in which caches fill."""
+    later = values[len(values) // 3 :]
+    hours = [n * _EVERY_S / 3600 for n in range(len(later))]
+    return linear_regression(hours, later).slope if len(later) > 1 else 0.0
+
+
 def plot(series: Series, minutes: float) -> str:
     """Draw a chart a figure, a line a service, in one file that needs nothing else."""
     parts = [f"<!doctype html><meta charset=utf-8><title>soak</title><h1>{minutes:g} minutes of the fleet</h1>"]
@@ -84,7 +93,8 @@ def plot(series: Series, minutes: float) -> str:
             points = " ".join(f"{n * step:.1f},{_HEIGHT * (1 - value / top):.1f}" for n, value in enumerate(values))
             parts.append(f"<polyline fill=none stroke='{colour}' points='{points}'><title>{service}</title></polyline>")
         parts.append("</svg><p>" + " ".join(
-            f"<span style='color:{colour}'>{service}</span>" for colour, service in zip(_COLOURS, lines, strict=False)
+            f"<span style='color:{colour}'>{service} {slope(lines[service]):+.3g}/h</span>"
+            for colour, service in zip(_COLOURS, lines, strict=False)
         ))  # fmt: skip
     return "\n".join(parts)
 
@@ -94,5 +104,6 @@ def test_growth_is_seen_and_noise_is_not():
     flat = [100e6] * 10 + [300e6, 310e6, 305e6] * 7
     leak = [100e6 + 10e6 * n for n in range(31)]
 
+    assert round(slope([5.0] * 720 + [5.0 + n / 360 for n in range(1440)])) == 2
     assert grown({("process_memory_bytes", "ops"): flat}) == []
     assert [each.split()[0] for each in grown({("process_memory_bytes", "api"): leak})] == ["api"]
