@@ -63,8 +63,7 @@ def candles(settings: Settings, days_back: int, shares: int, last: date | None =
     from services.exchange_sim.market.candles import minute_candles
     from services.exchange_sim.market.instruments import Listing
     from services.exchange_sim.market.prices import PriceProcess
-    from services.exchange_sim.market.sessions import TradingDays, date_of
-    from services.exchange_sim.simulator import start_instant_ms
+    from services.exchange_sim.market.sessions import TradingDays, date_of, start_instant_ms
 
     chosen = settings.exchange_sim
     days = TradingDays.of_exchange(Calendar.load(settings.data.exchange), chosen.holidays)

@@ -12,8 +12,9 @@ from pathlib import Path
 from libs.core.clock import SystemClock
 from libs.core.errors import FleetError
 from libs.runtime.logs import configure_logs
-from libs.settings import load_settings
+from libs.settings import Settings, load_settings
 from libs.settings.exchange_sim import ExchangeSim
+from services.exchange_sim.bookmark import Bookmark, last_closed_day
 from services.exchange_sim.manifest import NAME
 from services.exchange_sim.service import run
 from services.exchange_sim.settings import OPTIONS, simulator_settings
@@ -35,16 +36,24 @@ def main() -> int:
         clock.sleep(float(os.environ.get("TRADEFLEET_RUNTIME_START_SECONDS", "3")))
         return _WRONG_CONFIGURATION
     configure_logs(NAME, settings.log, clock)
-    asyncio.run(_serve(chosen, clock, options.port_file))
+    asyncio.run(_serve(chosen, clock, options.port_file, None if options.start else _bookmark(settings)))
     return 0
 
 
-async def _serve(chosen: ExchangeSim, clock: SystemClock, port_file: Path | None) -> None:
+async def _serve(chosen: ExchangeSim, clock: SystemClock, port_file: Path | None, bookmark: Bookmark | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await run(chosen, clock, stop, port_file)
+    await run(chosen, clock, stop, port_file, bookmark)
+
+
+def _bookmark(settings: Settings) -> Bookmark:
+    """Give the file in which an earlier run left off; `--start` on the command line asks for no such thing."""
+    return Bookmark(
+        Path(settings.data_root, "run", f"{NAME}.json"), settings.exchange_sim.start,
+        lambda: last_closed_day(Path(settings.data_root), settings.data.exchange),
+    )  # fmt: skip
 
 
 def _options() -> argparse.Namespace:

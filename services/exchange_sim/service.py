@@ -11,9 +11,10 @@ from pathlib import Path
 
 from aiohttp import web
 
-from libs.core.clock import Clock
+from libs.core.clock import Clock, to_datetime
 from libs.runtime.logs import get_logger
 from libs.settings.exchange_sim import ExchangeSim
+from services.exchange_sim.bookmark import Bookmark
 from services.exchange_sim.handlers.guard import guard
 from services.exchange_sim.handlers.routes import routes
 from services.exchange_sim.simulator import SIMULATOR, Simulator
@@ -40,9 +41,9 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(settings: ExchangeSim, clock: Clock) -> AsyncIterator[Server]:
+async def serving(settings: ExchangeSim, clock: Clock, bookmark: Bookmark | None = None) -> AsyncIterator[Server]:
     """Serve until the block ends."""
-    simulator = Simulator(settings, clock)
+    simulator = Simulator(settings, clock, bookmark)
     runner = web.AppRunner(make_app(simulator), access_log=None, shutdown_timeout=_CLOSE_WAIT_S)
     await runner.setup()
     driver = asyncio.create_task(simulator.driver.run())
@@ -53,9 +54,10 @@ async def serving(settings: ExchangeSim, clock: Clock) -> AsyncIterator[Server]:
         if settings.tls_port:
             await web.TCPSite(runner, settings.host, settings.tls_port, ssl_context=_tls(settings)).start()
         port = int(runner.addresses[0][1])
+        begins = to_datetime(simulator.market.now_ms() * 1000).isoformat()
         get_logger().info(
             "exchange_sim.ready", address=f"http://{settings.host}:{port}", seed=settings.seed,
-            symbols=settings.symbols, speed=settings.speed,
+            symbols=settings.symbols, speed=settings.speed, market=begins,
         )  # fmt: skip
         yield Server(simulator, port, driver)
     finally:
@@ -66,12 +68,16 @@ async def serving(settings: ExchangeSim, clock: Clock) -> AsyncIterator[Server]:
         for connection in simulator.connections():
             await connection.close(1001)
         await runner.cleanup()
+        if bookmark:
+            bookmark.end(simulator.driver.played_ms)
         get_logger().info("exchange_sim.stopped")
 
 
-async def run(settings: ExchangeSim, clock: Clock, stop: asyncio.Event, port_file: Path | None) -> None:
+async def run(
+    settings: ExchangeSim, clock: Clock, stop: asyncio.Event, port_file: Path | None, bookmark: Bookmark | None
+) -> None:
     """Serve until told to stop; writes the chosen port to a file if one is given."""
-    async with serving(settings, clock) as server:
+    async with serving(settings, clock, bookmark) as server:
         if port_file:
             temporary = port_file.with_suffix(".tmp")
             temporary.write_text(f"{server.port}\n")

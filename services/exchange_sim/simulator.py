@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import datetime
 from typing import Any
 
 import msgspec
 from aiohttp import WSCloseCode, web
 
 from libs.calendar import Calendar
-from libs.core.clock import IST, Clock, to_us
+from libs.core.clock import Clock
 from libs.core.errors import Refused
 from libs.settings.exchange_sim import ExchangeSim
 from services.exchange_sim.access import ANALYTICS, TRADING, RateLimiter, Tokens
+from services.exchange_sim.bookmark import Bookmark
 from services.exchange_sim.exchange.account import Account
 from services.exchange_sim.exchange.gtt import GttBook
 from services.exchange_sim.exchange.matching import MatchingEngine
@@ -28,18 +28,22 @@ from services.exchange_sim.feed.portfolio_stream import PortfolioStream
 from services.exchange_sim.market.clock import MarketClock
 from services.exchange_sim.market.instruments import Listing
 from services.exchange_sim.market.market import Market
-from services.exchange_sim.market.sessions import TradingDays, date_of, midnight_ms
+from services.exchange_sim.market.sessions import TradingDays, start_instant_ms
 from services.exchange_sim.wire import Speller
 
 
 class Simulator:
     """Everything one simulated broker is. Handlers ask it; the driver moves it."""
 
-    def __init__(self, settings: ExchangeSim, clock: Clock) -> None:
+    def __init__(self, settings: ExchangeSim, clock: Clock, bookmark: Bookmark | None = None) -> None:
         self.settings = settings
         self.clock = clock
         self.days = TradingDays.of_exchange(Calendar.load("nse"), settings.holidays)
-        start_ms = start_instant_ms(settings.start, self.days, clock)
+        if bookmark:
+            start_ms = bookmark.first_instant_ms(self.days, clock)
+        else:
+            start_ms = start_instant_ms(settings.start, self.days, clock)
+        self.bookmark = bookmark
         listing = Listing(settings.symbols, settings.seed)
         self.market = Market(listing, self.days, settings.seed, MarketClock(clock, start_ms, settings.speed))
         self.faults = FaultPlan(clock, settings.seed)
@@ -53,7 +57,8 @@ class Simulator:
         self.driver = Driver(
             self.market, self.engine, self.market_stream, self.faults, conflation_ms=settings.conflation_ms,
             depth_only_share=settings.depth_only_share, missing_depth_share=settings.missing_depth_share,
-            skip_closed=settings.skip_closed, new_day=self._new_day, after_window=self.gtt.play,
+            skip_closed=settings.skip_closed, new_day=self._new_day, before_window=self._before_window,
+            after_window=self.gtt.play,
         )  # fmt: skip
         self.engine.is_halted = self.driver.is_halted
         self.tokens = Tokens(
@@ -128,6 +133,10 @@ class Simulator:
     def _gtt_changed(self, event: dict[str, Any]) -> None:
         self.portfolio_stream.send("gtt_order", event)
 
+    def _before_window(self, instant_ms: int) -> None:
+        if self.bookmark:
+            self.bookmark.reach(instant_ms, self.market.clock.speed)
+
     def _new_day(self) -> None:
         now_ms = self.driver.played_ms  # before the opening, where the last price is the close of the day that ended
         self.account.end_day(lambda share: self.market.price(share, now_ms))
@@ -161,16 +170,6 @@ class Simulator:
 
 
 SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)
-
-
-def start_instant_ms(start: str, days: TradingDays, clock: Clock) -> int:
-    """Say where market time begins: as asked, or just before the last session's opening."""
-    if start:
-        moment = datetime.fromisoformat(start)
-        return to_us(moment if moment.tzinfo else moment.replace(tzinfo=IST)) // 1000
-    today = date_of(clock.now_us() // 1000)
-    day = today if days.is_open(today) else days.previous(today)
-    return midnight_ms(day) + (9 * 60 + 14) * 60_000 + 30_000
 
 
 def _limiters(settings: ExchangeSim, clock: Clock) -> tuple[RateLimiter, RateLimiter]:

@@ -91,15 +91,21 @@ class Simulator:
 
 @contextmanager
 def running_simulator(
-    *, start: str = IN_SESSION, speed: float = 1.0, symbols: int = 50, record_ticks: bool = True, **environment: str
+    *,
+    start: str | None = IN_SESSION,
+    speed: float = 1.0,
+    symbols: int = 50,
+    record_ticks: bool = True,
+    **environment: str,
 ) -> Iterator[Simulator]:
     """Run a simulator on a free port; killed at the end of the block at the latest.
 
-    Settings go in as TRADEFLEET_EXCHANGE_SIM_…, in capitals.
+    Settings go in as TRADEFLEET_EXCHANGE_SIM_…, in capitals. Without a start it goes on where one of its data root was.
     """
     with tempfile.TemporaryDirectory(prefix="tradefleet-sim-") as directory:
         port_file, log = Path(directory, "port"), Path(directory, "log")
-        options = ["--port", "0", "--port-file", port_file, "--start", start, "--speed", speed, "--symbols", symbols]
+        options = ["--port", "0", "--port-file", port_file, "--speed", speed, "--symbols", symbols]
+        options += ["--start", start] if start else []
         options += ["--record-ticks"] if record_ticks else []
         with log.open("wb") as output:
             process = subprocess.Popen(

@@ -210,7 +210,8 @@ def test_wrong_configuration_is_said_and_not_tried_again():
     """Exit 78 tells the supervisor that a restart cannot help."""
     done = subprocess.run(
         [sys.executable, "-m", "services.exchange_sim"], cwd=PROJECT, capture_output=True, text=True, timeout=60,
-        env=os.environ | {"TRADEFLEET_EXCHANGE_SIM_SEED": "not a number"}, check=False,
+        env=os.environ | {"TRADEFLEET_EXCHANGE_SIM_SEED": "not a number", "TRADEFLEET_RUNTIME_START_SECONDS": "0"},
+        check=False,
     )  # fmt: skip
 
     assert done.returncode == 78

@@ -30,7 +30,7 @@ class Driver:
     def __init__(
         self, market: Market, engine: MatchingEngine, stream: MarketStream, faults: FaultPlan, *, conflation_ms: int,
         depth_only_share: float, missing_depth_share: float, skip_closed: bool, new_day: Callable[[], None],
-        after_window: Callable[[int], None],
+        before_window: Callable[[int], None], after_window: Callable[[int], None],
     ) -> None:  # fmt: skip
         self._market = market
         self._engine = engine
@@ -42,6 +42,7 @@ class Driver:
         self._missing_depth = int(missing_depth_share * 1000)
         self._skip_closed = skip_closed
         self._new_day = new_day
+        self._before_window = before_window
         self._after_window = after_window
         self._lock = asyncio.Lock()
         #: Everything up to this market instant has been played.
@@ -91,6 +92,7 @@ class Driver:
 
     def _play_window(self) -> None:
         from_ms, to_ms = self.played_ms, self.played_ms + self._conflation_ms
+        self._before_window(to_ms)
         self.played_ms = to_ms
         if date_of(from_ms) != date_of(to_ms):
             self._new_day()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from libs.calendar import Calendar
-from libs.core.clock import day_start_us, trading_date
+from libs.core.clock import IST, Clock, day_start_us, to_us, trading_date
 
 MS_PER_MINUTE = 60_000
 SESSION_MINUTES = 375
@@ -105,6 +105,16 @@ class TradingDays:
         """List the trading days from first to last, both included."""
         days = (first + timedelta(days=n) for n in range((last - first).days + 1))
         return [day for day in days if self.is_open(day)]
+
+
+def start_instant_ms(start: str, days: TradingDays, clock: Clock, *, day: date | None = None) -> int:
+    """Say where market time begins: as asked, or just before the opening of a day; else of the last session's."""
+    if start:
+        moment = datetime.fromisoformat(start)
+        return to_us(moment if moment.tzinfo else moment.replace(tzinfo=IST)) // 1000
+    today = day or date_of(clock.now_us() // 1000)
+    opens = today if days.is_open(today) else days.previous(today)
+    return midnight_ms(opens) + _OPEN_MS - MS_PER_MINUTE // 2
 
 
 def midnight_ms(day: date) -> int:

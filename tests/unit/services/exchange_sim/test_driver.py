@@ -65,7 +65,7 @@ def stage(
     staged.driver = Driver(
         market, desk.engine, stream, faults, conflation_ms=conflation_ms, skip_closed=False,
         depth_only_share=shares.get("depth_only", 0.1), missing_depth_share=shares.get("missing_depth", 0.02),
-        new_day=lambda: staged.days.append(market.now_ms()), after_window=lambda _: None,
+        new_day=lambda: staged.days.append(market.now_ms()), before_window=lambda _: None, after_window=lambda _: None,
     )  # fmt: skip
     return staged
 
