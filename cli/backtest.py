@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -208,7 +209,7 @@ def _add_honesty(commands: Any) -> None:
 
 def add_points(parser: argparse.ArgumentParser) -> None:
     """Give a command the options that say where points are run, and by what they are judged."""
-    from services.backtest.sweep.judge import METRICS
+    from services.backtest.sweep.figures import METRICS
 
     parser.add_argument("--metric", choices=METRICS, default="sharpe", help="what is best; default sharpe")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes; default all")
@@ -234,6 +235,15 @@ def _command(commands: Any, name: str, purpose: str, target: str, *, runs: bool 
     add_json(parser)
     if not runs:
         parser.add_argument("--data-root", help="the stores' directory; by default the settings'")
-    module, _, function = target.partition(":")
-    parser.set_defaults(run=getattr(import_module(module), function))
+    parser.set_defaults(run=_later(target))
     return parser
+
+
+def _later(target: str) -> Callable[[argparse.Namespace], int]:
+    """Give a command whose module is imported when it is run: one run should not wait for what fifteen others need."""
+
+    def run(options: argparse.Namespace) -> int:
+        module, _, function = target.partition(":")
+        return int(getattr(import_module(module), function)(options) or 0)
+
+    return run

@@ -144,21 +144,30 @@ def ema_weight(period: int) -> float:
     return 2.0 / (period + 1.0)
 
 
-@kernel
-def sma_kernel(values: Floats, period: int) -> Floats:
-    out = np.full(len(values), np.nan)
-    total = 0.0
-    at = 0
-    for i in range(len(values)):
-        total += values[i] - (values[i - period] if i >= period else 0.0)
-        at += 1
-        if at == period:
-            at = 0
-            total = 0.0
-            for j in range(i - period + 1, i + 1):
-                total += values[j]
-        if i >= period - 1:
-            out[i] = total / period
+def sma_dense(values: Floats, period: int) -> Floats:
+    """Slide the sum as the streaming form does, to the bit, in all windows' first bars at once, then in their second.
+
+    Sums are made anew every `period` bars, so that the blocks between do not depend on each other.
+    """
+    size = len(values)
+    out = np.full(size, np.nan)
+    if size < period:
+        return out
+    blocks = -(-size // period)
+    grid = np.zeros((blocks, period))
+    grid.reshape(-1)[:size] = values
+    totals = np.zeros(blocks)
+    for at in range(period):
+        totals += grid[:, at]
+    sums = np.empty((blocks - 1, period))
+    running = totals[:-1].copy()
+    for at in range(period - 1):
+        running += grid[1:, at] - grid[:-1, at]
+        sums[:, at] = running
+    sums[:, -1] = totals[1:]
+    out[period - 1] = totals[0]
+    out[period:] = sums.reshape(-1)[: size - period]
+    out[period - 1 :] /= period
     return out
 
 
@@ -204,7 +213,7 @@ def wma_kernel(values: Floats, period: int) -> Floats:
 @validated
 def sma(close: Column, period: Period = 20) -> Floats:
     """Simple moving average of a column."""
-    columns: Floats = over_valid(lambda values: sma_kernel(values, period), close)
+    columns: Floats = over_valid(lambda values: sma_dense(values, period), close)
     return columns
 
 

@@ -22,11 +22,17 @@ Column: TypeAlias = npt.ArrayLike
 _IST_OFFSET_US = 330 * US_PER_MINUTE
 
 
-def kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a loop over columns with numba at its first call, kept on disk for the next process.
+#: So many rows a process walks in plain Python before it compiles: about what importing numba costs.
+WALKED_ROWS_MAX = 200_000
+_rows_walked = 0
 
-    Importing numba takes more than a second; whoever only streams never pays it. Kernels do the same arithmetic in the
-    same order as the streaming forms (no fast-math), so the two forms agree to the bit.
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a loop over columns with numba once there is enough to walk, kept on disk for the next process.
+
+    Importing numba takes more than a second: whoever only streams never pays it, nor who has a few days of minutes.
+    Kernels do the same arithmetic in the same order as the streaming forms (no fast-math), so that the plain, the
+    compiled and the streaming form agree to the bit.
     """
     compiled: Callable[P, R] | None = None
 
@@ -34,10 +40,26 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         nonlocal compiled
         if compiled is None:
+            if _may_walk(args):
+                # Elements of a list cost a fraction of an array's, and are Python's own floats.
+                return function(*(_listed(arg) for arg in args), **kwargs)  # type: ignore[arg-type]  # read only
             compiled = _compile(function)
         return compiled(*args, **kwargs)
 
     return call
+
+
+def _may_walk(args: tuple[object, ...]) -> bool:
+    global _rows_walked  # noqa: PLW0603 - one budget for all kernels: numba is imported once
+    rows = max((len(arg) for arg in args if isinstance(arg, np.ndarray)), default=0)
+    if _rows_walked + rows > WALKED_ROWS_MAX:
+        return False
+    _rows_walked += rows
+    return True
+
+
+def _listed(arg: object) -> object:
+    return arg.tolist() if isinstance(arg, np.ndarray) else arg
 
 
 def _compile(function: Callable[P, R]) -> Callable[P, R]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from libs.indicators.averages import SMA, sma_kernel
+from libs.indicators.averages import SMA, sma_dense
 from libs.indicators.base import NAN, BarLike, Indicator
 from libs.indicators.channels import Highest, Lowest, highest_dense, lowest_dense
 from libs.indicators.columns import Column, Floats, kernel, over_valid
@@ -218,9 +218,9 @@ def stochastic(
         top, bottom = highest_dense(highs, k_period), lowest_dense(lows, k_period)
         raw = place_kernel(closes, top, bottom)
         k, d = np.full((2, len(closes)), np.nan)
-        k[k_period - 1 :] = sma_kernel(raw[k_period - 1 :], smooth)
+        k[k_period - 1 :] = sma_dense(raw[k_period - 1 :], smooth)
         first = k_period + smooth - 2
-        d[first:] = sma_kernel(k[first:], d_period)
+        d[first:] = sma_dense(k[first:], d_period)
         return k, d
 
     return StochasticColumns(*over_valid(compute, high, low, close, outputs=2))
@@ -232,7 +232,7 @@ def cci(high: Column, low: Column, close: Column, period: Window = 20) -> Floats
 
     def compute(highs: Floats, lows: Floats, closes: Floats) -> Floats:
         typical = (highs + lows + closes) / 3.0
-        return cci_kernel(typical, sma_kernel(typical, period), period)
+        return cci_kernel(typical, sma_dense(typical, period), period)
 
     columns: Floats = over_valid(compute, high, low, close)
     return columns

@@ -18,6 +18,7 @@ from libs.contracts.sessions import Session
 from libs.core.clock import trading_date
 from libs.core.errors import Refused
 from libs.dbaccess import DatabaseManager, MarketDataQuery
+from libs.dbaccess.buffers import numbers
 from libs.indicators.columns import session_days
 from libs.orders.instrument import Instrument
 from libs.trading.columns import Columns
@@ -26,6 +27,7 @@ from services.backtest.request import RunRequest
 #: A price that opens this far from yesterday's close is more likely a split or a bonus than a move.
 CORPORATE_GAP_RATIO = 0.2
 _FINE_TICK, _TICK = 0.01, 0.05
+_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 
 
 class SymbolData(msgspec.Struct, frozen=True):
@@ -118,12 +120,7 @@ def _by_symbol(table: pa.Table) -> tuple[Columns, ...]:
     for row in pc.value_counts(names).to_pylist():  # in the order of appearance, which is sorted
         part = table.slice(start, row["counts"])
         start += row["counts"]
-        stamps = part.column("timestamp").cast(pa.int64())
-        open_, high, low, close = (
-            np.asarray(part.column(name), dtype=np.float64) for name in ("open", "high", "low", "close")
-        )
-        volume = np.asarray(part.column("volume"), dtype=np.int64)
-        found.append(Columns(str(row["values"]), np.asarray(stamps, dtype=np.int64), open_, high, low, close, volume))
+        found.append(Columns(str(row["values"]), *(numbers(part.column(name)) for name in _COLUMNS)))
     return tuple(found)
 
 

@@ -11,7 +11,6 @@ from libs.core.clock import Clock
 from libs.core.errors import Refused
 from libs.dbaccess import DatabaseManager, Role, StoreMissing, WriterLockHeld
 from libs.dbaccess.runs import IndexConnection
-from libs.messaging import CommandClient
 from libs.settings import Settings
 from services.backtest import cleanup, index
 from services.backtest.manifest import NAME
@@ -68,6 +67,8 @@ def ask_owner(settings: Settings, data_root: str, action: str, clock: Clock, **a
         with db.backtest_index_writer() as connection:
             return ACTIONS[action](db, connection, clock, arguments)
     except WriterLockHeld:
+        from libs.messaging import CommandClient  # nobody who runs alone pays for a bus
+
         owned = msgspec.structs.replace(settings, data_root=data_root)
         with CommandClient(NAME, settings=owned, clock=clock) as client:
             return client.call(action, arguments)

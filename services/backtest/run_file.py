@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
 from libs.core.version import CODE_VERSION
+from libs.dbaccess.buffers import column_of, floats, integers, stamps, table_of, texts
 from libs.dbaccess.runs import RunConnection, commit_so_far
 from libs.indicators.columns import session_days
 from libs.orders.model import Order
@@ -85,11 +85,11 @@ def write_log(connection: RunConnection, log: Sequence[LogRow]) -> None:
         connection,
         "log",
         {
-            "number": pa.array([number for number, _ in rows], pa.int64()),
-            "timestamp": _stamps([row.at_us for _, row in rows]),
-            "level": _texts([row.level for _, row in rows]),
-            "event": _texts([row.event for _, row in rows]),
-            "detail_json": _texts([_json(row.detail) for _, row in rows]),
+            "number": integers([number for number, _ in rows]),
+            "timestamp": stamps([row.at_us for _, row in rows]),
+            "level": texts([row.level for _, row in rows]),
+            "event": texts([row.event for _, row in rows]),
+            "detail_json": texts([_json(row.detail) for _, row in rows]),
         },
     )
 
@@ -98,39 +98,39 @@ def _signals(recorder: RunRecorder) -> dict[str, Any]:
     signals = recorder.signals
     decided = [recorder.decisions.get(signal.signal_id, ("undecided", "")) for signal in signals]
     return {
-        "signal_id": _texts([s.signal_id for s in signals]),
-        "strategy_id": _texts([s.strategy_id for s in signals]),
-        "symbol": _texts([s.symbol for s in signals]),
-        "timestamp": _stamps([s.timestamp_us for s in signals]),
-        "signal_type": _texts([s.signal_type.value for s in signals]),
-        "leg": pa.array([s.leg for s in signals], pa.int32()),
-        "confidence": pa.array([s.confidence for s in signals], pa.float64()),
-        "stop": pa.array([s.stop for s in signals], pa.float64()),
-        "target": pa.array([s.target for s in signals], pa.float64()),
-        "decision": _texts([decision for decision, _ in decided]),
-        "reason": _texts([reason for _, reason in decided]),
-        "metadata_json": _texts([_json(s.metadata) for s in signals]),
+        "signal_id": texts([s.signal_id for s in signals]),
+        "strategy_id": texts([s.strategy_id for s in signals]),
+        "symbol": texts([s.symbol for s in signals]),
+        "timestamp": stamps([s.timestamp_us for s in signals]),
+        "signal_type": texts([s.signal_type.value for s in signals]),
+        "leg": integers([s.leg for s in signals]),
+        "confidence": floats([s.confidence for s in signals]),
+        "stop": floats([s.stop for s in signals]),
+        "target": floats([s.target for s in signals]),
+        "decision": texts([decision for decision, _ in decided]),
+        "reason": texts([reason for _, reason in decided]),
+        "metadata_json": texts([_json(s.metadata) for s in signals]),
     }
 
 
 def _orders(desk: Desk, recorder: RunRecorder) -> dict[str, Any]:
     orders = list(desk.orders)
     return {
-        "order_id": _texts([o.order_id for o in orders]),
-        "signal_id_reference": _texts([o.signal_id for o in orders]),
-        "strategy_id": _texts([o.strategy_id for o in orders]),
-        "symbol": _texts([o.symbol for o in orders]),
-        "side": _texts([o.side.value for o in orders]),
-        "order_type": _texts([o.order_type.value for o in orders]),
-        "purpose": _texts([o.purpose.value for o in orders]),
-        "quantity": pa.array([o.quantity for o in orders], pa.int64()),
-        "quantity_filled": pa.array([o.quantity_traded for o in orders], pa.int64()),
-        "price": pa.array([o.price for o in orders], pa.float64()),
-        "price_trigger": pa.array([o.price_trigger for o in orders], pa.float64()),
-        "status": _texts([o.status.value for o in orders]),
-        "reason": _texts([_order_reason(o, recorder) for o in orders]),
-        "created": _stamps([o.created_us for o in orders]),
-        "finished": _stamps([recorder.finished_us.get(o.order_id) for o in orders]),
+        "order_id": texts([o.order_id for o in orders]),
+        "signal_id_reference": texts([o.signal_id for o in orders]),
+        "strategy_id": texts([o.strategy_id for o in orders]),
+        "symbol": texts([o.symbol for o in orders]),
+        "side": texts([o.side.value for o in orders]),
+        "order_type": texts([o.order_type.value for o in orders]),
+        "purpose": texts([o.purpose.value for o in orders]),
+        "quantity": integers([o.quantity for o in orders]),
+        "quantity_filled": integers([o.quantity_traded for o in orders]),
+        "price": floats([o.price for o in orders]),
+        "price_trigger": floats([o.price_trigger for o in orders]),
+        "status": texts([o.status.value for o in orders]),
+        "reason": texts([_order_reason(o, recorder) for o in orders]),
+        "created": stamps([o.created_us for o in orders]),
+        "finished": stamps([recorder.finished_us.get(o.order_id) for o in orders]),
     }
 
 
@@ -141,19 +141,19 @@ def _order_reason(order: Order, recorder: RunRecorder) -> str:
 def _trades(trades: Sequence[TradeRow]) -> dict[str, Any]:
     fills = [trade.fill for trade in trades]
     return {
-        "trade_id": _texts([f.trade_id for f in fills]),
-        "order_id": _texts([f.order_id for f in fills]),
-        "signal_id_reference": _texts([t.signal_id for t in trades]),
-        "strategy_id": _texts([f.strategy_id for f in fills]),
-        "symbol": _texts([f.symbol for f in fills]),
-        "timestamp": _stamps([f.timestamp_us for f in fills]),
-        "side": _texts([f.side.value for f in fills]),
-        "direction": _texts([t.direction for t in trades]),
-        "quantity": pa.array([f.quantity for f in fills], pa.int64()),
-        "price": pa.array([f.price for f in fills], pa.float64()),
-        "fees_paise": pa.array([f.fees_paise for f in fills], pa.int64()),
-        "profit_paise": pa.array([t.profit_paise for t in trades], pa.int64()),
-        "reason": _texts([t.reason for t in trades]),
+        "trade_id": texts([f.trade_id for f in fills]),
+        "order_id": texts([f.order_id for f in fills]),
+        "signal_id_reference": texts([t.signal_id for t in trades]),
+        "strategy_id": texts([f.strategy_id for f in fills]),
+        "symbol": texts([f.symbol for f in fills]),
+        "timestamp": stamps([f.timestamp_us for f in fills]),
+        "side": texts([f.side.value for f in fills]),
+        "direction": texts([t.direction for t in trades]),
+        "quantity": integers([f.quantity for f in fills]),
+        "price": floats([f.price for f in fills]),
+        "fees_paise": integers([f.fees_paise for f in fills]),
+        "profit_paise": integers([t.profit_paise for t in trades]),
+        "reason": texts([t.reason for t in trades]),
     }
 
 
@@ -163,11 +163,11 @@ def _curve(curve: EquityCurve) -> dict[str, Any]:
         picked = day_rows(curve.timestamps, session_days(curve.timestamps))
         curve, drawdown = curve.rows(picked), drawdown[picked]
     return {
-        "timestamp": pa.array(curve.timestamps, pa.int64()).cast(_STAMP),
-        "cash_paise": pa.array(curve.cash),
-        "equity_paise": pa.array(curve.equity),
-        "exposure_paise": pa.array(curve.exposure),
-        "drawdown_paise": pa.array(np.ascontiguousarray(drawdown)),
+        "timestamp": column_of(curve.timestamps).view(_STAMP),
+        "cash_paise": column_of(curve.cash),
+        "equity_paise": column_of(curve.equity),
+        "exposure_paise": column_of(curve.exposure),
+        "drawdown_paise": column_of(drawdown),
     }
 
 
@@ -175,29 +175,29 @@ def _positions(desk: Desk) -> dict[str, Any]:
     positions: list[Position] = sorted(desk.positions, key=lambda position: position.key)
     prices = [desk.gate.state.symbol(p.key.exchange, p.key.symbol).price for p in positions]
     return {
-        "strategy_id": _texts([p.key.strategy_id for p in positions]),
-        "symbol": _texts([p.key.symbol for p in positions]),
-        "quantity": pa.array([p.quantity for p in positions], pa.int64()),
-        "price_average": pa.array([p.price_average if p.quantity else None for p in positions], pa.float64()),
-        "profit_realised_paise": pa.array([p.realised_paise for p in positions], pa.int64()),
-        "profit_unrealised_paise": pa.array(
-            [p.unrealised_paise(price) for p, price in zip(positions, prices, strict=True)], pa.int64()
+        "strategy_id": texts([p.key.strategy_id for p in positions]),
+        "symbol": texts([p.key.symbol for p in positions]),
+        "quantity": integers([p.quantity for p in positions]),
+        "price_average": floats([p.price_average if p.quantity else None for p in positions]),
+        "profit_realised_paise": integers([p.realised_paise for p in positions]),
+        "profit_unrealised_paise": integers(
+            [p.unrealised_paise(price) for p, price in zip(positions, prices, strict=True)]
         ),
-        "fees_paise": pa.array([p.fees_paise for p in positions], pa.int64()),
+        "fees_paise": integers([p.fees_paise for p in positions]),
     }
 
 
 def _metrics(metrics: Metrics) -> dict[str, Any]:
     keys = sorted(metrics)
     return {
-        "metric": _texts([name for name, _ in keys]),
-        "scope": _texts([scope for _, scope in keys]),
-        "value": pa.array([metrics[key] for key in keys], pa.float64()),
+        "metric": texts([name for name, _ in keys]),
+        "scope": texts([scope for _, scope in keys]),
+        "value": floats([metrics[key] for key in keys]),
     }
 
 
 def _insert(connection: RunConnection, table: str, columns: dict[str, Any]) -> None:
-    rows = pa.table(columns)
+    rows = table_of(columns)
     if not rows.num_rows:
         return
     connection.register("rows_to_write", rows)
@@ -205,14 +205,6 @@ def _insert(connection: RunConnection, table: str, columns: dict[str, Any]) -> N
         connection.execute(f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM rows_to_write")  # noqa: S608 - ours
     finally:
         connection.unregister("rows_to_write")
-
-
-def _texts(values: Sequence[str]) -> pa.Array:
-    return pa.array(values, pa.string())
-
-
-def _stamps(values: Sequence[int | None]) -> pa.Array:
-    return pa.array(values, pa.int64()).cast(_STAMP)
 
 
 def _json(value: Any) -> str:

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-
 from libs.core.clock import Clock
 from libs.core.errors import RetryLater
 from libs.core.ids import random_id
@@ -122,6 +120,8 @@ def _is_alive(name: str) -> bool:
     started, _, _ = rest.partition("-")
     if not (pid.isdigit() and started.isdigit()):
         return False
+    import psutil  # only where there are pins
+
     try:
         return abs(_start_s(int(pid)) - int(started)) <= _START_TOLERANCE_S
     except psutil.NoSuchProcess:
@@ -132,6 +132,8 @@ def _is_alive(name: str) -> bool:
 
 def _start_s(pid: int) -> int:
     """When a process started, to the second."""
+    import psutil
+
     return int(psutil.Process(pid).create_time())
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from libs.core.errors import Refused
+from libs.dbaccess.buffers import column_of, flags, numbers
 
 Output = Literal["pandas", "arrow", "polars"]
 
@@ -26,21 +27,21 @@ TICKS = pa.schema([
 
 def in_order(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
     """Put the parts, which come in order of date, into one table sorted by symbol and time, each candle once."""
-    table = pa.concat_tables([_exact(part, schema) for part in tables]) if tables else schema.empty_table()
+    table = pa.concat_tables([_exact(part, schema) for part in tables]) if tables else pa.Table.from_batches([], schema)
     if table.num_rows < 2:
         return table
-    codes, timestamps = _symbol_ranks(table["symbol"]), table["timestamp"].cast(pa.int64()).to_numpy()
-    ties = table["seq"].to_numpy() if "seq" in schema.names else np.zeros(1, np.int64).repeat(len(codes))
+    codes, timestamps = _symbol_ranks(table["symbol"]), numbers(table["timestamp"])
+    ties = numbers(table["seq"]) if "seq" in schema.names else np.zeros(1, np.int64).repeat(len(codes))
     if not _is_sorted(codes, timestamps, ties):
         # Within a file rows are sorted already, so a stable sort by symbol is usually enough, and ten times faster.
         order = np.argsort(codes, kind="stable")
         if not _is_sorted(codes[order], timestamps[order], ties[order]):
             order = np.lexsort((ties, timestamps, codes))
-        table, codes, timestamps = table.take(pa.array(order)), codes[order], timestamps[order]
+        table, codes, timestamps = table.take(column_of(order)), codes[order], timestamps[order]
     if "seq" in schema.names:  # two ticks may share an instant
         return table
     again = (codes[1:] == codes[:-1]) & (timestamps[1:] == timestamps[:-1])
-    return table.filter(pa.array(np.concatenate(([True], ~again)))) if again.any() else table
+    return table.filter(flags(np.concatenate(([True], ~again)))) if again.any() else table
 
 
 def delivered(table: pa.Table, output: Output) -> Any:
@@ -76,8 +77,8 @@ def _symbol_ranks(symbols: pa.ChunkedArray) -> Any:
     encoded = pc.dictionary_encode(symbols).unify_dictionaries().combine_chunks()
     names = encoded.dictionary
     ranks = np.empty(len(names), np.uint16 if len(names) < 65_536 else np.int64)
-    ranks[pc.sort_indices(names).to_numpy()] = np.arange(len(names))
-    return ranks[encoded.indices.to_numpy()]
+    ranks[numbers(pc.sort_indices(names))] = np.arange(len(names))
+    return ranks[numbers(encoded.indices)]
 
 
 def _is_sorted(codes: Any, timestamps: Any, ties: Any) -> bool:

@@ -13,10 +13,6 @@ import numpy as np
 from libs.trading.deflation import DeflatedSharpe, deflated_sharpe, effective_trials
 from services.backtest.sweep.point import DONE, PointResult
 
-#: Figures a sweep may be judged by; more is better in all of them.
-METRICS = ("sharpe", "sortino", "calmar", "return_ratio", "cagr", "profit_paise", "profit_factor", "expectancy_paise",
-           "win_rate")  # fmt: skip
-
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The best of a sweep. The deflated Sharpe ratio counts every finished point as a trial, and says what remains.

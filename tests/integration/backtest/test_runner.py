@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 
@@ -16,7 +17,7 @@ from services.backtest.cleanup import clean_up, delete
 from services.backtest.index import listed_runs, rebuild, reconcile
 from tests.kit.backtest import FIRST, LAST, index_manager, make_history, runner_manager
 from tests.kit.clock import ManualClock
-from tests.kit.processes import first_line, fleet, running_code, wait_until
+from tests.kit.processes import first_line, fleet, run_code, running_code, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,27 @@ def test_a_minimum_of_data_is_demanded_and_what_there_was_is_recorded(tmp_path):
     run_id = BacktestRunner(runner_manager(root)).run("sma_cross", ["ACME"], FIRST, FIRST, coverage_min_percent=99)
     found = reading.describe(runner_manager(root), run_id)["run"]
     assert found["data"]["completeness"] == pytest.approx(374 / 375, abs=1e-6)
+
+
+#: Together they take longer to import than most runs take. numba comes with the first long column.
+HEAVY = ("pandas", "numba", "scipy", "polars", "zmq", "asyncio", "psutil", "pyarrow.parquet", "optuna", "plotly")
+
+
+def test_a_short_run_imports_nothing_heavy(root):
+    """What is loaded, from the command line to the printed figures, is a fact; what it takes the bench says."""
+    done = run_code(
+        """
+        import sys
+        from cli.main import main
+        code = main(["backtest", "run", "--strategy", "sma_cross", "--symbols", "ACME,BETA", "--from", sys.argv[2],
+                     "--to", sys.argv[3], "--data-root", sys.argv[1], "--json", "--quiet"])
+        print("loaded:", code, *(name for name in sys.argv[4:] if name in sys.modules), file=sys.stderr)
+        """,
+        root, FIRST, LAST, *HEAVY,
+    )  # fmt: skip
+
+    assert done.stderr.strip() == "loaded: 0"
+    assert json.loads(done.stdout)["run"]["state"] == "complete"
 
 
 def test_a_run_tells_one_story(root, run_id):

@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 
 from libs.indicators import registry
+from tests.kit.processes import run_code
 from tests.property.indicators.cases import columns_of_market, random_columns, random_parameters, stream
 
 NAMES = sorted(registry.INDICATORS)
+
+
+@pytest.fixture(autouse=True)
+def _compiled(monkeypatch):
+    """Short columns are walked in plain Python; here what long ones are run by is to be tried."""
+    monkeypatch.setattr("libs.indicators.columns.WALKED_ROWS_MAX", 0)
 
 
 def assert_same(name, columns, parameters):
@@ -101,3 +108,28 @@ def test_skipped_bar_changes_nothing(name):
     for output, column in registry.compute(name, holed).items():
         np.testing.assert_array_equal(column[keep], dense[output])
         assert np.isnan(column[~keep]).all()
+
+
+def test_short_columns_come_out_the_same_without_numba(tmp_path):
+    """A process with little to walk never imports it, and must decide as one with much."""
+    done = run_code(
+        """
+        import random, sys
+        import numpy as np
+        sys.modules["numba"] = None
+        from libs.indicators import registry
+        from tests.property.indicators.cases import random_columns
+        columns = random_columns(7, size=150, missing=0.03, flat=0.2)
+        found = {f"{name}.{output}": column for name in registry.INDICATORS
+                 for output, column in registry.compute(name, columns).items()}
+        np.savez(sys.argv[1], **found)
+        """,
+        tmp_path / "plain.npz",
+    )
+    assert done.returncode == 0, done.stderr
+    columns = random_columns(7, size=150, missing=0.03, flat=0.2)
+    plain = np.load(tmp_path / "plain.npz")
+
+    for name in NAMES:
+        for output, column in registry.compute(name, columns).items():
+            np.testing.assert_array_equal(plain[f"{name}.{output}"], column, err_msg=f"{name}.{output}")
