@@ -36,10 +36,10 @@ def add(subparsers: Any) -> None:
     login = actions.add_parser(
         "login", help="get a token by logging in at the broker",
         description=f"Shows the broker's login address, takes the code it sends back, and stores the token. The app's "
-        f"secret is read from the environment ({_VARIABLE}) or asked for.",
+        f"secret is read from upstox.client_secret_file or the environment ({_VARIABLE}), or asked for.",
     )  # fmt: skip
-    login.add_argument("--client-id", required=True, help="the app's API key")
-    login.add_argument("--redirect-uri", required=True, help="as it is registered with the app")
+    login.add_argument("--client-id", default="", help="the app's API key (upstox.client_id)")
+    login.add_argument("--redirect-uri", default="", help="as it is registered with the app (upstox.redirect_uri)")
     login.add_argument("--code", default="", help="the code, or the address the broker sent you back to")
     add_json(login)
     login.set_defaults(run=_login)
@@ -72,13 +72,25 @@ def _login(options: Namespace) -> int:
     settings = load_settings()
     path = _path(settings)
     session = BrokerSession.open(settings, Scope.TRADING)
+    app = options.client_id or settings.upstox.client_id
+    back = options.redirect_uri or settings.upstox.redirect_uri
+    if not app or not back:
+        raise Refused("give --client-id and --redirect-uri, or set upstox.client_id and upstox.redirect_uri")
     answer = options.code
     if not answer:
-        print(f"Log in at\n  {dialog_url(session, options.client_id, options.redirect_uri)}", file=sys.stderr)
+        print(f"Log in at\n  {dialog_url(session, app, back)}", file=sys.stderr)
         answer = input("and paste the address you were sent back to: ")
-    secret = os.environ.get(_VARIABLE) or getpass.getpass("The app's secret: ")
-    token = exchange_code(session, code_of(answer), options.client_id, secret, options.redirect_uri)
+    token = exchange_code(session, code_of(answer), app, _secret(settings), back)
     return _keep(path, token, as_json=options.json)
+
+
+def _secret(settings: Settings) -> str:
+    from libs.upstox.credentials import Credentials, NoCredentials
+
+    try:
+        return Credentials(settings, os.environ).client_secret()
+    except NoCredentials:
+        return getpass.getpass("The app's secret: ")
 
 
 def _set(options: Namespace) -> int:

@@ -20,6 +20,8 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     failed_logins_max: Positive = 5
     lockout_min: Positive = 15
     attempts_per_address_max: Positive = 30
+    broker_login_max_min: Positive = 10
+    broker_check_interval_s: Positive = 60
     sessions_per_user_max: Positive = 20
     rows_max: Positive = 1000
     candles_max: Positive = 10_000

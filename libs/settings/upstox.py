@@ -16,6 +16,9 @@ class Upstox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     assets_url: str = ""
     access_token_file: str = ""
     analytics_token_file: str = ""
+    client_id: str = ""
+    client_secret_file: str = ""
+    redirect_uri: str = ""
     ca_file: str = ""
     connect_timeout_s: Positive = 5
     read_timeout_s: Positive = 10

@@ -10,6 +10,8 @@ from pathlib import Path
 from libs.core.errors import Refused
 from libs.settings.model import Settings
 
+CLIENT_SECRET = "UPSTOX_CLIENT_SECRET"  # noqa: S105  # a name
+
 
 class Scope(StrEnum):
     """What a token is wanted for."""
@@ -47,6 +49,18 @@ class Credentials:
                 return token
         looked = " or ".join(f"{file or 'no file'}, environment {variable}" for file, variable, _ in places)
         raise NoCredentials(f"no broker token for {scope.value}: looked in {looked}; see `fleet token set`")
+
+    def client_secret(self) -> str:
+        """Give the secret of the app that people log in through, or say where it was looked for."""
+        file, simulated = self._settings.upstox.client_secret_file, self._settings.profile == "demo"
+        # As with tokens: a real secret never goes to the simulator, which takes any.
+        found = _read(Path(file)) if file else "simulated" if simulated else self._environment.get(CLIENT_SECRET, "")
+        if not found.strip():
+            raise NoCredentials(
+                f"no secret of the broker's app: looked in {file or 'no file'} (upstox.client_secret_file), "
+                f"environment {CLIENT_SECRET}"
+            )
+        return found.strip()
 
 
 def _read(path: Path) -> str:

@@ -68,10 +68,14 @@ def is_refused(session: BrokerSession) -> bool:
     return False
 
 
-def dialog_url(session: BrokerSession, client_id: str, redirect_uri: str) -> str:
-    """Give the address at which a person logs in; the broker sends them back to `redirect_uri` with a code."""
-    query = urlencode({"response_type": "code", "client_id": client_id, "redirect_uri": redirect_uri})
-    return f"{session.hosts.api}/v2/login/authorization/dialog?{query}"
+def dialog_url(session: BrokerSession, client_id: str, redirect_uri: str, state: str = "") -> str:
+    """Give the address at which a person logs in; the broker sends them back to `redirect_uri` with a code.
+
+    `state` comes back beside the code, so that who gets the code knows that it asked for it.
+    """
+    query = {"response_type": "code", "client_id": client_id, "redirect_uri": redirect_uri}
+    query |= {"state": state} if state else {}
+    return f"{session.hosts.api}/v2/login/authorization/dialog?{urlencode(query)}"
 
 
 def code_of(answer: str) -> str:

@@ -13,8 +13,9 @@ from libs.dbaccess import DatabaseManager, MarketDataQuery
 from libs.dbaccess.sqlite_session import SqliteSession
 from libs.messaging import CommandClient, Publisher
 from libs.settings import Settings
-from services.api.changes import Asked, Done, perform
-from services.api.told import ToldSource
+from services.api.broker import BrokerToken
+from services.api.changes import Asked, Done, perform, record
+from services.api.told import ToldSource, store
 from services.api.watch import Watch
 
 
@@ -23,7 +24,7 @@ class Context:
 
     def __init__(
         self, settings: Settings, clock: Clock, db: DatabaseManager, session: SqliteSession, publisher: Publisher,
-        market: MarketDataQuery, watch: Watch, told: ToldSource,
+        market: MarketDataQuery, watch: Watch, told: ToldSource, broker: BrokerToken,
     ) -> None:  # fmt: skip
         self.settings = settings
         self.clock = clock
@@ -33,6 +34,7 @@ class Context:
         self.market = market
         self.watch = watch
         self.told = told
+        self.broker = broker
         #: A password costs memory to check, on purpose; so only a few at a time.
         self.hashing = asyncio.Semaphore(2)
 
@@ -42,6 +44,18 @@ class Context:
             done = perform(connection, action, Asked(actor, address, self.clock.now_us(), given))
         self.tell(done)
         return done.result
+
+    def note(self, asked: Asked, action: str, done: Done, reason: str = "") -> None:
+        """Write into the audit log what was done elsewhere than in the config store, and tell the bus."""
+        with self.session.transaction() as connection:
+            record(connection, asked, action, done, reason)
+            seq = store(connection, done.table, done.key, asked.at_us)
+        self.tell(msgspec.structs.replace(done, seq=seq))
+
+    def broker_changed(self) -> None:
+        """Write down and tell that the broker takes the token no more, or again."""
+        asked = Asked("api", "", self.clock.now_us(), {})
+        self.note(asked, "broker.checked", Done("broker", "token", None, {"state": self.broker.view()["state"]}))
 
     def tell(self, done: Done) -> None:
         """Publish that a table changed; what it holds now is read from the store."""

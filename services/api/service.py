@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -23,6 +24,7 @@ from libs.settings import Settings
 from libs.strategies.user import load_directory
 from services.api.access import first_admin_link
 from services.api.app import make_app
+from services.api.broker import BrokerToken
 from services.api.context import Context
 from services.api.manifest import NAME
 from services.api.settings import check
@@ -30,6 +32,7 @@ from services.api.told import ToldSource
 from services.api.watch import Watch
 
 _GRACE_S = 2
+_BACKLOG = 2048
 
 
 class _Server(uvicorn.Server):
@@ -52,7 +55,8 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         publisher = stack.enter_context(Publisher.open(NAME, settings=settings, source=told, clock=clock))
         told.prime(publisher)
         market = stack.enter_context(MarketDataQuery(db))
-        context = Context(settings, clock, db, session, publisher, market, Watch(settings, clock), told)
+        broker = BrokerToken(settings, clock, os.environ)
+        context = Context(settings, clock, db, session, publisher, market, Watch(settings, clock), told, broker)
         commands = stack.enter_context(
             CommandServer.open(NAME, lambda request: _command(context, request), settings=settings, clock=clock)
         )
@@ -68,6 +72,7 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         get_logger().info("api.started", address=f"http://{settings.api.host}:{settings.api.port}")
         loops = [
             publisher.run(), commands.run(), context.watch.run(), _until_done(serving),
+            broker.watch(context.broker_changed),
             beat(NAME, publisher, clock, settings.runtime.heartbeat_interval_ms, lambda: _pulse(context)),
         ]  # fmt: skip
         try:
@@ -100,6 +105,8 @@ def _listen(settings: Settings) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.api.host, settings.api.port))
+        # From here on who connects waits for the server instead of being refused.
+        listening.listen(_BACKLOG)
     except OSError as e:
         listening.close()
         raise RetryLater(f"{settings.api.host}:{settings.api.port}: {e.strerror}; is another program there? "

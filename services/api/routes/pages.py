@@ -75,6 +75,12 @@ def login() -> str:
     return shell("login", "Log in", with_menu=False)
 
 
+@get("/broker", role="public", media_type=MediaType.HTML, sync_to_thread=False, include_in_schema=False)
+def broker() -> str:
+    """Where the broker sends people back to."""
+    return shell("broker", "Log in at the broker")
+
+
 @get("/static/{name:str}", role="public", sync_to_thread=True, include_in_schema=False)
 def static(request: Request[Any, Any, Any], name: str) -> Response[bytes]:
     files = {path.name: path for path in STATIC.iterdir() if path.suffix in _TYPES} | VENDOR
@@ -83,4 +89,4 @@ def static(request: Request[Any, Any, Any], name: str) -> Response[bytes]:
     return tagged(request, files[name].read_bytes(), _TYPES[Path(name).suffix])
 
 
-HANDLERS = [*(_page(name) for name in PAGES), home, login, static]
+HANDLERS = [*(_page(name) for name in PAGES), home, login, broker, static]

@@ -67,13 +67,13 @@ async function showState() {
     const halted = states.rows.some((row) => row.state !== "active");
     at("state").replaceChildren(chip(info.profile, info.profile === "live" ? "warn" : ""),
       chip(halted ? worst.state === "active" ? "partly halted" : worst.state : "trading", halted ? "down" : "up"),
-      // On paper nobody needs the broker's token.
-      ...(broker.broker === "paper" ? [] : [chip(`broker ${broker.state}`, { valid: "up", expiring: "warn" }[broker.state] ?? "down")]));
+      // On paper nobody needs to see that all is well with the broker's token.
+      ...(broker.broker === "paper" && broker.state === "valid" ? [] : [chip(`broker ${broker.state}`, { valid: "up", expiring: "warn" }[broker.state] ?? "down")]));
   } catch { at("state").replaceChildren(); }
 }
 
 function listen({ families = "telemetry", hear = null, redraw = true }) {
-  const stream = new EventSource(`/api/live?families=${families},risk`);
+  const stream = new EventSource(`/api/live?families=${families},risk,config`), own = families.split(",");
   let waiting = null;
   const heartbeat = () => { heard = Date.now(); };
   stream.addEventListener("beat", heartbeat);
@@ -81,8 +81,10 @@ function listen({ families = "telemetry", hear = null, redraw = true }) {
   stream.addEventListener("news", (event) => {
     heartbeat();
     const news = JSON.parse(event.data);
-    if (news.some((each) => each.topic.startsWith("risk."))) showState();
-    if (hear) hear(news, context);
+    if (news.some((each) => /^(risk\.|config\.broker)/.test(each.topic))) showState();
+    const concerned = news.filter((each) => own.includes(each.topic.split(".")[0]));
+    if (!concerned.length) return;
+    if (hear) hear(concerned, context);
     if (redraw) waiting ??= setTimeout(() => { waiting = null; draw(); }, 1000);
   });
   // Reconnects by itself; the clock below says how old the page is meanwhile.
@@ -104,6 +106,7 @@ async function start() {
   leave.addEventListener("click", () => act(leave, async () => { await ask("/api/session", { method: "DELETE" }); location.assign("/login"); }));
   at("who").append(element("span", { class: "name" }, `${session.name} · ${session.role}`), leave);
   listen(pages[page]);
+  setInterval(showState, 60_000);  // a token comes to its end without anybody saying so
   await Promise.all([showState(), draw()]);
 }
 

@@ -2,7 +2,7 @@
 import { card, chip, element, moment, money, number, price, section, table } from "/static/show.js";
 import { button, change, engine, failed, field, form, list, rows, select, settle, split } from "/static/forms.js";
 import { charts } from "/static/charts.js";
-import { backtests, data, logs, settings } from "/static/work.js";
+import { backtests, broker, data, logs, settings } from "/static/work.js";
 
 const ORDERS = ["created_at_us", "strategy_id", "symbol", "side", "order_type", "quantity", "quantity_filled", "price", "status", "reason"];
 const POSITIONS = ["strategy_id", "symbol", "quantity", "price_average", "price_mark", "profit_realised_paise", "profit_unrealised_paise", "fees_paise"];
@@ -55,7 +55,7 @@ async function cards(ask) {
 }
 
 export const pages = {
-  charts, backtests, data, logs, settings,
+  charts, backtests, broker, data, logs, settings,
   login: { async draw({ ask, act, say }) {
     const secret = location.hash.slice(1);
     const fields = [field("name", "Name", { required: true, autocomplete: "username", autofocus: true }),

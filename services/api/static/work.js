@@ -123,10 +123,34 @@ async function people({ ask, act, redraw }) {
     section("Audit log", await list(ask, "/api/audit", ["at_us", "actor", "action", "subject", "subject_key", "reason"], { caption: "Audit log" }))];
 }
 
+const TOKEN = { valid: "up", expiring: "warn" };
+const ending = (found) => (found.expires_us ? `, until ${moment(found.expires_us)} IST` : "");
+
+async function brokerToken({ ask, act, session, redraw }) {
+  const found = await ask("/api/broker");
+  const made = [element("p", {}, `Orders go to: ${found.broker}. Token: `, chip(found.state, TOKEN[found.state] ?? "down"), ` ${found.detail}${ending(found)}.`)];
+  if (found.unanswered) made.push(element("p", { class: "warn" }, `The broker could not be asked about it: ${found.unanswered}`));
+  if (session.role !== "admin") return made;
+  if (found.login) return [...made, element("p", { class: "muted" }, `One cannot log in at the broker from here: ${found.login}. \`fleet token login\` does it on the machine.`)];
+  return [...made, element("p", {}, button("Log in at the broker", act, async () => { location.assign((await ask("/api/broker/login", { method: "POST" })).url); }, found.state === "valid" ? "" : "main"), " ",
+    button("Ask the broker about the token", act, async () => { await ask("/api/broker/check", { method: "POST" }); await redraw(); }))];
+}
+
+// The broker sent the browser back with a code: it is handed over once and taken out of the address.
+let handed = null;
+export const broker = { families: "config", redraw: false, async draw({ ask }) {
+  const back = element("p", {}, element("a", { href: "/settings" }, "To the settings")), given = new URLSearchParams(location.search);
+  if (!handed && !given.get("code")) return element("div", {}, element("p", { class: "empty" }, "The broker sent no code: the login was not finished. Begin it anew under Settings."), back);
+  history.replaceState(null, "", "/broker");
+  handed ??= ask("/api/broker/token", { method: "POST", body: { code: given.get("code"), state: given.get("state") ?? "" } });
+  const found = await settle(handed, (error) => error);
+  if (found instanceof Error) return element("div", {}, element("p", { class: "empty warn" }, found.message), back);
+  return element("div", {}, element("p", { role: "status" }, "Logged in. Token: ", chip(found.state, TOKEN[found.state] ?? "down"), ` ${found.detail}${ending(found)}.`), back);
+} };
+
 export const settings = { families: "config", async draw(context) {
-  const { ask, act, session, redraw } = context, admin = session.role === "admin", broker = await ask("/api/broker");
-  const login = broker.state === "valid" ? "" : " Log in with `fleet token login`; the token ends every night.";
-  const made = [section("Broker", element("p", {}, `Orders go to: ${broker.broker}. Token: `, chip(broker.state, { valid: "up", expiring: "warn" }[broker.state] ?? "down"), ` ${broker.detail}${broker.expires_us ? `, until ${moment(broker.expires_us)} IST` : ""}.${login}`)),
+  const { ask, act, session, redraw } = context, admin = session.role === "admin";
+  const made = [section("Broker", ...(await settle(brokerToken(context), (error) => [failed(error)]))),
     section("Strategies", ...(await settle(strategySettings(context), (error) => [failed(error)]))),
     section("Scans of your own", await list(ask, "/api/scan-configs", ["scan_id", "expression", "timeframe", "is_enabled"], { empty: "No scan is configured.", caption: "Scans" }),
       admin ? element("details", {}, element("summary", {}, "Add or change one"), form(act, [field("scan_id", "Name", { required: true }), field("expression", "Expression", { required: true, size: 50, placeholder: "close > sma(20) and rsi(14) < 30" }), select("timeframe", "Timeframe", TIMEFRAMES), select("is_enabled", "Switched on", ["no", "yes"])], "Save",
