@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import upstox_client
 
@@ -62,7 +62,7 @@ class History:
         unit, interval, _ = _SPANS[timeframe]
         self._calls.append(self._clock.monotonic_ns() / 1e9)
         answer = self._session.call(self._api.get_intra_day_candle_data, key, unit, interval)
-        return sorted(_candle(row, key) for row in answer.data.candles)
+        return sorted(_candles(answer, key))
 
     def wait_s(self) -> float:
         """How long until another call is within every rate."""
@@ -84,7 +84,7 @@ class History:
                 self._clock.sleep(wait_s)
                 wait_s *= 2
                 continue
-            return [_candle(row, key) for row in answer.data.candles]
+            return _candles(answer, key)
         raise AssertionError  # the last attempt returned or raised
 
     def _pace(self) -> None:
@@ -101,6 +101,14 @@ def spans(timeframe: str, start: date, end: date) -> Iterator[tuple[date, date]]
         last = min(end, start + days - timedelta(days=1))
         yield start, last
         start = last + timedelta(days=1)
+
+
+def _candles(answer: Any, key: str) -> list[PastCandle]:
+    try:
+        rows = list(answer.data.candles)
+    except (AttributeError, TypeError) as e:
+        raise Corrupt(f"the broker's answer for {key} holds no list of candles: {e}") from e
+    return [_candle(row, key) for row in rows]
 
 
 def _candle(row: list[object], key: str) -> PastCandle:

@@ -74,6 +74,11 @@ class Backfiller:
         """How much is in line or being asked for."""
         return self._capture.day.backfills.waiting + self._asking
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether candles of gaps of this session are still to come."""
+        return self.past is not None and self.waiting > 0
+
     async def run(self, symbols: set[str]) -> None:
         """Look for gaps that are over until cancelled. A gap whose candles can't be had is a row that says so."""
         while True:
@@ -121,6 +126,8 @@ class Backfiller:
             self.figures.candles += len(made.bars)
             self.figures.differing += made.differing
             self.figures.error = ""
+        else:
+            get_logger().warning("backfill.too_late", symbol=wanted.symbol, gap=wanted.gap_id, candles=len(made.bars))
 
     def _give_up(self, wanted: Wanted) -> None:
         self.figures.failed += 1

@@ -19,6 +19,7 @@ from services.ingestor.day import TradingDay
 from services.ingestor.records import CANDLES, NO_TOPIC, TICKS, JournalSource, encode
 from services.ingestor.rows import LateTick, Quarantine, Rows
 from services.ingestor.session_clock import SessionClock
+from services.ingestor.unscheduled import Unscheduled
 
 
 @dataclass(slots=True)
@@ -52,6 +53,7 @@ class Capture:
         #: Candles a recorded process got for its gaps: they belong into the day's candle, as then.
         self.fills: list[OHLCVBar] = []
         self.rows = Rows()
+        self.unscheduled = Unscheduled()
         self.day = day
         self.session_clock = session_clock
         self._exchange = day.exchange
@@ -128,6 +130,10 @@ class Capture:
             return
         self._close_due(now_us)
         if trading_date(now_us) != self.day.dated:
+            if self.day.session.date == self.day.dated:
+                ended = self.day.gaps.end_day(self.day.session, self._clock.now_us())
+                if ended is not None:
+                    self._note_gap(ended)
             self.day.follow(now_us)
             self._close_due(now_us)
 
@@ -185,10 +191,7 @@ class Capture:
 
     def _on_tick(self, tick: Tick, now_us: int) -> None:
         if tick.timestamp_us < self.day.start_us:
-            # The last trade of an earlier day, sent as a greeting: a baseline, and no tick of today.
-            self.figures.earlier_day += 1
-            if self.day.validator.check(tick, now_us) is None:
-                self.day.aggregator.on_tick(tick)
+            self._on_earlier(tick, now_us)
             return
         refused = None if self._recorded else self.day.validator.check(tick, now_us)
         journal = self._journal
@@ -217,6 +220,16 @@ class Capture:
         journal.add(Kind.TICK, TICKS, name, encode(made))
         self._pending.append(made)
         self._pending_rows.ticks.append(made)
+
+    def _on_earlier(self, tick: Tick, now_us: int) -> None:
+        if trading_date(tick.timestamp_us) == self.day.dated:
+            if row := self.unscheduled.take(tick, self.day.dated, self._journal.next_seq(TICKS)):
+                self._refuse(row)
+            return
+        # The last trade of an earlier day, sent as a greeting: a baseline, and no tick of today.
+        self.figures.earlier_day += 1
+        if self.day.validator.check(tick, now_us) is None:
+            self.day.aggregator.on_tick(tick)
 
     def _refuse(self, row: Quarantine) -> None:
         self.figures.quarantined += 1

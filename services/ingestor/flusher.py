@@ -7,7 +7,7 @@ journal would give out again.
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from libs.core.faults import crash_point
@@ -42,15 +42,20 @@ class Flusher:
         self._ledger = ledger
         self._exchange = exchange
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="live-buffer-writer")
+        self._writing: Future[Flushed] | None = None
 
     async def sync(self) -> None:
         """Force the journal to disk."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._journal.sync)
 
     async def flush(self, rows: Rows) -> None:
-        """Write rows that are all committed to the journal."""
-        heads = self.heads()
-        await asyncio.get_running_loop().run_in_executor(self._thread, self.write, rows, heads)
+        """Write rows that are all committed to the journal. What was begun is done, also when the caller is to stop.
+
+        The rows are in no other hands: were they let go, the next flush would move the watermark past them.
+        """
+        self._writing = self._thread.submit(self.write, rows, self.heads())
+        await asyncio.shield(asyncio.wrap_future(self._writing))
+        self._writing = None
 
     def heads(self) -> dict[str, int]:
         """Up to where rows have been handed out: everything that is committed."""
@@ -76,5 +81,8 @@ class Flusher:
         return flushed
 
     def close(self) -> None:
-        """Wait for what is being written."""
+        """Wait for what is being written; raise what became of it when nobody else waits for it any more."""
         self._thread.shutdown(wait=True)
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()

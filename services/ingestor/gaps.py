@@ -61,6 +61,19 @@ class GapTracker:
         self.open = self._begun(session_now_us, session, now_us)
         return self.open
 
+    def end_day(self, session: Session, now_us: int) -> FeedGap | None:
+        """A date is over and the feed is not back: give the gap that ends with its session, if there is one.
+
+        What it misses of the next session is a gap of that day, which can be filled then.
+        """
+        if self._connected:
+            return None
+        begun = self.open or self._begun(session.last_us - 1, session, now_us)
+        self.open = None
+        if begun is None:
+            return None
+        return msgspec.structs.replace(begun, to_us=max(session.last_us, begun.timestamp_us), recorded_at_us=now_us)
+
     def _begun(self, until_us: int, session: Session, now_us: int) -> FeedGap | None:
         """Give the gap from the last life, or the session's opening if that is later, unless nothing was open in it."""
         from_us = max(self._life_us, session.open_us)

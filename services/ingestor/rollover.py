@@ -15,13 +15,16 @@ from datetime import date
 from types import TracebackType
 from typing import Any, Self
 
-from libs.core.clock import IST, US_PER_SECOND, SystemClock, to_datetime
+from libs.core.clock import IST, US_PER_MINUTE, US_PER_SECOND, SystemClock, to_datetime
 from libs.core.errors import FleetError, Refused, RetryLater
 from libs.dbaccess import DatabaseManager, EODRollover
 from libs.dbaccess.journal import Journal
 from libs.dbaccess.live import LiveBuffer
 from libs.runtime.logs import get_logger
 from services.ingestor.capture import Capture
+
+#: So long a day waits for candles of its gaps that are still to come: once it is in history they have no place.
+_FILLING_MAX_US = 60 * US_PER_MINUTE
 
 
 class BufferDoor:
@@ -64,7 +67,9 @@ class RolloverFigures:
 
 
 class DayCloser:
-    """Says which day is due, and rolls it over."""
+    """Says which day is due, and rolls it over. `is_filling` says whether candles of its gaps are still to come."""
+
+    is_filling: Callable[[], bool] = staticmethod(lambda: False)
 
     def __init__(
         self, manager: DatabaseManager, door: BufferDoor, capture: Capture, journal: Journal, *, delay_s: int,
@@ -100,7 +105,9 @@ class DayCloser:
             return None
         over = [day for day in self._door.buffer.manifest.trading_dates if self._is_over(day, now_us, self._delay_us)]
         newest = max(over, default=None)
-        return None if newest == self._refused else newest
+        if newest == self._refused or (newest is not None and self._waits_for_gaps(newest, now_us)):
+            return None
+        return newest
 
     async def close(
         self, day: date, flush: Callable[[], Awaitable[None]], meanwhile: Callable[[], Awaitable[None]]
@@ -148,6 +155,11 @@ class DayCloser:
         if day != current.session.date:
             return day < current.session.date
         return current.aggregator.is_over and now_us >= current.session.last_us + delay_us
+
+    def _waits_for_gaps(self, day: date, now_us: int) -> bool:
+        session = self._capture.day.session
+        until_us = session.last_us + self._delay_us + _FILLING_MAX_US
+        return day == session.date and now_us < until_us and self.is_filling()
 
     def _is_closed(self, day: date) -> bool:
         return self._manager.layout.day(self._capture.day.exchange, "ticks", None, day).exists()

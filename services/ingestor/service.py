@@ -106,6 +106,7 @@ class _Running:
         self._supervisor: FeedSupervisor | None = None
         self._commands: CommandServer | None = None
         self._backfiller = Backfiller(capture, settings.ingestor, settings.feed, clock)
+        closer.is_filling = lambda: self._backfiller.is_busy
 
     def commands(self) -> CommandServer:
         self._commands = CommandServer.open(NAME, self._on_command, settings=self._settings, clock=self._clock)
@@ -243,6 +244,9 @@ class _Running:
         if supervisor is None or supervisor.state not in {LinkState.LIVE, LinkState.ENDED}:
             state = HealthState.ERROR if capture.is_open else HealthState.WARNING
             detail = supervisor.last_error if supervisor else "the instruments file was not had yet"
+        elif capture.unscheduled.date == capture.day.dated:
+            state = HealthState.ERROR
+            detail = f"{capture.unscheduled.ticks} trades today, and the calendar has no session: they are not captured"
         elif self._flusher.figures.merge_error:
             state, detail = HealthState.WARNING, self._flusher.figures.merge_error
         elif self._closer.figures.error:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import deque
 from datetime import date
+from types import SimpleNamespace
 
 import pytest
 
+from libs.core.errors import Corrupt
 from libs.dbaccess import DatabaseManager, MarketDataQuery
 from libs.dbaccess.coverage import stored_certificates
 from libs.simulation.clock import ManualClock
@@ -107,6 +110,18 @@ class Sleepy(ManualClock):
     def sleep(self, seconds: float) -> None:
         self.slept += seconds
         self.advance(seconds)
+
+
+@pytest.mark.parametrize("answer", [SimpleNamespace(data=None), SimpleNamespace(data=SimpleNamespace(candles=None))])
+def test_an_answer_without_candles_is_an_error_of_ours(answer):
+    """The ingestor gives a gap up on those; any other error ended the process, and every one after it."""
+    api = SimpleNamespace(get_intra_day_candle_data=None)
+    history = History.__new__(History)
+    history._session = SimpleNamespace(call=lambda *_: answer)  # type: ignore[assignment]
+    history._api, history._clock, history._calls = api, Sleepy(), deque()
+
+    with pytest.raises(Corrupt, match="no list of candles"):
+        history.today("NSE_EQ|INE002A01018")
 
 
 def test_calls_stay_within_every_rate():

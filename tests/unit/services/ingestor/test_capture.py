@@ -9,7 +9,7 @@ from typing import Any
 from libs.calendar import Calendar
 from libs.contracts import Backfilled, FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
 from libs.contracts.feed import FeedLost, Frame
-from libs.core.clock import US_PER_MINUTE, US_PER_SECOND
+from libs.core.clock import US_PER_DAY, US_PER_MINUTE, US_PER_SECOND
 from libs.dbaccess.journal import Journal
 from libs.settings.feed import Ingestor as Settings
 from services.ingestor.backfills import Wanted
@@ -245,3 +245,56 @@ def test_candles_that_make_no_sense_are_not_taken_from_the_broker(tmp_path):
     ]  # fmt: skip
     assert made.outcome == "partial"
     assert "2 candles made no sense" in made.detail
+
+
+def test_a_gap_that_outlasts_its_day_ends_with_it_and_the_next_day_has_its_own(tmp_path):
+    """The next day's first minutes can be filled only as a gap of that day; the one before keeps a row of its own."""
+    bench = Bench(tmp_path)
+    bench.capture.on_connected()
+    bench.time(MONDAY.pre_open_us)
+    bench.tick(MONDAY.open_us + US_PER_SECOND, 100.0, 10)
+    bench.capture.on_lost(FeedLost(0, "disconnect", "1006"))
+    bench.clock.sleep((TUESDAY.open_us - MONDAY.open_us) / US_PER_SECOND + 120)
+    bench.capture.on_time()
+    bench.capture.on_connected()
+    bench.tick(TUESDAY.open_us + 3 * US_PER_MINUTE, 101.0, 5)
+    bench.time(TUESDAY.open_us + 5 * US_PER_MINUTE)
+    gaps = [(gap.timestamp_us, gap.to_us) for gap in bench.notes.of(FeedGap) if gap.to_us]
+    wanted = bench.wanted()
+
+    assert gaps == [
+        (MONDAY.open_us + US_PER_SECOND, MONDAY.last_us), (TUESDAY.open_us, TUESDAY.open_us + 3 * US_PER_MINUTE),
+    ]  # fmt: skip
+    assert wanted is not None
+    assert wanted.minutes == tuple(TUESDAY.open_us + n * US_PER_MINUTE for n in range(3))
+
+
+def test_a_process_that_was_down_over_the_close_leaves_a_gap_of_that_day(tmp_path):
+    """C4: every gap is a row, also when nobody was there to see the session end."""
+    bench = Bench(tmp_path)
+    bench.capture.on_connected()
+    bench.time(MONDAY.pre_open_us)
+    bench.tick(MONDAY.open_us + US_PER_SECOND, 100.0, 10)
+    bench.start()
+    bench.capture.on_connected()
+    bench.time(TUESDAY.pre_open_us)
+    bench.tick(TUESDAY.open_us + US_PER_SECOND, 101.0, 5)
+
+    assert [(gap.timestamp_us, gap.to_us, gap.cause) for gap in bench.notes.of(FeedGap)] == [
+        (MONDAY.open_us + US_PER_SECOND, MONDAY.last_us, "start")
+    ]
+
+
+def test_trades_on_a_date_without_a_session_are_not_taken_for_greetings(tmp_path):
+    """A session nobody put into the calendar must be noticed while it lasts."""
+    bench = Bench(tmp_path)
+    saturday = MONDAY.open_us - 2 * US_PER_DAY
+    bench.capture.on_connected()
+    bench.tick(saturday, 100.0, 10)
+    friday = Tick("TCS", saturday - US_PER_DAY, 99.0, volume_day=7, received_us=1)
+    bench.capture.on_frame(Frame(saturday, 1, [friday]))
+    bench.capture.commit()
+    rows = bench.capture.rows
+
+    assert [(row.reason, row.tick.symbol) for row in rows.quarantine if row.tick] == [("other_day", "ACC")]
+    assert (bench.capture.unscheduled.ticks, bench.capture.figures.earlier_day) == (1, 1)
