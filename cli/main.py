@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "risk": ("cli.orders:add_risk", "what risk refused, locked or halted"),
     "reconcile": ("cli.reconcile", "compare orders, trades and positions with the broker"),
     "replay": ("cli.replay", "a recorded day through the ingestor, into another data root"),
+    "parity": ("cli.parity", "does the fleet do what the backtest says? A recorded day through both"),
     "sim": ("cli.sim", "script the exchange simulator (demo only)"),
     "indicators": ("cli.indicators", "what strategies and scans may compute, with parameters and ranges"),
     "strategies": ("cli.strategies", "what is registered, shipped and your own, with parameters and ranges"),

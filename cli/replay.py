@@ -86,7 +86,7 @@ def play(
         try:
             return _until_ended(process, settings, log, timeout_s)
         finally:
-            _stop(process)
+            stop_process(process)
 
 
 def _until_ended(process: subprocess.Popen[bytes], settings: Any, log: Path, timeout_s: float) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _until_ended(process: subprocess.Popen[bytes], settings: Any, log: Path, tim
     end_ns = clock.monotonic_ns() + int(timeout_s * 1e9)
     while clock.monotonic_ns() < end_ns:
         if process.poll() is not None:
-            raise Refused(f"the ingestor ended with code {process.returncode}: {_last_words(log)}")
+            raise Refused(f"the ingestor ended with code {process.returncode}: {last_words(log)}")
         try:
             with CommandClient("ingestor", settings=settings) as client:
                 status = client.call("status", timeout_ms=1000)
@@ -111,7 +111,8 @@ def _until_ended(process: subprocess.Popen[bytes], settings: Any, log: Path, tim
     raise RetryLater(f"the replay was not over after {timeout_s:.0f} s; run it again and it goes on")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop_process(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, and see to it that it does."""
     process.terminate()
     try:
         process.wait(_STOP_S)
@@ -120,6 +121,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _last_words(log: Path) -> str:
+def last_words(log: Path) -> str:
+    """Give the last line of a log."""
     lines = log.read_text("utf-8", "replace").strip().splitlines()
     return lines[-1][:500] if lines else "it said nothing"

@@ -16,7 +16,7 @@ from libs.contracts.orders import OrderStatus, Side
 from libs.core.clock import US_PER_MINUTE, Clock, trading_date
 from libs.core.faults import crash_point
 from libs.orders import evidence as ev
-from libs.orders.fills import FillSettings, Resting, Trade, match_bar, match_tick
+from libs.orders.fills import FillSettings, Resting, Trade, match_bar, match_tick, slipped
 from libs.orders.model import Change, Fill, Order, Product
 from libs.orders.reconcile import AccountKey, BrokerBook
 from libs.risk.verdict import Approved
@@ -53,6 +53,9 @@ class PaperBroker:
         self._rest(order, order.quantity, now_us, known_us=approved.request.signal_us)
         crash_point("engine.place.sent")
         self._answer(order, "place", ev.Accepted(at_us=now_us, broker_order_ids=(_name(order),)), sent_ns)
+        reached = approved.request.price_simulated
+        if reached is not None and self._fills_on_bars:
+            self._fill_where_reached(order, reached)
 
     def cancel(self, order: Order, number: int) -> None:
         sent_ns, now_us = self._clock.monotonic_ns(), self._market_us()
@@ -84,14 +87,18 @@ class PaperBroker:
         """Fill what this tick fills."""
         if self._fills_on_bars or not self._resting.get(tick.symbol):
             return
-        self._match(tick.symbol, tick.timestamp_us, lambda order: match_tick(order, tick, self._settings))
+        self._match(tick.symbol, lambda _: tick.timestamp_us, lambda order: match_tick(order, tick, self._settings))
 
     def on_bar(self, bar: OHLCVBar) -> None:
         """Fill what this bar fills, at its open where the order allows."""
         if not self._fills_on_bars or bar.timeframe != "1m" or not self._resting.get(bar.symbol):
             return
         end_us = bar.timestamp_us + TIMEFRAMES[bar.timeframe] * US_PER_MINUTE
-        self._match(bar.symbol, end_us - 1, lambda order: match_bar(order, bar, self._settings))
+
+        def at_us(order: Resting) -> int:
+            return bar.timestamp_us if order.price is None and order.price_trigger is None else end_us - 1
+
+        self._match(bar.symbol, at_us, lambda order: match_bar(order, bar, self._settings))
 
     def end_day(self, now_us: int) -> None:
         """Orders of a day expire with it."""
@@ -167,7 +174,15 @@ class PaperBroker:
             price=terms.price, price_trigger=terms.price_trigger, tag=order.order_id,
         )  # fmt: skip
 
-    def _match(self, symbol: str, at_us: int, match: Callable[[Resting], tuple[Resting, Trade | None]]) -> None:
+    def _fill_where_reached(self, order: Order, price: float) -> None:
+        """Fill an exit where its bar reached it: it stands for a stop or target that rested at the exchange."""
+        resting = self._resting[order.symbol].pop()
+        trade = Trade(slipped(resting, price, self._settings), resting.quantity)
+        self.reported(self._traded(resting, trade, order.created_us))
+
+    def _match(
+        self, symbol: str, at_us: Callable[[Resting], int], match: Callable[[Resting], tuple[Resting, Trade | None]]
+    ) -> None:
         reports: list[ev.BrokerReport | ev.TradeReport] = []
         kept = []
         for order in self._resting[symbol]:
@@ -175,7 +190,7 @@ class PaperBroker:
             if left.quantity:
                 kept.append(left)
             if trade is not None:
-                reports += self._traded(order, trade, at_us)
+                reports += self._traded(order, trade, at_us(order))
         self._resting[symbol] = kept
         if reports:
             self.reported(reports)

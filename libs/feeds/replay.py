@@ -21,14 +21,18 @@ _TICKS_PER_FRAME_MAX = 500
 
 
 class ReplayFeed:
-    """Plays ticks in order of time. `speed` is market seconds for a real second; 0 plays as fast as it is read."""
+    """Plays ticks in order of time. `speed` is market seconds for a real second; 0 plays as fast as it is read.
+
+    One that `is_held` begins when that is taken back: whoever listens has joined by then.
+    """
 
     symbols_max = 1_000_000
 
-    def __init__(self, ticks: Iterable[Tick], clock: Clock, *, speed: float = 0.0) -> None:
+    def __init__(self, ticks: Iterable[Tick], clock: Clock, *, speed: float = 0.0, is_held: bool = False) -> None:
         self._frames = frames_of(ticks)
         self._clock = clock
         self._speed = speed
+        self.is_held = is_held
         self._symbols: set[str] = set()
         self._next: Frame | None = None
         self._connected = self._announced = self._ended = False
@@ -56,6 +60,8 @@ class ReplayFeed:
         if not self._announced:
             self._announced = True
             events.append(FeedConnected(now_us))
+        if self.is_held:
+            return events or self._pong(now_us)
         while len(events) < limit:
             if self._next is None:
                 self._next = next(self._frames, None)
@@ -64,13 +70,17 @@ class ReplayFeed:
                 events.append(FeedEnded(now_us))
                 return events
             if not self._is_due(self._next.exchange_us):
-                if not events and now_us - self._told_us >= US_PER_SECOND:
-                    self._told_us = now_us
-                    events.append(FeedPong(now_us))  # a slow recording is not a dead one
-                return events
+                return events or self._pong(now_us)
             events.append(self._stamped(self._next, now_us))
             self._next = None
         return events
+
+    def _pong(self, now_us: int) -> list[FeedEvent]:
+        """Say that a slow recording is not a dead one."""
+        if now_us - self._told_us < US_PER_SECOND:
+            return []
+        self._told_us = now_us
+        return [FeedPong(now_us)]
 
     def waiting(self) -> int:
         return 0

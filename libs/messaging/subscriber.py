@@ -103,6 +103,10 @@ class Subscriber:
         """Whether every owner answered and nothing is being caught up on."""
         return all(follower.joined for _, follower in self._links)
 
+    def joined_to(self, owner: str) -> bool:
+        """Whether one owner answered and nothing of its is being caught up on; others may not be there at all."""
+        return all(each.joined for _, each in self._links if isinstance(each, Follower) and each.owner == owner)
+
     def positions(self) -> dict[str, int]:
         """Up to where each stream is complete in what `poll` has handed out.
 

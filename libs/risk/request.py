@@ -13,6 +13,7 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `signal_id` is empty for orders no signal caused: protective exits, an operator's flatten.
     `replaces` names the settled order this one stands in for; its signal was decided before.
+    `price_simulated` is for an exchange that fills on bars: where the stop or target this exit stands for was reached.
     """
 
     order_id: str
@@ -29,6 +30,7 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
     signal_id: str = ""
     signal_us: int = 0
     replaces: str = ""
+    price_simulated: float | None = None
 
     def to_order(self, created_us: int) -> Order:
         """Make the intent of it."""

@@ -62,6 +62,7 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     date: str = ""
     source: Annotated[str, Meta(pattern="^(ticks|candles)$")] = "ticks"
     speed: Annotated[float, Meta(ge=0)] = 0.0
+    hold: bool = False
 
 
 class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -135,9 +135,9 @@ class Desk:
 
     def leave(
         self, key: PositionKey, reason: ExitReason, now_us: int, *, signal_id: str = "",
-        purpose: Purpose = Purpose.EXIT,
+        purpose: Purpose = Purpose.EXIT, price: float | None = None,
     ) -> Decision:  # fmt: skip
-        """Ask to close what is left of a position, exits already working taken off."""
+        """Ask to close what is left of a position, exits already working taken off; `price`: where a bar reached it."""
         position = self.positions.get(key)
         _, holding = self.gate.state.holding(key.strategy_id, key.exchange, key.symbol, key.product)
         left = abs(position.quantity) - holding.exiting
@@ -149,6 +149,7 @@ class Desk:
                 order_id=order_id(signal_id=cause, purpose=purpose), strategy_id=key.strategy_id,
                 symbol=key.symbol, exchange=key.exchange, product=key.product, purpose=purpose,
                 side=Side.SELL if position.quantity > 0 else Side.BUY, quantity=left, signal_id=signal_id,
+                price_simulated=price,
             ),
             now_us,
             reason.value,

@@ -11,7 +11,7 @@ from libs.risk.rates import RateWindows
 from libs.risk.state import RiskState
 from libs.settings.charges import read_charges
 from libs.settings.risk import Risk
-from libs.trading.desk import Desk, Plan
+from libs.trading.desk import Desk
 from services.backtest.data import RunData, instrument_of
 from services.backtest.request import RunRequest
 
@@ -26,8 +26,8 @@ def make_desk(request: RunRequest, data: RunData, risk: Risk) -> Desk:
     state = RiskState(day=first, equity=opening_equity(first, request.cash_paise), rates=rates)
     for each in data.columns:
         state.on_instrument(instrument_of(request, each))
-    plan = Plan(strategy_id=request.strategy, sizing=request.sizing, exits=request.exits, product=request.product)
     charges = ChargeBook.from_documents(read_charges()) if request.costs else None
     return Desk(
-        gate=Gate(state, LimitTree(risk)), plans=[plan], cash_paise=request.cash_paise, charges=charges, risk=risk
-    )
+        gate=Gate(state, LimitTree(risk, request.overrides)), plans=request.plans(), cash_paise=request.cash_paise,
+        charges=charges, risk=risk,
+    )  # fmt: skip

@@ -73,7 +73,7 @@ def load(db: DatabaseManager, request: RunRequest, warmup_bars: int) -> RunData:
     with MarketDataQuery(db, closed_days_only=True) as query:
         first, last = request.start, request.end + timedelta(days=1)
         table = query.get_candles(
-            list(request.symbols), request.exchange, request.timeframe, first, last, output="arrow",
+            list(request.symbols_all), request.exchange, request.timeframe, first, last, output="arrow",
             on_missing=lambda coverage: missing.extend(coverage.missing),
         )  # fmt: skip
         columns = _by_symbol(table)
@@ -85,7 +85,7 @@ def load(db: DatabaseManager, request: RunRequest, warmup_bars: int) -> RunData:
                 for each in columns
             ]
             warm_up = tuple(part for table in parts for part in _by_symbol(table))
-    absent = sorted(set(request.symbols) - {each.symbol for each in columns})
+    absent = sorted(set(request.symbols_all) - {each.symbol for each in columns})
     if absent:
         raise Refused(
             f"no {request.timeframe} candles of {', '.join(absent)} on {request.exchange} from {request.start} to "
@@ -105,9 +105,14 @@ def instrument_of(request: RunRequest, columns: Columns) -> Instrument:
     for instrument in request.instruments:
         if instrument.symbol == columns.symbol:
             return instrument
-    ticks = np.concatenate([columns.open, columns.close]) / _TICK
-    is_coarse = bool(np.all(np.abs(ticks - np.rint(ticks)) < 1e-6))
-    return Instrument(symbol=columns.symbol, exchange=request.exchange, tick_size=_TICK if is_coarse else _FINE_TICK)
+    tick_size = tick_size_of(np.concatenate([columns.open, columns.close]))
+    return Instrument(symbol=columns.symbol, exchange=request.exchange, tick_size=tick_size)
+
+
+def tick_size_of(prices: NDArray[np.float64]) -> float:
+    """Give the coarser of a share's two usual tick sizes that all prices are multiples of."""
+    ticks = prices / _TICK
+    return _TICK if bool(np.all(np.abs(ticks - np.rint(ticks)) < 1e-6)) else _FINE_TICK
 
 
 def _by_symbol(table: pa.Table) -> tuple[Columns, ...]:

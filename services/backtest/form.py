@@ -10,7 +10,7 @@ from libs.trading.columns import Columns
 from libs.trading.loop import TradingLoop
 from libs.trading.replay import Recorder, replay
 from libs.trading.sparse import replay_sparse
-from libs.trading.strategy_host import StrategyHost, StrategyInstance
+from libs.trading.strategy_host import StrategyHost
 from libs.trading.vector_host import VectorHost
 from services.backtest.account import make_desk
 from services.backtest.data import RunData
@@ -24,11 +24,7 @@ SAMPLE_SYMBOLS, SAMPLE_BARS = 3, 2000
 
 def make_host(request: RunRequest, calendar: Calendar, kind: type[StrategyHost] = StrategyHost) -> StrategyHost:
     """Make a host as it runs live, without a clock: time is not the same twice."""
-    instance = StrategyInstance(
-        strategy=request.strategy, symbols=request.symbols, timeframe=request.timeframe, exchange=request.exchange,
-        parameters=request.parameters,
-    )  # fmt: skip
-    return kind([instance], sessions=calendar.session, daily_anchor=request.daily_anchor)
+    return kind(request.instances(), sessions=calendar.session, daily_anchor=request.daily_anchor)
 
 
 def run_form(
@@ -41,7 +37,7 @@ def run_form(
         assert isinstance(host, VectorHost)
         host.prepare(data.columns, data.warm_up)
         replay_sparse(
-            data.columns, host, loop, recorder, strategy_id=request.strategy, product=request.product,
+            data.columns, host, loop, recorder, strategy_id=request.instance, product=request.product,
             timeframe=request.timeframe, exchange=request.exchange, keep_going=keep_going,
         )  # fmt: skip
         return host
@@ -58,6 +54,8 @@ def choose_form(request: RunRequest, data: RunData, risk: Risk, calendar: Calend
     """Give the form to use and why: `vectorised` when the strategy has one that is equal on the sample."""
     if request.form == EVENT:
         return EVENT, "asked for"
+    if request.beside:
+        return EVENT, "several strategies share the account"
     host = make_host(request, calendar, VectorHost)
     assert isinstance(host, VectorHost)
     sample = _sample(data)

@@ -14,6 +14,8 @@ from libs.trading.decisions import Ignored, Placed, Refusal
 from libs.trading.desk import Desk
 from libs.trading.loop import LoopEvent
 
+_SAYS = ("ignored", "rejected", "approved")
+
 
 class TradeRow(NamedTuple):
     """One fill with what it meant; `profit_paise` is realised by it before fees, None when it opened."""
@@ -113,6 +115,7 @@ class RunRecorder:
         )  # fmt: skip
 
     def _decide(self, signal_id: str, decision: str, reason: str) -> None:
-        """A signal that closes and enters has two decisions; the one that is not `ignored` says more."""
-        if signal_id and (signal_id not in self.decisions or decision != "ignored"):
+        """A signal that closes and enters has two decisions: what became an order says most, as it does live."""
+        known = self.decisions.get(signal_id)
+        if signal_id and (known is None or _SAYS.index(decision) > _SAYS.index(known[0])):
             self.decisions[signal_id] = (decision, reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -15,15 +15,30 @@ from libs.core.money import PAISE_PER_RUPEE
 from libs.orders.fills import FillSettings
 from libs.orders.instrument import Instrument
 from libs.orders.model import Product
+from libs.risk.limits import Override
 from libs.settings.risk import Risk
 from libs.strategies import registry
 from libs.strategies.interface import parameters_of, parameters_text
 from libs.trading.exits import ExitRules
+from libs.trading.plan import Plan
 from libs.trading.sizing import FixedValue, Sizing
+from libs.trading.strategy_slot import StrategyInstance
 
 FILL_MODELS = ("next_bar_open", "next_tick")
 #: `auto`: the vectorised form of a strategy, where it has one that proves equal on a sample; `event`: bar by bar.
 FORMS = ("auto", "event")
+
+
+class Beside(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A strategy that trades beside the run's own, on the same account."""
+
+    strategy: str
+    symbols: tuple[str, ...]
+    name: str = ""
+    parameters: dict[str, Any] = {}
+    sizing: Sizing = FixedValue(100_000)
+    exits: ExitRules = ExitRules()
+    product: Product = Product.INTRADAY
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +46,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Both dates are included. `limits` changes limits of [risk] by their names there. `daily_anchor` starts strategies
     anew every morning, as live does; without it indicators run on through the nights. `coverage_min_percent` refuses
-    the run unless each symbol has so much of each trading day's minutes.
+    the run unless each symbol has so much of each trading day's minutes. `name` is the strategy instance's, its id
+    when empty; `beside` are further ones on the same account; `overrides` are limits of one strategy or symbol.
     """
 
     strategy: str
@@ -54,6 +70,38 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     seed: int = 0
     form: str = "auto"
     coverage_min_percent: Annotated[float, Meta(ge=0, le=100)] = 0.0
+    name: str = ""
+    beside: tuple[Beside, ...] = ()
+    overrides: tuple[Override, ...] = ()
+
+    @property
+    def instance(self) -> str:
+        """Give the name of the run's own signals."""
+        return self.name or self.strategy
+
+    @property
+    def symbols_all(self) -> tuple[str, ...]:
+        """Give every symbol that is traded, in order."""
+        return tuple(sorted({*self.symbols, *(symbol for each in self.beside for symbol in each.symbols)}))
+
+    def instances(self) -> list[StrategyInstance]:
+        """Give what is hosted: the run's own strategy first."""
+        hosted: tuple[RunRequest | Beside, ...] = (self, *self.beside)
+        return [
+            StrategyInstance(
+                strategy=each.strategy, symbols=each.symbols, name=each.name, timeframe=self.timeframe,
+                exchange=self.exchange, parameters=each.parameters,
+            )
+            for each in hosted
+        ]  # fmt: skip
+
+    def plans(self) -> list[Plan]:
+        """Give how each of them is traded."""
+        traded: tuple[RunRequest | Beside, ...] = (self, *self.beside)
+        return [
+            Plan(strategy_id=each.name or each.strategy, sizing=each.sizing, exits=each.exits, product=each.product)
+            for each in traded
+        ]
 
     @property
     def cash_paise(self) -> int:
@@ -104,9 +152,20 @@ def checked(request: RunRequest) -> RunRequest:
     if request.fill == "next_tick":
         raise Refused("fill model 'next_tick' is not there yet; use 'next_bar_open'")
     Calendar.load(request.exchange)
-    kind = registry.find(request.strategy)
-    parameters = msgspec.json.decode(parameters_text(parameters_of(kind, request.parameters)))
-    return msgspec.structs.replace(request, parameters=parameters, symbols=tuple(sorted(request.symbols)))
+    names = [each.instance for each in request.instances()]
+    if len(set(names)) < len(names):
+        raise Refused(f"two strategies have one name: {', '.join(sorted(names))}")
+    beside = tuple(_completed(each) for each in request.beside)
+    return msgspec.structs.replace(_completed(request), beside=beside)
+
+
+_Asked = TypeVar("_Asked", RunRequest, Beside)
+
+
+def _completed(asked: _Asked) -> _Asked:
+    """Fill in the parameters that were not given, and put the symbols into order."""
+    parameters = msgspec.json.decode(parameters_text(parameters_of(registry.find(asked.strategy), asked.parameters)))
+    return msgspec.structs.replace(asked, parameters=parameters, symbols=tuple(sorted(asked.symbols)))
 
 
 def _day(moment: Any) -> date:

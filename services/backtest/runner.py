@@ -88,7 +88,7 @@ class BacktestRunner:
         if request.coverage_min_percent:
             require_coverage(
                 self._db, request.exchange, request.start, request.end,
-                percent=request.coverage_min_percent, symbols=request.symbols,
+                percent=request.coverage_min_percent, symbols=request.symbols_all,
             )  # fmt: skip
         interrupted: RunInterrupted | None = None
         failed: RunFailed | None = None

@@ -28,6 +28,7 @@ from services.execution_engine.engine import Engine
 from services.execution_engine.market_clock import MarketClock
 from services.execution_engine.plans import make_plans, read_instruments, read_keys
 from services.execution_engine.recovery import restore
+from services.execution_engine.settings import lives_on_bars
 from services.execution_engine.states import States
 from services.execution_engine.watch import Watch
 
@@ -49,6 +50,7 @@ def build(
     engine = Engine(
         desk, store, States(store, loaded.states), market, watch, clock, broker=execution.broker,
         exit_retry_us=execution.exit_retry_s * US_PER_SECOND, exits_on_bars=execution.exit_source == "bar",
+        lives_on_bars=lives_on_bars(execution),
     )  # fmt: skip
     return engine, loaded
 

@@ -38,7 +38,7 @@ class Engine:
 
     def __init__(
         self, desk: Desk, store: TradingStore, states: States, market: MarketClock, watch: Watch, clock: Clock,
-        *, broker: str, exit_retry_us: int, exits_on_bars: bool = False,
+        *, broker: str, exit_retry_us: int, exits_on_bars: bool = False, lives_on_bars: bool = False,
     ) -> None:  # fmt: skip
         self.desk = desk
         self.store = store
@@ -54,6 +54,7 @@ class Engine:
         self._clock = clock
         self._exit_retry_us = exit_retry_us
         self._exits_on_bars = exits_on_bars
+        self._lives_on_bars = lives_on_bars
         self._exit_again_us: dict[tuple[PositionKey, Purpose], int] = {}
         self.prices_refused = 0
 
@@ -93,7 +94,18 @@ class Engine:
             inside = self.desk.positions.get(key).opened_us > bar.timestamp_us
             self.desk.guards[key], found = on_bar(guard, bar, is_filled_inside=inside)
             if found is not None:
-                self.leave(key, found.reason)
+                at_us = bar.timestamp_us if found.is_at_open else end_us - 1
+                self.leave(key, found.reason, at_us=at_us, price=found.price)
+
+    def on_minute(self, minute_us: int) -> None:
+        """A minute's bars were all taken: the account is worth what they say."""
+        self.market.heard(minute_us + US_PER_MINUTE)
+        self.desk.mark()
+
+    def mark(self) -> None:
+        """Value the account in between; one that lives on bars is valued once a minute, when all of them were taken."""
+        if not self._lives_on_bars:
+            self.desk.mark()
 
     # -- signals ------------------------------------------------------------------------------------------------------
 
@@ -116,15 +128,21 @@ class Engine:
 
     # -- leaving ------------------------------------------------------------------------------------------------------
 
-    def leave(self, key: PositionKey, reason: ExitReason, purpose: Purpose = Purpose.EXIT) -> bool:
-        """Close what is left of a position; say whether an order went out. A failed one is not tried again at once."""
-        now_us = self.market.now_us()
+    def leave(
+        self, key: PositionKey, reason: ExitReason, purpose: Purpose = Purpose.EXIT, *, at_us: int = 0,
+        price: float | None = None,
+    ) -> bool:  # fmt: skip
+        """Close what is left of a position; say whether an order went out. A failed one is not tried again at once.
+
+        `at_us` and `price`: when and where a bar reached what guards it.
+        """
+        now_us = at_us or self.market.now_us()
         if now_us < self._exit_again_us.get((key, purpose), 0):
             return False
         state = self.desk.gate.state
         state.trading_state = self.states.of(key.strategy_id, key.exchange, key.symbol)
         try:
-            decision = self.desk.leave(key, reason, now_us, purpose=purpose)
+            decision = self.desk.leave(key, reason, now_us, purpose=purpose, price=price)
         finally:
             state.trading_state = self.states.account
         if isinstance(decision, Ignored):
@@ -259,7 +277,7 @@ class Engine:
     def _after(self, order_id: str, news: Iterable[AnyNews]) -> None:
         order = self.desk.orders.get(order_id)
         if any(isinstance(item, FillRecorded) for item in news):
-            self.desk.mark()
+            self.mark()
             self.timing.filled(self.store, order_id)
         if order.status is OrderStatus.REJECTED:
             self.watch.rejected(self.market.now_us(), order.reason)

@@ -26,7 +26,7 @@ class ConfiguredLimits:
     def refresh(self, store: TradingStore, now_us: int) -> bool:
         """Read the limits and use them if they changed; say whether they did."""
         try:
-            found = self._read()
+            found = read_limits(self._manager)
         except FileNotFoundError:
             return False  # no config store yet: the settings hold
         if found == self._seen:
@@ -45,12 +45,14 @@ class ConfiguredLimits:
             entry.risk_event("limits", "info", f"{len(found)} limits of the config store hold", now_us)
         return True
 
-    def _read(self) -> tuple[Override, ...]:
-        with self._manager.config_reader() as connection:
-            rows = connection.execute(
-                "SELECT scope_kind, scope, limit_name, value FROM risk_limits ORDER BY scope_kind, scope, limit_name"
-            ).fetchall()
-        return tuple(
-            Override(_SCOPES[kind], scope.rpartition(":")[2] if kind == "instrument" else scope, name, float(value))
-            for kind, scope, name, value in rows
-        )
+
+def read_limits(manager: DatabaseManager) -> tuple[Override, ...]:
+    """Give the config store's limits in the gate's words; raise `FileNotFoundError` while there is no such store."""
+    with manager.config_reader() as connection:
+        rows = connection.execute(
+            "SELECT scope_kind, scope, limit_name, value FROM risk_limits ORDER BY scope_kind, scope, limit_name"
+        ).fetchall()
+    return tuple(
+        Override(_SCOPES[kind], scope.rpartition(":")[2] if kind == "instrument" else scope, name, float(value))
+        for kind, scope, name, value in rows
+    )

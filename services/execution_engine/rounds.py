@@ -83,7 +83,7 @@ class Rounds:
     def snapshot(self, kind: str) -> None:
         """Write the whole account as it is."""
         desk, now_us = self._engine.desk, self._engine.market.now_us()
-        desk.mark()
+        self._engine.mark()
         state = desk.gate.state
         positions = desk.positions.open()
         values = {each.key: round(each.quantity * self._mark(each) * 100) for each in positions}

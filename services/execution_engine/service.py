@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import date
 from pathlib import Path
@@ -18,7 +19,7 @@ from libs.contracts.market import MinuteClosed
 from libs.contracts.risk import TradingState
 from libs.contracts.signals import Decided
 from libs.contracts.topics import prefix, topic
-from libs.core.clock import US_PER_MINUTE, Clock
+from libs.core.clock import Clock
 from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.roles import Store
 from libs.dbaccess.trading import Message
@@ -42,7 +43,7 @@ from services.execution_engine.manifest import NAME
 from services.execution_engine.reconciliation import Reconciler
 from services.execution_engine.recovery import resume
 from services.execution_engine.rounds import Rounds
-from services.execution_engine.settings import checked, skew_max_us
+from services.execution_engine.settings import checked, fills_on_bars, lives_on_bars, skew_max_us
 from services.execution_engine.signals import SignalSource
 
 _TURN_S = 0.1
@@ -117,11 +118,11 @@ class Running:
         )  # fmt: skip
         self._broker_spoke = asyncio.Event()
         self._signals = SignalSource(manager, engine, may_begin=lambda: self._comparing.is_done_once)
-        # Where fills happen on bars, a minute's events have one order, in a backtest and here.
-        on_bars = settings.execution.broker == "paper" and settings.execution.paper_fill == "next_bar_open"
         self._barrier = Barrier(
-            self._signals, engine.store, clock, self._on_bar, timeout_ms=settings.execution.barrier_timeout_ms
-        ) if on_bars else None  # fmt: skip
+            self._signals, engine.store, clock, self._on_bar, self._on_closed,
+            timeout_ms=settings.execution.barrier_timeout_ms,
+        ) if fills_on_bars(settings.execution) else None  # fmt: skip
+        self._lives_on_bars = lives_on_bars(settings.execution)
         self._limits = ConfiguredLimits(manager, engine.desk.gate, settings.risk)
         self._limits.refresh(engine.store, clock.now_us())
         self.handlers = Handlers(
@@ -129,6 +130,7 @@ class Running:
             reconcile=lambda: self._comparing.begin("command"),
         )  # fmt: skip
         self._commands: CommandServer | None = None
+        self._joined: Callable[[], bool] = lambda: False
         self._ticks = 0
         self._last_market_us = 0
 
@@ -160,6 +162,7 @@ class Running:
             topic("telemetry", "health", "ingestor"),
         ]  # fmt: skip
         with Subscriber.open(topics, settings=self._settings, clock=self._clock) as subscriber:
+            self._joined = lambda: subscriber.joined_to("ingestor")
             async for message in subscriber:
                 self._on_market(message)
 
@@ -167,13 +170,14 @@ class Running:
         payload = message.payload
         self._last_market_us = self._clock.now_us()
         if isinstance(payload, TickBatch):
-            for tick in payload.ticks:
-                self._on_tick(tick)
+            if not self._lives_on_bars:
+                for tick in payload.ticks:
+                    self._on_tick(tick)
             self._ticks += len(payload.ticks)
         elif isinstance(payload, OHLCVBar):
-            (self._barrier.on_bar if self._barrier else self._on_bar)(payload)
+            (self._barrier.on_market if self._barrier else self._on_bar)(payload)
         elif isinstance(payload, MinuteClosed):
-            self._engine.market.heard(payload.timestamp_us + US_PER_MINUTE)
+            (self._barrier.on_market if self._barrier else self._on_closed)(payload)
         elif isinstance(payload, Health) and payload.service == "ingestor":
             self._engine.watch.heartbeat()
 
@@ -182,6 +186,9 @@ class Running:
         self._wire.on_bar(bar)
         self._engine.on_bar(bar)
 
+    def _on_closed(self, closed: MinuteClosed) -> None:
+        self._engine.on_minute(closed.timestamp_us)
+
     def _on_tick(self, tick: Tick) -> None:
         self._rounds.enter(tick.timestamp_us)
         # What rests fills before exits are judged, as in a minute's order of events.
@@ -189,12 +196,13 @@ class Running:
         self._engine.on_tick(tick)
 
     async def _signal_loop(self) -> None:
-        topics = ["signal.", *([topic("decided", self._settings.data.exchange)] if self._barrier else [])]
+        # Behind the barrier signals are read from the store, minute by minute.
+        topics = [topic("decided", self._settings.data.exchange) if self._barrier else "signal."]
         with Subscriber.open(topics, settings=self._settings, clock=self._clock) as subscriber:
             async for message in subscriber:
                 if isinstance(message.payload, Decided) and self._barrier:
                     self._barrier.on_decided(message.payload)
-                else:
+                elif not self._barrier:
                     self._signals.on_message(message)
 
     def _tell_positions(self, publisher: Publisher) -> None:
@@ -223,7 +231,10 @@ class Running:
                 self._barrier.on_time()
             if now_ns - polled_ns >= execution.signals_poll_ms * 1_000_000:
                 polled_ns = now_ns
-                self._signals.catch_up()
+                if self._barrier:
+                    self._barrier.look()
+                else:
+                    self._signals.catch_up()
 
     async def compare_first(self) -> None:
         """Hold our books against the broker's before anything else is done; go on without where it cannot be asked."""
@@ -261,6 +272,8 @@ class Running:
             "signals_from_bus": self._signals.taken_from_bus, "signals_from_store": self._signals.taken_from_store,
             "reconciled_us": self._reconciler.last_us, "closing": len(self._closing.jobs),
             "broker": self._wire.status(), "barrier_misses": self._barrier.misses if self._barrier else 0,
+            "decided_us": self._barrier.decided_us if self._barrier else 0,
+            "waiting": self._barrier.waiting if self._barrier else 0, "joined": self._joined(),
         }  # fmt: skip
 
     def _pulse(self) -> Pulse:

@@ -6,6 +6,7 @@ from libs.brokers.registry import BROKERS
 from libs.calendar import Calendar, CalendarError
 from libs.runtime.process import WrongConfiguration
 from libs.settings import Settings
+from libs.settings.execution import Execution
 from services.execution_engine.plans import make_plans
 
 #: How far the exchange's clock may be from ours on a real market; the simulator plays any day.
@@ -34,3 +35,13 @@ def checked(settings: Settings) -> Calendar:
 def skew_max_us(settings: Settings) -> int:
     """Give the bound on the exchange's clock for a profile; 0 is none."""
     return 0 if settings.profile == "demo" else SKEW_MAX_US
+
+
+def fills_on_bars(execution: Execution) -> bool:
+    """Say whether fills happen on bars, so that a minute's events have one order, in a backtest and here."""
+    return execution.broker == "paper" and execution.paper_fill == "next_bar_open"
+
+
+def lives_on_bars(execution: Execution) -> bool:
+    """Say whether bars alone bring time, prices, fills and exits: then ticks change nothing, as in a backtest."""
+    return fills_on_bars(execution) and execution.exit_source == "bar"

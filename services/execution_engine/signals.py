@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from libs.contracts.signals import SignalEvent, SignalType
+from libs.contracts.signals import Decided, SignalEvent, SignalType
 from libs.core.clock import day_start_us
 from libs.dbaccess import DatabaseManager
 from libs.messaging import Received
@@ -15,6 +15,12 @@ from services.execution_engine.deciding import SignalPlace
 from services.execution_engine.engine import Engine
 
 _BATCH = 500
+#: No place in an outbox is beyond it.
+_ALL = 1 << 62
+_DECIDED = """
+SELECT exchange, bar_us, signals, outbox_seq_last, (SELECT store_uuid FROM store_identity) FROM decisions
+WHERE timeframe = '1m' AND bar_us <= ? ORDER BY bar_us DESC LIMIT 1
+"""
 
 
 class SignalSource:
@@ -52,21 +58,32 @@ class SignalSource:
             signal, SignalPlace(cursor.store_uuid, message.seq), published_us=message.envelope.published_us
         )
 
-    def catch_up(self) -> int:
-        """Read what the store holds beyond the cursor; another store is read from today's first signal."""
+    def catch_up(self, upto: int = _ALL) -> int:
+        """Read what the store holds beyond the cursor, up to a place; another store from today's first signal on."""
         if not self._is_ready():
             return 0
         try:
             with self._manager.signals_reader() as connection:
-                return self._read(connection)
+                return self._read(connection, upto)
         except FileNotFoundError:
             return 0  # the scanner has not made its store yet
+
+    def last_decided(self, minute_us: int) -> Decided | None:
+        """Say what the scanner's store knows of the last decided minute that is not after this one."""
+        if not self._is_ready():
+            return None
+        try:
+            with self._manager.signals_reader() as connection:
+                row = connection.execute(_DECIDED, (minute_us,)).fetchone()
+        except FileNotFoundError:
+            return None  # the scanner has not made its store yet
+        return Decided(*row) if row else None
 
     def _is_ready(self) -> bool:
         """Nothing could be decided without a price and a time, nor before our books were held against the broker's."""
         return self._engine.market.is_known and self._may_begin()
 
-    def _read(self, connection: Any) -> int:
+    def _read(self, connection: Any, upto: int) -> int:
         engine = self._engine
         uuid = str(connection.execute("SELECT store_uuid FROM store_identity").fetchone()[0])
         since_us = 0
@@ -80,8 +97,8 @@ class SignalSource:
             rows = connection.execute(
                 "SELECT outbox_seq, signal_id, strategy_id, symbol, timestamp_us, signal_type, confidence, "
                 "metadata_json, exchange, timeframe, stop, target, leg, strategy_version FROM signals "
-                "WHERE outbox_seq > ? AND timestamp_us >= ? ORDER BY outbox_seq LIMIT ?",
-                (after, since_us, _BATCH),
+                "WHERE outbox_seq > ? AND outbox_seq <= ? AND timestamp_us >= ? ORDER BY outbox_seq LIMIT ?",
+                (after, upto, since_us, _BATCH),
             ).fetchall()
             for row in rows:
                 after = int(row[0])

@@ -77,7 +77,7 @@ def open_recording(settings: Settings, clock: Clock, target: DatabaseManager, ca
     rest = islice(ticks, _held(target, day), None)
     ends_us = max(closed_us, session.last_us if replay.source == "candles" else 0) + settings.ingestor.grace_ms * 1000
     fills = list(_bars(source, exchange, day, _FILLS)) if replay.source == "ticks" else []
-    return Recording(ReplayFeed(rest, clock, speed=replay.speed), ends_us, fills)
+    return Recording(ReplayFeed(rest, clock, speed=replay.speed, is_held=replay.hold), ends_us, fills)
 
 
 @contextmanager

@@ -272,6 +272,8 @@ class _Running:
             )
         if request.name == "rollover":
             return handlers.rollover(self._closer, request.arguments)
+        if request.name == "play":
+            return handlers.play(self._supervisor)
         if request.name == "archive":
             return self._archiver.ask()
-        raise Refused(f"the ingestor knows no command {request.name!r}; it knows: archive, rollover, status")
+        raise Refused(f"the ingestor knows no command {request.name!r}; it knows: archive, play, rollover, status")

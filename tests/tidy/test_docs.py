@@ -46,7 +46,6 @@ def test_every_decision_is_in_the_index():
 #: Spoken of in the docs, and being built.
 NOT_YET = {
     "analytics",
-    "parity",
 }
 
 

@@ -1,0 +1,17 @@
+"""`play`: a recording that was held begins, now that those who are to hear it have joined."""
+
+from __future__ import annotations
+
+from libs.core.errors import Refused, RetryLater
+from libs.feeds.replay import ReplayFeed
+from libs.feeds.supervision import FeedSupervisor
+
+
+def play(supervisor: FeedSupervisor | None) -> dict[str, str]:
+    """Let it begin; one that plays already goes on."""
+    if supervisor is None:
+        raise RetryLater("the recording is not open yet; ask again")
+    if not isinstance(supervisor.feed, ReplayFeed):
+        raise Refused("the ingestor captures a live feed, no recording; there is nothing to begin")
+    supervisor.feed.is_held = False
+    return {"state": "playing"}

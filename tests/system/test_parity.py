@@ -1,0 +1,87 @@
+"""`fleet parity`: a recorded day through ingestor, scanner and engine gives what the backtest gives, fill for fill."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pytest
+
+from cli.main import main
+from libs.dbaccess import DatabaseManager, EODRollover, Role
+from services.backtest import BacktestRunner
+from tests.kit.backtest import make_history
+from tests.kit.market_days import at_us, candle, close_day
+from tests.kit.roots import settings
+from tests.kit.short import tmp_path  # noqa: F401  # a fixture: sockets have short paths
+
+DAY, LATER = date(2026, 2, 3), date(2026, 2, 4)
+SYMBOLS = "ACME,BETA,CITY,DUNE,ECHO"
+STRATEGIES = "sma_cross,rsi_reversion,bollinger_breakout"
+
+
+@pytest.fixture
+def history(tmp_path):  # noqa: F811  # the short one
+    """Two days of two hours, the second of which is the one to play."""
+    return make_history(tmp_path / "h", tuple(SYMBOLS.split(",")), last=DAY, count=120)
+
+
+def parity(*words: object) -> int:
+    """Run the command in this process; the fleet's processes are real ones."""
+    return main(["parity", *map(str, words)])
+
+
+def test_the_fleet_does_what_the_backtest_says(history, tmp_path, monkeypatch, capsys):  # noqa: F811  # the short one
+    """Live is a backtest with real money: five symbols, three strategies, one account; ids, prices, fees, profits.
+
+    Then the same day by the fleet's own stores, against a run with another parameter: the parameter is what is named.
+    """
+    into = tmp_path / "p"
+    code = parity(
+        "--date", DAY, "--strategy", STRATEGIES, "--symbols", SYMBOLS, "--root", history, "--into", into,
+        "--timeout", 50, "--json",
+    )  # fmt: skip
+    found = json.loads(capsys.readouterr().out)
+    counts = {name: found["fleet"][name] for name in ("signals", "orders", "trades", "exits")}
+    assert (code, found["differences"]) == (0, [])
+    assert counts == {name: found["backtest"][name] for name in counts}
+    assert found["fleet"]["candles"] == 5 * 120
+    assert min(counts.values()) >= 20, counts
+
+    with DatabaseManager(into / "fleet").trading_reader() as trading:
+        causes = dict(trading.execute("SELECT cause, count(*) FROM order_events WHERE kind = 'intent' GROUP BY 1"))
+        traded = {row[0] for row in trading.execute("SELECT DISTINCT strategy_id FROM trades")}
+        misses = trading.execute("SELECT count(*) FROM barrier_misses").fetchone()[0]
+    assert traded == set(STRATEGIES.split(","))
+    assert causes.keys() >= {"enter_long", "signal", "stop"}, "an exit on the bar itself must have been among them"
+    assert misses == 0
+
+    stage = into / "fleet"
+    monkeypatch.setenv("TRADEFLEET_CONFIG", str(stage / "stage.toml"))
+    monkeypatch.setenv("TRADEFLEET_DATA", str(stage))
+    EODRollover(DatabaseManager(stage, Role.INGESTOR, settings=settings())).execute(DAY)
+    other = BacktestRunner(DatabaseManager(stage, Role.BACKTEST, settings=settings())).run(
+        "sma_cross", SYMBOLS, DAY, DAY, parameters={"fast": 5}
+    )
+    assert parity("--date", DAY, "--strategy", "sma_cross", "--traded", "--run", other) == 1
+    assert "its cause: sma_cross.parameters.fast is 10 in the fleet and 5 in the backtest" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--date", LATER, "--symbols", "ACME"], 4, "no candles of ACME on 2026-02-04"),
+        (["--date", "2026-02-05", "--symbols", "ACME"], 4, "no candles of ACME on 2026-02-05"),
+        (["--date", DAY, "--symbols", "ACME", "--into", "{root}/p"], 1, "inside the recording"),
+        (["--date", DAY, "--strategy", "donchian_turtle"], 1, "name its symbols: --symbols A,B"),
+        (["--date", DAY, "--symbols", "ACME", "--run", "run_20260203_101010_abcd"], 4, "run_20260203_101010_abcd"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_by_name(history, capsys, options, code, words):
+    close_day(history, LATER, [candle("OTHER", at_us(LATER, 600))])
+    given = [str(each).format(root=history) for each in options]
+    if "--run" in given:
+        given.append("--traded")  # no process is needed to find that the run is not there
+
+    assert parity("--strategy", "sma_cross", "--root", history, *given) == code
+    assert words in capsys.readouterr().err
