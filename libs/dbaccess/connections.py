@@ -6,7 +6,7 @@ import errno
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -67,6 +67,19 @@ def duckdb_writer(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
     finally:
         connection.close()
+
+
+def drop_cached_blocks(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give back the memory of blocks that are on disk already.
+
+    DuckDB keeps every block it wrote until its memory limit, which a writer that appends all day reaches with blocks
+    nobody reads again. A lower limit all day would make a big transaction fail; lowered for an instant, it only
+    empties the cache. What is in use stays, and DuckDB says so: no fault of anybody's. The limit afterwards is
+    DuckDB's own: reading it back and setting it rounds it down a little every time.
+    """
+    with suppress(duckdb.OutOfMemoryException):
+        connection.execute("SET memory_limit = '1MiB'")
+    connection.execute("RESET memory_limit")
 
 
 @contextmanager

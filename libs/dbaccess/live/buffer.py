@@ -14,7 +14,7 @@ from libs.core.clock import Clock
 from libs.core.errors import OutcomeUnknown, Refused
 from libs.core.faults import crash_point
 from libs.core.ids import random_id
-from libs.dbaccess.connections import duckdb_writer
+from libs.dbaccess.connections import drop_cached_blocks, duckdb_writer
 from libs.dbaccess.errors import StoreCorrupt
 from libs.dbaccess.files import PRIVATE_FILE, make_directory
 from libs.dbaccess.history import DayWriter
@@ -200,6 +200,8 @@ class LiveBuffer:
             self._paths.segment(part.file).unlink(missing_ok=True)
         if generation % _SWEEP_EVERY_FLUSHES == 0:
             sweep_pins(self._paths)
+            for connection in self._connections.values():
+                drop_cached_blocks(connection)
         self._start_merge()
         return rows
 

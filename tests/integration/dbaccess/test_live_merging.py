@@ -142,3 +142,29 @@ def test_leaving_while_a_merge_runs_breaks_it_off(layout, monkeypatch):
 
     assert len(names) == 6
     assert all(name.endswith(".parquet") and not name.startswith(".") for name in names)
+
+
+def test_a_long_day_does_not_fill_the_memory_with_blocks_already_on_disk(layout, monkeypatch):
+    def bytes_cached(connection):
+        return connection.execute(
+            "SELECT memory_usage_bytes FROM duckdb_memory() WHERE tag = 'BASE_TABLE'"
+        ).fetchall()[0][0]  # fmt: skip
+
+    with opened(layout) as buffer:
+        connection = buffer["ticks"]
+        limit = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+        buffer.append("ticks", ticks(0, 400_000))
+        buffer.flush()
+    with opened(layout) as buffer:
+        connection = buffer["ticks"]
+        connection.execute("SELECT sum(price), sum(volume), sum(seq), max(symbol) FROM ticks").fetchall()
+        full = bytes_cached(connection)
+        assert full > 1_000_000
+
+        monkeypatch.setattr("libs.dbaccess.live.buffer._SWEEP_EVERY_FLUSHES", 1)
+        buffer.append("ticks", ticks(400_000, 10))
+        buffer.flush()
+
+        assert bytes_cached(connection) < full / 4
+        assert connection.execute("SELECT current_setting('memory_limit')").fetchall() == limit
+        assert connection.execute("SELECT count(*) FROM ticks").fetchall() == [(400_010,)]
