@@ -6,6 +6,8 @@ import getpass
 from contextlib import suppress
 from typing import Any
 
+_ASKED_EVERY_S = 0.2
+
 
 def change_config(change: str, given: dict[str, Any], command: str, *, timeout_ms: int = 0) -> Any:
     """Have it done: by us when nobody else holds the store, else by the api; raise `WriterLockHeld` if it is deaf."""
@@ -28,6 +30,20 @@ def change_config(change: str, given: dict[str, Any], command: str, *, timeout_m
                     with suppress(Refused):
                         client.call("status")
                 asked = {"change": change, "given": given, "sender": sender}
-                return client.call("change", asked, timeout_ms=timeout_ms)
+                return _done(client, clock, asked, timeout_ms)
         except RetryLater:
             raise held from None  # somebody holds the lock and does not answer: exit 3, with its pid
+
+
+def _done(client: Any, clock: Any, asked: dict[str, Any], timeout_ms: int) -> Any:
+    """Ask until it is done: what takes long is prepared beside the api's other work."""
+    from libs.core.errors import OutcomeUnknown
+
+    end_ns = clock.monotonic_ns() + timeout_ms * 1_000_000
+    while True:
+        result = client.call("change", asked, timeout_ms=timeout_ms)
+        if not (isinstance(result, dict) and result.get("pending")):
+            return result
+        if clock.monotonic_ns() > end_ns:
+            raise OutcomeUnknown(f"the api has worked on it for more than {timeout_ms // 1000} s; ask again")
+        clock.sleep(_ASKED_EVERY_S)

@@ -35,6 +35,7 @@ class Asked(msgspec.Struct, frozen=True):
     address: str
     at_us: int
     given: Mapping[str, Any]
+    prepared: Any = None  # what a change that takes long worked out beforehand
 
 
 class Done(msgspec.Struct, frozen=True):

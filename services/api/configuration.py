@@ -15,8 +15,10 @@ from libs.scanners.expression import Expression
 from libs.settings.risk import Risk
 from libs.strategies.interface import parameters_of
 from libs.strategies.registry import find
+from services.api.alerting import RemoveAlert, SaveAlert, remove_alert, save_alert
 from services.api.changes import Asked, Connection, Done, Given, Name, NotThere, fetch
-from services.api.instruments import ImportInstruments, import_instruments
+from services.api.corrections import SaveInstrument, save_instrument
+from services.api.instruments import IMPORT, ImportInstruments, import_instruments
 
 Timeframe = Annotated[str, Meta(pattern="^(1m|5m|15m|1h|4h|1d)$")]
 #: The store's words for how wide a limit is, and the gate's.
@@ -184,5 +186,8 @@ CONFIGURATION: dict[str, tuple[type[Given], Callable[[Connection, Asked, Any], D
     "strategy.save": (SaveStrategy, _save_strategy),
     "scan.save": (SaveScan, _save_scan),
     "limit.save": (SaveLimit, _save_limit),
-    "instruments.import": (ImportInstruments, import_instruments),
+    "alert.save": (SaveAlert, save_alert),
+    "alert.remove": (RemoveAlert, remove_alert),
+    "instrument.save": (SaveInstrument, save_instrument),
+    IMPORT: (ImportInstruments, import_instruments),
 }

@@ -15,6 +15,7 @@ from libs.messaging import CommandClient, Publisher
 from libs.settings import Settings
 from services.api.broker import BrokerToken
 from services.api.changes import Asked, Done, perform, record
+from services.api.instruments import ImportInstruments, Prepared, prepare
 from services.api.told import ToldSource, store
 from services.api.watch import Watch
 
@@ -37,13 +38,29 @@ class Context:
         self.broker = broker
         #: A password costs memory to check, on purpose; so only a few at a time.
         self.hashing = asyncio.Semaphore(2)
+        self._preparing: dict[bytes, asyncio.Future[Prepared]] = {}
 
-    def change(self, action: str, given: dict[str, Any], *, actor: str, address: str) -> Any:
+    def change(self, action: str, given: dict[str, Any], *, actor: str, address: str, prepared: Any = None) -> Any:
         """Change the config store, with its line in the audit log, and tell the bus."""
         with self.session.transaction() as connection:
-            done = perform(connection, action, Asked(actor, address, self.clock.now_us(), given))
+            done = perform(connection, action, Asked(actor, address, self.clock.now_us(), given, prepared))
         self.tell(done)
         return done.result
+
+    def prepare_import(self, given: dict[str, Any]) -> Prepared:
+        """Work out what an instruments file changes, on a reader. Takes long: call it in a thread."""
+        with self.db.config_reader() as connection:
+            return prepare(connection, msgspec.convert(given, ImportInstruments))
+
+    def prepared_import(self, given: dict[str, Any]) -> Prepared | None:
+        """The same for who cannot wait: begins it in a thread, and gives None until it is done."""
+        key = msgspec.json.encode(given, order="sorted")
+        found = self._preparing.get(key)
+        if found is None:
+            self._preparing[key] = asyncio.get_running_loop().run_in_executor(None, self.prepare_import, given)
+        elif found.done():
+            return self._preparing.pop(key).result()
+        return None
 
     def note(self, asked: Asked, action: str, done: Done, reason: str = "") -> None:
         """Write into the audit log what was done elsewhere than in the config store, and tell the bus."""

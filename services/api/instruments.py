@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from libs.contracts.instruments import Change, Instrument, InstrumentBook, unambiguous
-from libs.core.errors import Refused
+from libs.core.errors import Refused, RetryLater
 from libs.upstox.instrument_file import parse_instruments
 from services.api.changes import Asked, Connection, Done, Given, fetch
 
+IMPORT = "instruments.import"
 _REFUSED_SHOWN = 5
 _COLUMNS = (
     "exchange", "symbol", "valid_from", "valid_to", "instrument_key", "segment", "instrument_type", "name", "isin",
@@ -40,8 +41,21 @@ def book(connection: Connection, where: str = "", *parameters: Any) -> Instrumen
     return InstrumentBook(msgspec.convert(row, Instrument) for row in rows)
 
 
-def import_instruments(connection: Connection, asked: Asked, given: ImportInstruments) -> Done:
-    """Take a whole file over: what it lists no more ends the day before, what is new or different begins."""
+class Prepared(msgspec.Struct, frozen=True):
+    """What a file changes, worked out before anything is written; `known` tells the master it was worked out for."""
+
+    file: str
+    listed: int
+    changes: list[Change]
+    refused: list[str]
+    known: tuple[int, int]
+
+
+def prepare(connection: Connection, given: ImportInstruments) -> Prepared:
+    """Work out what a whole file changes: what it lists no more ends the day before, what is new or different begins.
+
+    Takes seconds for a large file and writes nothing, so that the api does it in a thread, on a reader.
+    """
     path = Path(given.path)
     parsed = parse_instruments(path.read_bytes(), given.day, segments=given.segments or None)
     listed, doubled = _one_a_key(parsed.instruments)
@@ -49,23 +63,36 @@ def import_instruments(connection: Connection, asked: Asked, given: ImportInstru
     if not listed:
         raise Refused(f"{path}: no instrument of {', '.join(given.segments) or 'any segment'} in {len(refused)} rows")
     # A part of the file says nothing of the other segments: they go on as they are.
-    known = book(connection)
+    version, known = _version(connection), book(connection)
     if newer := [row for row in known if row.valid_from > given.day]:
         raise Refused(
             f"{path}: a file of {given.day}, and one of {newer[0].valid_from} was imported; import it dated later"
         )
-    counts: Counter[str] = Counter()
-    for exchange in sorted({row.exchange for row in listed}):
-        part = [row for row in known if not given.segments or row.segment in given.segments]
-        changes = InstrumentBook(part).changes(listed, given.day, exchange)
-        _apply(connection, changes, asked.at_us)
-        counts["ended"] += sum(change.ended for change in changes)
-        counts["begun"] += sum(not change.ended for change in changes)
+    part = InstrumentBook(row for row in known if not given.segments or row.segment in given.segments)
+    exchanges = sorted({row.exchange for row in listed})
+    changes = [change for exchange in exchanges for change in part.changes(listed, given.day, exchange)]
+    return Prepared(path.name, len(listed), changes, refused, version)
+
+
+def import_instruments(connection: Connection, asked: Asked, given: ImportInstruments) -> Done:
+    """Take a whole file over, as it was prepared or, without that, as it is read now."""
+    ready: Prepared = asked.prepared or prepare(connection, given)
+    if ready.known != _version(connection):
+        raise RetryLater("the instruments were changed while the file was read; import it again")
+    put(connection, (change.instrument for change in ready.changes), asked.at_us)
+    ended = sum(change.ended for change in ready.changes)
     after = {
-        "file": path.name, "day": given.day.isoformat(), "listed": len(listed), "begun": counts["begun"],
-        "ended": counts["ended"], "refused": len(refused),
+        "file": ready.file, "day": given.day.isoformat(), "listed": ready.listed, "begun": len(ready.changes) - ended,
+        "ended": ended, "refused": len(ready.refused),
     }  # fmt: skip
-    return Done("instruments", path.name, None, after, after | {"refused_rows": refused[:_REFUSED_SHOWN]})
+    return Done("instruments", ready.file, None, after, after | {"refused_rows": ready.refused[:_REFUSED_SHOWN]})
+
+
+def _version(connection: Connection) -> tuple[int, int]:
+    """Tell one state of the master from any later one."""
+    sql = "SELECT count(*) AS n, COALESCE(max(imported_at_us), 0) AS at_us FROM instruments"
+    found = fetch(connection, sql)[0]
+    return found["n"], found["at_us"]
 
 
 def _one_a_key(instruments: list[Instrument]) -> tuple[list[Instrument], list[str]]:
@@ -81,8 +108,11 @@ def _one_a_key(instruments: list[Instrument]) -> tuple[list[Instrument], list[st
     return list(by_key.values()), doubled
 
 
-def _apply(connection: Connection, changes: list[Change], at_us: int) -> None:
-    """Rows that end come first, so that a key may pass to another symbol."""
-    for change in changes:
-        row = msgspec.to_builtins(change.instrument)
-        connection.execute(_INSERT, (*(row[name] for name in _COLUMNS), at_us))
+def put(connection: Connection, instruments: Iterable[Instrument], at_us: int) -> None:
+    """Store rows as they are to be. Those that end come first, so that a key may pass to another symbol."""
+    rows = ((*(_stored(getattr(row, name)) for name in _COLUMNS), at_us) for row in instruments)
+    connection.executemany(_INSERT, rows)
+
+
+def _stored(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value

@@ -44,7 +44,11 @@ VIEWS: dict[str, View] = {
     "scan_configs": View(Store.CONFIG, "scan_configs", "updated_at_us", ("scan_id",), "scan_id"),
     "risk_limits": View(Store.CONFIG, "risk_limits", "updated_at_us", ("scope_kind", "scope"),
                         "scope_kind, scope, limit_name"),
-    "instruments": View(Store.CONFIG, "instruments", "imported_at_us", ("symbol", "exchange"), "exchange, symbol"),
+    "alert_settings": View(Store.CONFIG, "alert_settings", "updated_at_us", ("name",), "name",
+                           "name, target_secret AS target, CASE severity_min WHEN 'error' THEN 'critical' ELSE "
+                           "severity_min END AS severity_min, quiet_from, quiet_to, is_enabled, updated_at_us"),
+    "instruments": View(Store.CONFIG, "instruments", "imported_at_us", ("symbol", "exchange"),
+                        "exchange, symbol, valid_from DESC"),
     "audit": View(Store.CONFIG, "audit_log", "at_us", ("actor", "subject", "action"), "audit_id DESC"),
     "sessions": View(Store.CONFIG, "sessions", "created_at_us", (), "created_at_us DESC",
                      "(SELECT name FROM users u WHERE u.user_id = sessions.user_id) AS name, address, user_agent, "

@@ -26,6 +26,7 @@ from services.api.access import first_admin_link
 from services.api.app import make_app
 from services.api.broker import BrokerToken
 from services.api.context import Context
+from services.api.instruments import IMPORT
 from services.api.manifest import NAME
 from services.api.settings import check
 from services.api.told import ToldSource
@@ -87,11 +88,14 @@ def _command(context: Context, request: CommandRequest) -> Any:
     """Change the config store for `fleet user`; whoever reaches the socket is the operator."""
     if request.name != "change":
         raise Refused(f"no command {request.name!r}; there is change")
-    given = dict(request.arguments)
-    return context.change(
-        str(given.get("change", "")), dict(given.get("given") or {}), actor=str(given.get("sender", "command")),
-        address="command socket",
-    )  # fmt: skip
+    asked = dict(request.arguments)
+    change, given, prepared = str(asked.get("change", "")), dict(asked.get("given") or {}), None
+    if change == IMPORT:
+        prepared = context.prepared_import(given)
+        if prepared is None:
+            return {"pending": True}
+    actor = str(asked.get("sender", "command"))
+    return context.change(change, given, actor=actor, address="command socket", prepared=prepared)
 
 
 def _pulse(context: Context) -> Pulse:

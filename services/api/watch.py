@@ -96,6 +96,11 @@ class Watch:
     def pages(self) -> int:
         return len(self._pages)
 
+    def market_us(self) -> int:
+        """The market's own time, as the ingestor last told it; ours before it did."""
+        beat = self.health.get("ingestor")
+        return (int(beat.figures.get("session_us", 0)) if beat else 0) or self._clock.now_us()
+
     def services(self) -> list[dict[str, Any]]:
         """Each service that was heard, with the age of its heartbeat."""
         now_us = self._clock.now_us()

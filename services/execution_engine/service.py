@@ -36,6 +36,7 @@ from services.execution_engine.books import position_event
 from services.execution_engine.building import build, known_instruments, wire_broker
 from services.execution_engine.closing import Closing
 from services.execution_engine.comparing import Comparing
+from services.execution_engine.corrections import CorrectedInstruments
 from services.execution_engine.engine import Engine
 from services.execution_engine.handlers import Handlers
 from services.execution_engine.limits import ConfiguredLimits
@@ -125,6 +126,10 @@ class Running:
         self._lives_on_bars = lives_on_bars(settings.execution)
         self._limits = ConfiguredLimits(manager, engine.desk.gate, settings.risk)
         self._limits.refresh(engine.store, clock.now_us())
+        self._corrected = CorrectedInstruments(
+            manager, engine.desk.gate.state, settings.data.exchange, lambda: known_instruments(manager, settings)
+        )
+        self._corrected.refresh(engine.store, clock.now_us())
         self.handlers = Handlers(
             engine, self._closing, clock, kill_file=kill_file, status=self.status,
             reconcile=lambda: self._comparing.begin("command"),
@@ -226,6 +231,7 @@ class Running:
                 told_ns = now_ns
                 self._tell_positions(publisher)
                 self._limits.refresh(self._engine.store, self._clock.now_us())
+                self._corrected.refresh(self._engine.store, self._clock.now_us())
             self._comparing.on_time()
             if self._barrier:
                 self._barrier.on_time()
@@ -256,8 +262,7 @@ class Running:
 
     def _new_day(self, day: date) -> None:
         self._wire.end_day(self._engine.market.now_us())
-        for instrument in known_instruments(self._manager, self._settings):
-            self._engine.desk.gate.state.on_instrument(instrument)
+        self._corrected.reload()
         get_logger().info("engine.day", day=day.isoformat())
 
     def status(self) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from libs.contracts.health import Alert, Severity
 from libs.contracts.topics import topic
 from libs.core.clock import Clock
 from libs.core.errors import FleetError, Refused
+from libs.dbaccess import DatabaseManager
 from libs.dbaccess.layout import Layout
 from libs.messaging import CommandServer, Publisher, Subscriber
+from libs.runtime.alert_rules import read_rules
 from libs.runtime.alerts import Alerts
 from libs.runtime.heartbeat import Pulse, beat
 from libs.runtime.logs import get_logger
@@ -63,6 +65,8 @@ class Running:
             lost_s=settings.ops.heartbeat_lost_s,
             limits=settings.ops,
         )
+        self._manager = DatabaseManager(settings.data_root, settings=settings, clock=clock)
+        self._read_rules()
         path = Layout(settings.data_root).backups / ".schedule.json"
         self.schedule = Schedule(path, tasks(settings, clock, self.alerts, self._is_trading, self._market_us), clock)
 
@@ -91,11 +95,19 @@ class Running:
                 if isinstance(message.payload, Health) and message.payload.service != NAME:
                     self.heartbeats.heard(message.payload)
 
+    def _read_rules(self) -> None:
+        """Learn who is to be told of what; what cannot be read changes nothing."""
+        try:
+            self._messenger.rules = read_rules(self._manager)
+        except FleetError as e:
+            get_logger().warning("ops.alert_rules_unread", error=str(e))
+
     async def _watch(self) -> None:
         """Look apart from the work: a copy or the archive may take an hour."""
         while True:
             await asyncio.sleep(_TURN_S)
             self.heartbeats.look()
+            self._read_rules()
 
     async def _work(self) -> None:
         while True:

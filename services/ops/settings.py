@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from libs.calendar import Calendar, CalendarError
 from libs.runtime.process import WrongConfiguration
-from libs.runtime.telling import read_addresses
+from libs.runtime.telling import Address, read_addresses
 from libs.settings import Settings
 
 
-def checked(settings: Settings) -> tuple[Calendar, list[str]]:
+def checked(settings: Settings) -> tuple[Calendar, list[Address]]:
     """Give the calendar and the addresses alerts go to."""
     try:
         calendar = Calendar.load(settings.data.exchange)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from libs.runtime.process import WrongConfiguration
-from libs.runtime.telling import read_addresses
+from libs.runtime.telling import Address, read_addresses
 from libs.settings import Settings
 
 
-def checked(settings: Settings) -> tuple[str, list[str]]:
+def checked(settings: Settings) -> tuple[str, list[Address]]:
     """Give the supervisor's address and those alerts go to."""
     url = os.environ.get("SUPERVISOR_SERVER_URL", "")
     if not url:

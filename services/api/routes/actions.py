@@ -10,12 +10,15 @@ from litestar import Request, post
 from litestar.exceptions import PermissionDeniedException
 from msgspec import Meta
 
-from libs.core.errors import FleetError
+from libs.core.clock import trading_date
+from libs.core.errors import FleetError, Refused
+from libs.runtime.telling import read_addresses
 from libs.strategies.user import load_directory
 from services.api.access import Principal
 from services.api.changes import Asked, Done, NotThere, record
 from services.api.context import Context
 from services.api.guards import address_of
+from services.api.instruments import IMPORT
 from services.api.passwords import hash_password
 
 #: What the backtest service may be asked from here.
@@ -83,13 +86,43 @@ async def config(request: Request[Any, Any, Any], context: Context, change: str,
     """Change the config store."""
     if change in {"user.add", "user.password"}:
         raise NotThere("passwords go to /api/passwords, which keeps only their hash")
-    if change == "instruments.import":
-        raise NotThere("a file of this machine is imported with `fleet instruments import`")
+    if change == IMPORT:
+        raise NotThere("/api/instruments/import takes the ingestor's file, `fleet instruments import` any other")
     if change == "strategy.save":  # the user's own may be new, or have other parameters by now
         await asyncio.to_thread(load_directory, context.settings.strategies.directory(context.settings.data_root))
+    given = data.arguments
+    if change == "alert.save":
+        await asyncio.to_thread(_check_target, context, str(given.get("target", "")))
+    if change == "instrument.save" and not given.get("day"):  # the market's day, which a simulated one's is not ours
+        given = {**given, "day": trading_date(context.watch.market_us()).isoformat()}
     who: Principal = request.user
-    result = context.change(change, data.arguments, actor=who.name, address=address_of(request))
+    result = context.change(change, given, actor=who.name, address=address_of(request))
     return {"change": change, "result": result}
+
+
+def _check_target(context: Context, target: str) -> None:
+    names = sorted({each.name for each in read_addresses(context.settings.ops.alert_urls_file) if each.name})
+    if target not in names:
+        raise Refused(
+            f"no address is named {target!r}; there are {', '.join(names) or 'none'}: name one in ops.alert_urls_file, "
+            "`NAME ADDRESS` a line"
+        )
+
+
+@post("/api/instruments/import", role="admin", scope="config", status_code=200)
+async def take_over(request: Request[Any, Any, Any], context: Context) -> dict[str, Any]:
+    """Take the instruments file that the ingestor keeps over into the config store: shares and indexes, as of today."""
+    exchange = context.settings.data.exchange
+    path = context.db.layout.market / f"instruments_{exchange}.json.gz"
+    if not path.exists():
+        raise NotThere(f"the ingestor has kept no instruments file yet: {path.name}")
+    day = trading_date(context.watch.market_us())
+    segments = [f"{exchange.upper()}_{kind}" for kind in ("EQ", "INDEX")]
+    given = {"path": str(path), "day": day.isoformat(), "segments": segments}
+    prepared = await asyncio.to_thread(context.prepare_import, given)
+    who: Principal = request.user
+    result = context.change(IMPORT, given, actor=who.name, address=address_of(request), prepared=prepared)
+    return {"result": result}
 
 
 @post("/api/passwords", role="admin", scope="config", status_code=200)
@@ -125,4 +158,4 @@ async def prefer(request: Request[Any, Any, Any], context: Context, data: Prefer
     return {"key": data.key, "value": data.value}
 
 
-HANDLERS = [engine, backtest, backtest_order, config, password, prefer]
+HANDLERS = [engine, backtest, backtest_order, config, take_over, password, prefer]

@@ -9,6 +9,7 @@ from litestar import get
 
 from libs.core.clock import day_start_us, trading_date
 from libs.dbaccess import Store
+from libs.runtime.telling import read_addresses
 from services.api.changes import fetch
 from services.api.context import Context
 
@@ -48,4 +49,12 @@ def alerts(context: Context) -> dict[str, Any]:
     return {"rows": sorted(found, key=lambda each: -each["timestamp_us"])}
 
 
-HANDLERS = [risk, alerts]
+@get("/api/alert-targets", role="admin", sync_to_thread=True)
+def alert_targets(context: Context) -> dict[str, Any]:
+    """Name the addresses alerts can go to, out of ops' private file; never an address."""
+    addresses = read_addresses(context.settings.ops.alert_urls_file)
+    named = sorted({each.name for each in addresses if each.name})
+    return {"rows": [{"target": name} for name in named], "unnamed": sum(not each.name for each in addresses)}
+
+
+HANDLERS = [risk, alerts, alert_targets]

@@ -148,6 +148,31 @@ export const broker = { families: "config", redraw: false, async draw({ ask }) {
   return element("div", {}, element("p", { role: "status" }, "Logged in. Token: ", chip(found.state, TOKEN[found.state] ?? "down"), ` ${found.detail}${ending(found)}.`), back);
 } };
 
+async function alerting({ ask, act, redraw }) {
+  const { rows: targets, unnamed } = await ask("/api/alert-targets");
+  const save = (row, more) => change(ask, "alert.save", { name: row.name, target: row.target, severity_min: row.severity_min, quiet_from: row.quiet_from, quiet_to: row.quiet_to, is_enabled: Boolean(row.is_enabled), ...more });
+  const acts = (row) => [button(row.is_enabled ? "Switch off" : "Switch on", act, async () => { await save(row, { is_enabled: !row.is_enabled }); await redraw(); }),
+    button("Remove", act, async () => { if (confirm(`Remove the rule ${row.name}?`)) { await change(ask, "alert.remove", { name: row.name }); await redraw(); } }, "danger")];
+  const made = [await list(ask, "/api/alert-settings", ["name", "target", "severity_min", "quiet_from", "quiet_to", "is_enabled", "updated_at_us"], { empty: "No rule: every address is told as the settings say.", acts, caption: "Alert rules" })];
+  if (!targets.length) return [...made, element("p", { class: "muted" }, `No address has a name${unnamed ? ` (${unnamed} without)` : ""}: give it one in the file of ops.alert_urls_file, \`NAME ADDRESS\` a line.`)];
+  return [...made, element("details", {}, element("summary", {}, "Add or change one"), form(act, [field("name", "Name", { required: true }), select("target", "Address", targets.map((each) => each.target)), select("severity_min", "From", ["info", "warning", "critical"], "warning"),
+    field("quiet_from", "Quiet from (IST)", { type: "time" }), field("quiet_to", "to", { type: "time" })], "Save", async (given) => { await change(ask, "alert.save", { ...given, quiet_from: given.quiet_from || null, quiet_to: given.quiet_to || null }); await redraw(); }))];
+}
+
+let sought = "";
+async function instruments({ ask, act, session, redraw }) {
+  const query = sought ? `&filter_by=symbol&equals=${encodeURIComponent(sought)}` : "";
+  const columns = ["exchange", "symbol", "valid_from", "valid_to", "instrument_type", "lot_size", "tick_size", "freeze_quantity", "instrument_key", "name"];
+  const made = [form(act, [field("symbol", "Symbol", { type: "search", value: sought })], "Find", async (given) => { sought = given.symbol.toUpperCase().trim(); await redraw(); }, ""),
+    await list(ask, `/api/instruments?limit=20${query}`, columns, { empty: sought ? `No instrument ${sought} is stored.` : "None is stored yet: the ingestor's own file holds.", caption: "Instruments" })];
+  if (session.role !== "admin") return made;
+  const given = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== "").map(([name, value]) => [name, ["lot_size", "tick_size", "freeze_quantity"].includes(name) ? Number(value) : value]));
+  return [...made, element("p", {}, button("Take the broker's file over", act, async () => { await ask("/api/instruments/import", { method: "POST" }); await redraw(); })),
+    element("details", {}, element("summary", {}, "Correct one"), element("p", { class: "muted" }, "Holds from the market's day on, until the broker's file is taken over again; what is left empty stays."),
+      form(act, [field("symbol", "Symbol", { required: true, value: sought }), field("lot_size", "Lot", { type: "number", min: 1, step: 1 }), field("tick_size", "Tick", { type: "number", min: 0.0001, step: 0.0001 }), field("freeze_quantity", "Freeze quantity", { type: "number", min: 1, step: 1 })], "Save",
+        async (values) => { await change(ask, "instrument.save", given(values)); await redraw(); }))];
+}
+
 export const settings = { families: "config", async draw(context) {
   const { ask, act, session, redraw } = context, admin = session.role === "admin";
   const made = [section("Broker", ...(await settle(brokerToken(context), (error) => [failed(error)]))),
@@ -155,6 +180,8 @@ export const settings = { families: "config", async draw(context) {
     section("Scans of your own", await list(ask, "/api/scan-configs", ["scan_id", "expression", "timeframe", "is_enabled"], { empty: "No scan is configured.", caption: "Scans" }),
       admin ? element("details", {}, element("summary", {}, "Add or change one"), form(act, [field("scan_id", "Name", { required: true }), field("expression", "Expression", { required: true, size: 50, placeholder: "close > sma(20) and rsi(14) < 30" }), select("timeframe", "Timeframe", TIMEFRAMES), select("is_enabled", "Switched on", ["no", "yes"])], "Save",
         async (given) => { await change(ask, "scan.save", { ...given, is_enabled: given.is_enabled === "yes" }); await redraw(); })) : null)];
+  if (admin) made.push(section("Who is told of alerts", ...(await settle(alerting(context), (error) => [failed(error)]))));
+  made.push(section("Instruments", ...(await settle(instruments(context), (error) => [failed(error)]))));
   if (admin) made.push(...(await people(context)));
   return element("div", {}, ...made);
 } };

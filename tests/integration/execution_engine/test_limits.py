@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from libs.dbaccess import DatabaseManager, Role
+from services.api.changes import Asked, perform
+from services.execution_engine.corrections import CorrectedInstruments
 from services.execution_engine.limits import ConfiguredLimits
-from tests.kit.engine import engine_rig
+from tests.kit.engine import INSTRUMENTS, engine_rig
 
 
 def put(root, *row):
@@ -33,3 +37,32 @@ def test_a_limit_of_the_config_store_holds_at_once(tmp_path):
         assert not limits.refresh(rig.engine.store, 3)
         assert rig.rows("SELECT severity FROM risk_events WHERE kind = 'limits'") == [("info",), ("error",)]
         assert rig.engine.desk.gate.limits.resolve("trend", "ACME").order_value_max == 500_00
+
+
+def test_an_instrument_corrected_by_hand_holds_until_the_next_import(tmp_path):
+    """The engine takes the correction over while it runs, keeps it over a new day, and lets go of it again."""
+    root, at_us = tmp_path / "data", iter(range(1, 10))
+
+    def perform_(change, **given):
+        with DatabaseManager(root, Role.API).config_writer() as connection:
+            perform(connection, change, Asked("test", "", next(at_us), given))
+
+    with engine_rig(root) as rig:
+        state = rig.engine.desk.gate.state
+        corrected = CorrectedInstruments(DatabaseManager(root), state, "nse", lambda: INSTRUMENTS)
+        row = {"symbol": "ACME", "instrument_key": "NSE_EQ|1", "segment": "NSE_EQ", "instrument_type": "EQ"}
+        perform_("instrument.save", **row, day="2026-01-01", lot_size=1, tick_size=0.05, freeze_quantity=10)
+        assert corrected.refresh(rig.engine.store, 1)
+        assert not corrected.refresh(rig.engine.store, 2)
+        corrected.reload()
+
+        assert state.symbol("nse", "ACME").instrument.freeze_quantity == 10
+        assert state.symbol("nse", "BETA").instrument.freeze_quantity == 1_000
+
+        file = tmp_path / "nse.json"
+        broker = {"segment": "NSE_EQ", "exchange": "NSE", "trading_symbol": "ACME", "instrument_key": "NSE_EQ|1",
+                  "instrument_type": "EQ", "lot_size": 1, "tick_size": 5.0, "freeze_quantity": 1000.0}  # fmt: skip
+        file.write_text(json.dumps([broker]))
+        perform_("instruments.import", path=str(file), day="2026-01-02")
+        assert corrected.refresh(rig.engine.store, 3)
+        assert state.symbol("nse", "ACME").instrument.freeze_quantity == 1_000

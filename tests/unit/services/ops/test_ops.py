@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import msgspec
@@ -10,7 +11,7 @@ from libs.contracts import Health, HealthState
 from libs.contracts.health import Alert, Severity
 from libs.core.clock import US_PER_MINUTE, to_us
 from libs.runtime.alerts import Alerts
-from libs.runtime.telling import Messenger
+from libs.runtime.telling import Address, Messenger
 from libs.settings import load_settings
 from libs.simulation.clock import ManualClock
 from services.ops.heartbeats import Heartbeats
@@ -157,11 +158,11 @@ def test_quiet_hours_let_only_what_is_critical_through():
     sent = []
 
     class Recorder(Messenger):
-        def _send(self, alert: Alert) -> None:
+        def _send(self, alert: Alert, told: Sequence[Address]) -> None:
             sent.append(alert.title)
 
     ops = load_settings(environment={"TRADEFLEET_OPS_QUIET_FROM_HOUR": "22", "TRADEFLEET_OPS_QUIET_TO_HOUR": "7"}).ops
-    messenger = Recorder(ops, ["json://nowhere"])
+    messenger = Recorder(ops, [Address("", "json://nowhere")])
     for hour in (21, 23, 6, 7):
         at_us = to_us(datetime.fromisoformat(f"2026-02-02T{hour:02}:30:00+05:30"))
         for severity in (Severity.WARNING, Severity.CRITICAL):
