@@ -22,8 +22,8 @@ from libs.settings import Settings, load_settings
 from services.watchdog.control import Program, Supervisor
 from tests.kit.exchange_sim import Simulator
 from tests.kit.paths import PROJECT
+from tests.kit.processes import ASK_EVERY_S, wait_until
 from tests.kit.processes import fleet as fleet_command
-from tests.kit.processes import wait_until
 from tests.kit.roots import ROOMY
 
 #: In the order of `fleet down`, from the one nothing depends on.
@@ -112,7 +112,9 @@ class WholeFleet:
     def wait_for(self, service: str, condition, what: str) -> dict[str, object]:
         """Wait until a service's status fulfils a condition."""
         try:
-            return wait_until(lambda: (status := self.answers(service)) and condition(status) and status, what)  # type: ignore[return-value]
+            return wait_until(  # type: ignore[return-value]
+                lambda: (status := self.answers(service)) and condition(status) and status, what, every_s=ASK_EVERY_S
+            )
         except AssertionError as e:
             raise AssertionError(f"{e}; last status {self.answers(service)}; {self.log(service)}") from e
 
@@ -127,7 +129,7 @@ class WholeFleet:
             now = self.pids()
             return now if now.get(service) and now[service] != before[service] else None
 
-        after = wait_until(found, f"{service} to be back")
+        after = wait_until(found, f"{service} to be back", every_s=ASK_EVERY_S)
         assert isinstance(after, dict)
         assert {**after, service: 0} == {**before, service: 0}, f"others were disturbed when {service} died"
         return after

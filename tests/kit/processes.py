@@ -14,15 +14,22 @@ from tests.kit.paths import PROJECT
 
 #: Generous: a loaded machine is slow, and a condition that holds is met long before.
 DEADLINE_S = 60.0
+#: How often to ask a process how it is: often enough, and the machine is left to it.
+ASK_EVERY_S = 0.04
 
 
-def wait_until(condition: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> object:
-    """Wait for a condition and give its value, or fail saying what was waited for."""
+def wait_until(
+    condition: Callable[[], object], what: str, deadline_s: float = DEADLINE_S, *, every_s: float = 0.005
+) -> object:
+    """Wait for a condition and give its value, or fail saying what was waited for.
+
+    A look that costs the process waited for something, such as asking it, is taken `every_s` less often.
+    """
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:
         if value := condition():
             return value
-        time.sleep(0.005)
+        time.sleep(every_s)
     raise AssertionError(f"waited {deadline_s} s in vain for: {what}")
 
 

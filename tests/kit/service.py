@@ -15,7 +15,7 @@ from libs.core.errors import FleetError
 from libs.messaging import CommandClient
 from libs.settings import Settings, load_settings
 from tests.kit.paths import PROJECT
-from tests.kit.processes import wait_until
+from tests.kit.processes import ASK_EVERY_S, wait_until
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Service:
             return status if status and condition(status) else None
 
         try:
-            found = wait_until(look, what)
+            found = wait_until(look, what, every_s=ASK_EVERY_S)
         except AssertionError as e:
             raise AssertionError(f"{e}; log: {self.log.read_text()[-3000:]}") from e
         assert isinstance(found, dict)

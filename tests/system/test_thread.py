@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
+
+import pytest
 
 from libs.dbaccess import DatabaseManager
 from tests.kit.exchange_sim import running_simulator
@@ -10,6 +14,10 @@ from tests.kit.ingestor import ingestor
 from tests.kit.processes import first_line, running_code, wait_until
 from tests.kit.service import service
 
+OWN = {
+    "TRADEFLEET_LIVE_FLUSH_INTERVAL_MS": "200", "TRADEFLEET_SCANNER_STRATEGIES": "flipper",
+    "TRADEFLEET_SCANNER_SYMBOLS": "RELIANCE", "TRADEFLEET_SCANNER_SCANS": "expression,nr7",
+}  # fmt: skip
 SUBSCRIBER = """
     import sys
     from libs.messaging import subscribe
@@ -19,24 +27,40 @@ SUBSCRIBER = """
 """
 
 
-def test_candles_reach_a_subscriber_in_another_process(data_root):
-    """C1, C2, D4: three lines in another process give today's earlier candles, then the live ones, without a hole."""
+@pytest.fixture(scope="module")
+def captured():
+    """A market that is captured; both tests look at the same one."""
     with (
+        tempfile.TemporaryDirectory(prefix="tf-", ignore_cleanup_errors=True) as home,
         running_simulator(speed=60, symbols=5, record_ticks=False) as sim,
-        ingestor(data_root, sim, TRADEFLEET_LIVE_FLUSH_INTERVAL_MS="200") as captured,
     ):
-        captured.start()
-        captured.wait_for(lambda status: status["capture"]["minutes"] >= 3, "three minutes of bars")
-        with running_code(SUBSCRIBER, **captured.environment) as process:
-            bars = [json.loads(first_line(process)) for _ in range(6)]
-        assert captured.stop() == 0, captured.log.read_text()
+        data_root = Path(home, "data")
+        data_root.mkdir(mode=0o700)
+        with ingestor(data_root, sim, **OWN) as running:
+            running.start()
+            yield running
+
+
+def test_candles_reach_a_subscriber_in_another_process(captured):
+    """C1, C2, D4: three lines in another process give today's earlier candles, then the live ones, without a hole."""
+    captured.wait_for(lambda status: status["capture"]["minutes"] >= 3, "three minutes of bars")
+    with running_code(SUBSCRIBER, **captured.environment) as process:
+        bars = [json.loads(first_line(process)) for _ in range(6)]
 
     starts = [bar["timestamp_us"] for bar in bars]
     assert starts == [starts[0] + 60_000_000 * n for n in range(6)]
     assert len({bar["seq"] for bar in bars}) == 6
     assert all(bar["symbol"] == "RELIANCE" and bar["volume"] > 0 for bar in bars)
+    wait_until(lambda: len(stored_bars(captured.data_root)) >= 6, "the bars in the buffer")
+    published = [
+        tuple(bar[key] for key in ("timestamp_us", "open", "high", "low", "close", "volume", "seq")) for bar in bars
+    ]
+    assert published == stored_bars(captured.data_root)[:6]
+
+
+def stored_bars(data_root):
     with DatabaseManager(data_root).live_buffer_reader() as connections:
-        stored = (
+        return (
             connections["candles"]
             .execute(
                 "SELECT epoch_us(timestamp), open, high, low, close, volume, seq FROM candles "
@@ -44,10 +68,6 @@ def test_candles_reach_a_subscriber_in_another_process(data_root):
             )
             .fetchall()
         )
-    published = [
-        tuple(bar[key] for key in ("timestamp_us", "open", "high", "low", "close", "volume", "seq")) for bar in bars
-    ]
-    assert published == stored[:6]
 
 
 FLIPPER = '''
@@ -69,28 +89,23 @@ class Flipper(BaseStrategy):
 '''
 
 
-def test_a_signal_becomes_a_position_and_survives_the_scanner(data_root):
+def test_a_signal_becomes_a_position_and_survives_the_scanner(captured):
     """D2, E1, E4, F1: bars to signals to orders to positions, through four processes; one of them killed twice."""
-    (data_root / "strategies").mkdir(parents=True)
+    data_root = captured.data_root
+    (data_root / "strategies").mkdir()
     (data_root / "strategies" / "flipper.py").write_text(FLIPPER)
-    own = {
-        "TRADEFLEET_SCANNER_STRATEGIES": "flipper", "TRADEFLEET_SCANNER_SYMBOLS": "RELIANCE",
-        "TRADEFLEET_SCANNER_SCANS": "expression,nr7",
-    }  # fmt: skip
     with (
-        running_simulator(speed=60, symbols=5, record_ticks=False) as sim,
-        ingestor(data_root, sim, TRADEFLEET_LIVE_FLUSH_INTERVAL_MS="200", **own) as captured,
         service("scanner", captured.environment) as scanner,
         service("execution_engine", captured.environment) as engine,
     ):
-        captured.start()
         captured.wait_for(lambda status: status["capture"]["minutes"] >= 1, "a minute")
         engine.start()
         scanner.start()
         scanner.wait_for(lambda status: status["signals"] >= 3, "signals")
         scanner.kill()
         decided = decisions_of(data_root)
-        captured.wait_for(lambda status: status["capture"]["minutes"] >= 6, "minutes without a scanner")
+        minutes = captured.status()["capture"]["minutes"]
+        captured.wait_for(lambda status: status["capture"]["minutes"] >= minutes + 3, "minutes without a scanner")
         scanner.environment = {**captured.environment, "TRADEFLEET_CRASH_AT": f"scanner.decide.after:{decided + 2}"}
         scanner.start()
         assert scanner.process.wait(60) == -9, "stored and not told: the engine must find it in the store"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from cli.main import main
 from tests.kit.exchange_sim import running_simulator
 from tests.kit.ingestor import ingestor
-from tests.kit.processes import fleet
 from tests.kit.roots import ROOMY, make_stores
 from tests.kit.service import service
 
@@ -16,13 +18,22 @@ OWN = {
 }  # fmt: skip
 
 
-def said(command: str, *arguments: str, **environment: str) -> tuple[int, dict]:
-    done = fleet(command, *arguments, "--json", **environment)
-    assert done.stdout, done.stderr
-    return done.returncode, json.loads(done.stdout)
+@pytest.fixture
+def said(capsys, monkeypatch):
+    """Give what a command finds; called in this process, for a new one costs a second each time."""
+
+    def said(command: str, *arguments: str, **environment: str) -> tuple[int, dict]:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        code = main([command, *arguments, "--json"])
+        shown = capsys.readouterr()
+        assert shown.out, shown.err
+        return code, json.loads(shown.out)
+
+    return said
 
 
-def test_a_fleet_at_rest_is_no_go_and_says_why(data_root):
+def test_a_fleet_at_rest_is_no_go_and_says_why(data_root, said):
     make_stores(data_root)
     environment = {"TRADEFLEET_DATA": str(data_root), "TRADEFLEET_PROFILE": "demo", **ROOMY}
     code, found = said("preflight", **environment)
@@ -38,7 +49,7 @@ def test_a_fleet_at_rest_is_no_go_and_says_why(data_root):
     assert (code, found["failed"]) == (1, ["store"])
 
 
-def test_a_living_fleet_goes_and_ends_its_day(data_root):
+def test_a_living_fleet_goes_and_ends_its_day(data_root, said):
     make_stores(data_root)
     with (
         running_simulator(start="2026-02-02T15:10:00", speed=60, symbols=5, record_ticks=False) as sim,
