@@ -70,4 +70,4 @@ class SignalNames:
 
     def name(self, bar_us: int, signal_type: SignalType, leg: int = 0) -> str:
         """Name one signal."""
-        return self._prefix.id(bar_us, signal_type.value, leg)
+        return self._prefix.id(bar_us, signal_type, leg)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Protocol
 
 US_PER_SECOND = 1_000_000
@@ -62,6 +63,16 @@ def to_datetime(timestamp_us: int) -> datetime:
 def trading_date(timestamp_us: int) -> date:
     """Name the exchange's date (IST) an instant falls on."""
     return date.fromordinal(719_163 + (timestamp_us + _IST_OFFSET_US) // US_PER_DAY)
+
+
+def trading_day(timestamp_us: int) -> str:
+    """Spell the exchange's date an instant falls on: 2026-02-02."""
+    return _spelled((timestamp_us + _IST_OFFSET_US) // US_PER_DAY)
+
+
+@lru_cache(maxsize=4096)
+def _spelled(day: int) -> str:
+    return date.fromordinal(719_163 + day).isoformat()
 
 
 def day_start_us(day: date) -> int:

@@ -20,6 +20,8 @@ PARTS_PER_BILLION = 1_000_000_000
 
 #: A float this near to a multiple of the tick is that multiple: no rounding up of 100.05 to 100.10 for a last bit.
 _TICK_FRACTION_NOISE = Decimal("1e-6")
+#: Below this a float has digits enough for four decimals.
+_WHOLE_MAX = 1e9
 
 
 class Rounding(StrEnum):
@@ -50,7 +52,17 @@ def is_price(price: float) -> bool:
 
 def value_paise(price: float, quantity: int) -> int:
     """Multiply price and quantity exactly; the sign of the quantity is kept."""
-    return divide(price_units(price) * quantity, UNITS_PER_PAISA)
+    # `divide(price_units(price) * quantity, UNITS_PER_PAISA)`, without a call for each: profit is worked out by this.
+    try:
+        units = round(price * UNITS_PER_RUPEE)
+    except (ValueError, OverflowError):
+        units = 0
+    if units / UNITS_PER_RUPEE != price:
+        units = price_units(price)  # refuses
+    numerator = units * quantity
+    if numerator >= 0:
+        return (2 * numerator + UNITS_PER_PAISA) // (2 * UNITS_PER_PAISA)
+    return -((-2 * numerator + UNITS_PER_PAISA) // (2 * UNITS_PER_PAISA))
 
 
 def divide(numerator: int, denominator: int) -> int:
@@ -97,6 +109,10 @@ def round_to_tick(price: float, tick: float, rounding: Rounding = Rounding.NEARE
     The result is exactly what the decimal reads as (100.05, never 100.05000000000001), so that it equals the
     exchange's own price and `price_units` takes it.
     """
+    if 0.0 < price < _WHOLE_MAX and 0.0 < tick < _WHOLE_MAX:
+        units, tick_units = round(price * UNITS_PER_RUPEE), round(tick * UNITS_PER_RUPEE)
+        if units / UNITS_PER_RUPEE == price and tick_units / UNITS_PER_RUPEE == tick and units % tick_units == 0:
+            return price  # it is a multiple already, as most are; decimals cost ten times as much
     if not math.isfinite(price) or tick <= 0:
         raise Refused(f"price {price!r} cannot be rounded to a tick of {tick!r}")
     step = Decimal(repr(tick))

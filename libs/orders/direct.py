@@ -50,7 +50,9 @@ def is_plain(order: Order, quantity: int) -> bool:
 
 def filled_at_once(order: Order, fill: Fill, at_us: int) -> tuple[Order, Fill, list[AnyNews]]:
     """Fill a plain order in one trade: `TradeReport`. Gives the order, the fill stamped with it, and the news."""
-    stamped = replace(fill, order_id=order.order_id, strategy_id=order.strategy_id, product=order.product)
+    stamped = fill
+    if fill.order_id != order.order_id or fill.strategy_id != order.strategy_id or fill.product is not order.product:
+        stamped = replace(fill, order_id=order.order_id, strategy_id=order.strategy_id, product=order.product)
     quantity = fill.quantity
     child = replace(order.children[0], quantity_traded=quantity)
     filled = replace(

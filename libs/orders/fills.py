@@ -15,6 +15,8 @@ from libs.contracts.market import OHLCVBar, Tick
 from libs.contracts.orders import OrderType, Side
 from libs.core.money import Rounding, round_to_tick
 
+_MARKET, _BUY = OrderType.MARKET, Side.BUY
+
 
 class FillSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How kind the simulated market is.
@@ -57,6 +59,8 @@ def match_bar(order: Resting, bar: OHLCVBar, settings: FillSettings) -> tuple[Re
     """Match against a bar that came after the order: market orders at its open, the others where it reaches them."""
     if bar.timestamp_us < order.since_us or order.quantity <= 0:
         return order, None
+    if order.order_type is _MARKET:
+        return _trade(order, slipped(order, bar.open, settings), bar.volume, settings)
     order, price = _triggered_on_bar(order, bar)
     if order.order_type in {OrderType.SL, OrderType.SL_M} and not order.is_triggered:
         return order, None
@@ -83,7 +87,7 @@ def match_tick(order: Resting, tick: Tick, settings: FillSettings) -> tuple[Rest
 def slipped(order: Resting, price: float, settings: FillSettings) -> float:
     """Move a price against us, and onto the grid away from us; a sale never gets less than one tick."""
     away = settings.slippage_ticks * order.tick_size + price * settings.slippage_basis_points / 10_000
-    if order.side is Side.BUY:
+    if order.side is _BUY:
         return round_to_tick(price + away, order.tick_size, Rounding.UP)
     return max(round_to_tick(price - away, order.tick_size, Rounding.DOWN), order.tick_size)
 

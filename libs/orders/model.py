@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from libs.contracts.orders import OrderStatus, OrderType, Side
-from libs.core.clock import trading_date
+from libs.core.clock import trading_day
 from libs.core.ids import content_id
 
 #: What the broker's `tag` begins with on every order of ours, so that ours and foreign ones are told apart.
@@ -53,7 +53,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> FillKey:
         """Name the trade; trade ids alone repeat over days, exchanges and orders."""
-        return (trading_date(self.timestamp_us).isoformat(), self.exchange, self.broker_order_id, self.trade_id)
+        return (trading_day(self.timestamp_us), self.exchange, self.broker_order_id, self.trade_id)
 
     def is_same_trade(self, other: Fill) -> bool:
         """Compare what the exchange said; what we added to it (fees, references) does not count."""
@@ -188,4 +188,4 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 def order_id(*, signal_id: str, purpose: Purpose, attempt: int = 0) -> str:
     """Name an intent by what caused it, so that deciding the same thing twice makes one order. Fits the tag (40)."""
-    return ORDER_ID_PREFIX + content_id(signal_id, purpose.value, attempt)
+    return ORDER_ID_PREFIX + content_id(signal_id, purpose, attempt)

@@ -18,7 +18,7 @@ from libs.core.money import share, value_paise
 from libs.orders.model import Fill, FillKey, Product
 
 
-class PositionKey(msgspec.Struct, frozen=True, order=True):
+class PositionKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
     """Whose position in what."""
 
     strategy_id: str
@@ -78,11 +78,15 @@ def after_fill(position: Position, fill: Fill) -> Position:
         is_turned = fill.quantity > closed
         cost = signed_value - closing_value if is_turned else cost - released
         opened_us = fill.timestamp_us if is_turned else opened_us
+    bought, bought_paise, sold, sold_paise = p.bought_quantity, p.bought_paise, p.sold_quantity, p.sold_paise
+    if is_buy:
+        bought, bought_paise = bought + fill.quantity, bought_paise + value
+    else:
+        sold, sold_paise = sold + fill.quantity, sold_paise + value
+    at_us = fill.timestamp_us
     return Position(
-        p.key, quantity + signed, cost, realised, p.fees_paise + fill.fees_paise,
-        p.bought_quantity + fill.quantity * is_buy, p.bought_paise + value * is_buy,
-        p.sold_quantity + fill.quantity * (not is_buy), p.sold_paise + value * (not is_buy),
-        opened_us, max(p.updated_us, fill.timestamp_us),
+        p.key, quantity + signed, cost, realised, p.fees_paise + fill.fees_paise, bought, bought_paise, sold,
+        sold_paise, opened_us, max(p.updated_us, at_us),
     )  # fmt: skip
 
 
@@ -106,25 +110,39 @@ class PositionBook:
         self._positions: dict[PositionKey, Position] = dict(self._carried)
         self._entries: dict[PositionKey, list[_Entry]] = {}
         self._seen: dict[FillKey, Fill] = {}
+        self._keys: dict[tuple[str, str, str, Product], PositionKey] = {}
         for fill in fills:
             self.apply(fill)
 
     def apply(self, fill: Fill) -> Position:
         """Count a fill once and give the position after it."""
-        key = PositionKey(fill.strategy_id, fill.symbol, fill.exchange, fill.product)
+        key = self.key(fill.strategy_id, fill.symbol, fill.exchange, fill.product)
         name = fill.key
         if (known := self._seen.get(name)) is not None:
             if not known.is_same_trade(fill):
                 raise Corrupt(f"trade {name} was {known!r} and is now {fill!r}")
             return self.get(key)
         self._seen[name] = fill
-        entries = self._entries.setdefault(key, [])
-        entry = _Entry((fill.timestamp_us, name), fill, Position(key))
-        at = len(entries)
-        if entries and entry.place < entries[-1].place:
-            at = bisect_left(entries, entry.place, key=_place)
-        entries.insert(at, entry)
+        entries = self._entries.get(key)
+        if entries is None:
+            entries = self._entries[key] = []
+        place = (fill.timestamp_us, name)
+        if not entries or place >= entries[-1].place:  # it came in turn, as nearly all do
+            before = entries[-1].after if entries else self._carried.get(key) or Position(key)
+            position = self._positions[key] = after_fill(before, fill)
+            entries.append(_Entry(place, fill, position))
+            return position
+        at = bisect_left(entries, place, key=_place)
+        entries.insert(at, _Entry(place, fill, Position(key)))
         return self._fold(key, at)
+
+    def key(self, strategy_id: str, symbol: str, exchange: str, product: Product) -> PositionKey:
+        """Give a position's key, the same object always: its hash is worked out once, and comparing it is a look."""
+        fields = (strategy_id, symbol, exchange, product)
+        key = self._keys.get(fields)
+        if key is None:
+            key = self._keys[fields] = PositionKey(*fields)
+        return key
 
     def reverse(self, name: FillKey) -> Position:
         """Take an annulled trade out again; doing it twice takes it out once."""

@@ -58,11 +58,15 @@ class Valuation:
 
     def on_position(self, position: Position, price: float) -> None:
         """Take in a position after a fill; `price` marks a symbol that has no last price yet."""
-        before = self._positions.get(position.key)
-        self._positions[position.key] = position
-        symbol = position.key.symbol
-        self._settled_paise += _cash_moved(position) - (_cash_moved(before) if before else 0)
-        self._quantity[symbol] = self._quantity.get(symbol, 0) + position.quantity - (before.quantity if before else 0)
+        key, moved = position.key, position.quantity
+        before = self._positions.get(key)
+        self._positions[key] = position
+        self._settled_paise += _cash_moved(position)
+        if before is not None:
+            self._settled_paise -= _cash_moved(before)
+            moved -= before.quantity
+        symbol = key.symbol
+        self._quantity[symbol] = self._quantity.get(symbol, 0) + moved
         self._mark(symbol, self._prices.get(symbol, price))
 
     def on_price(self, symbol: str, price: float) -> None:
@@ -76,7 +80,8 @@ class Valuation:
         self._settled_paise -= paise
 
     def _mark(self, symbol: str, price: float) -> None:
-        value = value_paise(price, self._quantity[symbol])
+        quantity = self._quantity[symbol]
+        value = value_paise(price, quantity) if quantity else 0
         self._marked_paise += value - self._value.get(symbol, 0)
         self._value[symbol] = value
 

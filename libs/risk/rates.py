@@ -23,10 +23,21 @@ class RateWindows:
 
     def record(self, now_us: int) -> None:
         """Note a request that left: place, modify or cancel."""
-        self._ring[self._next] = now_us
-        self._next = (self._next + 1) % self._size
-        self._free_us = max((self._frees_at(window) for window in self.windows), default=now_us)
-        self._entry_free_us = max((self._frees_at(window) for window in self._entry_windows), default=now_us)
+        ring, size = self._ring, self._size
+        ring[self._next] = now_us
+        at = self._next = (self._next + 1) % size
+        free_us = entry_free_us = -(1 << 62)
+        for (length_us, most), (_, most_entries) in zip(self.windows, self._entry_windows, strict=True):
+            frees_us = ring[(at - most) % size] + length_us
+            if frees_us > free_us:  # noqa: PLR1730 - a call costs more than the comparison, and this is every order
+                free_us = frees_us
+            frees_us = ring[(at - most_entries) % size] + length_us
+            if frees_us > entry_free_us:  # noqa: PLR1730 - as above
+                entry_free_us = frees_us
+        if self.windows:
+            self._free_us, self._entry_free_us = free_us, entry_free_us
+        else:
+            self._free_us = self._entry_free_us = now_us
 
     def full_window(self, now_us: int, *, is_entry: bool = False) -> tuple[int, int] | None:
         """Give the first window (length, limit) without room, or None."""

@@ -41,9 +41,11 @@ class Holding(msgspec.Struct):
 
     def worst_quantity(self) -> int:
         """Give the largest position, long or short, that could come of it."""
-        long, short = self.quantity + self.buying, self.selling - self.quantity
-        worst = max(short, long)
-        return max(0, worst)
+        quantity = self.quantity
+        worst, short = quantity + self.buying, self.selling - quantity
+        if short > worst:  # noqa: PLR1730 - a call costs more than the comparison, and this is asked ten times an order
+            worst = short
+        return worst if worst > 0 else 0  # noqa: FURB136 - as above
 
 
 class SymbolState(msgspec.Struct):
@@ -91,6 +93,7 @@ class RiskState:
         self.last_entry_us = 0
         self.symbols: dict[SymbolKey, SymbolState] = {}
         self.holdings: dict[HoldingKey, Holding] = {}
+        self._pairs: dict[HoldingKey, tuple[SymbolState, Holding]] = {}
         self.strategy_exposure: dict[str, int] = {}
         self.account_exposure = 0
         self.strategy_loss: dict[str, int] = {}
@@ -198,13 +201,14 @@ class RiskState:
 
     def holding(self, strategy_id: str, exchange: str, symbol: str, product: Product) -> tuple[SymbolState, Holding]:
         """Give a strategy's holding and its instrument's state, empty at first."""
-        state = self.symbol(exchange, symbol)
         key = (strategy_id, exchange, symbol, product)
-        holding = self.holdings.get(key)
-        if holding is None:
-            holding = self.holdings[key] = Holding()
+        pair = self._pairs.get(key)
+        if pair is None:
+            state, holding = self.symbol(exchange, symbol), Holding()
+            self.holdings[key] = holding
             state.holdings.append((strategy_id, holding))
-        return state, holding
+            pair = self._pairs[key] = (state, holding)
+        return pair
 
     # -- arithmetic ---------------------------------------------------------------------------------------------------
 

@@ -188,8 +188,9 @@ class StrategyContext:
 
     def made_here(self, signal: SignalEvent) -> bool:
         """Whether this context made the signal on the current bar: then its identity is true, and frozen."""
-        is_current = self.bar is not None and signal.timestamp_us == self.bar.timestamp_us
-        return is_current and any(signal is made for made in self._made)
+        if self.bar is None or signal.timestamp_us != self.bar.timestamp_us or not self._made:
+            return False
+        return signal is self._made[-1] or any(signal is made for made in self._made)
 
     def _signal(
         self,

@@ -30,10 +30,14 @@ from libs.risk.request import OrderRequest
 from libs.risk.verdict import Approved
 from libs.settings.risk import Risk
 from libs.trading.decisions import CancelWanted, Decision, Ignored, Placed, Refusal
-from libs.trading.exits import NEVER_US, ExitReason, Protection, opposes, protect
+from libs.trading.exits import NEVER_US, ExitReason, Protection, protect
 from libs.trading.marking import looks_at_account
 from libs.trading.plan import Plan
 from libs.trading.sizing import size
+
+#: Looking a member up on its enum costs as much as a step of what is done with it.
+_EXIT_LONG, _EXIT_SHORT, _ENTER_LONG = SignalType.EXIT_LONG, SignalType.EXIT_SHORT, SignalType.ENTER_LONG
+_BUY, _SELL = Side.BUY, Side.SELL
 
 
 class Desk:
@@ -73,9 +77,8 @@ class Desk:
             self.orders.add(order)
             self.gate.state.on_order(order)
         for fill in fills:
-            self._turnover[fill.order_id] = self._turnover.get(fill.order_id, 0) + value_paise(
-                fill.price, fill.quantity
-            )
+            worth = value_paise(fill.price, fill.quantity)
+            self._turnover[fill.order_id] = self._turnover.get(fill.order_id, 0) + worth
             if fill.side is Side.SELL:
                 self._debited.add((trading_date(fill.timestamp_us), fill.symbol))
             self._moved(self.positions.apply(fill), fill)
@@ -121,17 +124,17 @@ class Desk:
 
     def on_signal(self, signal: SignalEvent, now_us: int, *, known_us: int) -> list[Decision]:
         """Decide on one signal; `known_us` is the end of its bar. Entries against a position close it as well."""
-        key = PositionKey(signal.strategy_id, signal.symbol, signal.exchange, self._plan(signal.strategy_id).product)
-        held = self.positions.get(key).quantity
-        if signal.signal_type in {SignalType.EXIT_LONG, SignalType.EXIT_SHORT}:
+        product = self._plan(signal.strategy_id).product
+        key = self.positions.key(signal.strategy_id, signal.symbol, signal.exchange, product)
+        held, kind = self.positions.get(key).quantity, signal.signal_type
+        if kind is _EXIT_LONG or kind is _EXIT_SHORT:
             return self._exit_signal(signal, key, held, now_us)
-        wants_long = signal.signal_type is SignalType.ENTER_LONG
-        if held and (held > 0) == wants_long:
+        if held and (held > 0) == (kind is _ENTER_LONG):
             return [Ignored(signal.signal_id, f"the position is {held} already")]
-        decisions: list[Decision] = []
-        if held and opposes(signal.signal_type, is_long=held > 0):
-            decisions.append(self.leave(key, ExitReason.OPPOSING_SIGNAL, now_us, signal_id=signal.signal_id))
-        return [*decisions, self._enter(signal, key, now_us, known_us)]
+        if held:
+            closed = self.leave(key, ExitReason.OPPOSING_SIGNAL, now_us, signal_id=signal.signal_id)
+            return [closed, self._enter(signal, key, now_us, known_us)]
+        return [self._enter(signal, key, now_us, known_us)]
 
     def leave(
         self, key: PositionKey, reason: ExitReason, now_us: int, *, signal_id: str = "",
@@ -139,7 +142,7 @@ class Desk:
     ) -> Decision:  # fmt: skip
         """Ask to close what is left of a position, exits already working taken off; `price`: where a bar reached it."""
         position = self.positions.get(key)
-        _, holding = self.gate.state.holding(key.strategy_id, key.exchange, key.symbol, key.product)
+        holding = self.gate.state.holding(key.strategy_id, key.exchange, key.symbol, key.product)[1]
         left = abs(position.quantity) - holding.exiting
         if left <= 0:
             return Ignored(signal_id, "nothing is left to close")
@@ -148,7 +151,7 @@ class Desk:
             OrderRequest(
                 order_id=order_id(signal_id=cause, purpose=purpose), strategy_id=key.strategy_id,
                 symbol=key.symbol, exchange=key.exchange, product=key.product, purpose=purpose,
-                side=Side.SELL if position.quantity > 0 else Side.BUY, quantity=left, signal_id=signal_id,
+                side=_SELL if position.quantity > 0 else _BUY, quantity=left, signal_id=signal_id,
                 price_simulated=price,
             ),
             now_us,
@@ -200,19 +203,17 @@ class Desk:
         return plan
 
     def _exit_signal(self, signal: SignalEvent, key: PositionKey, held: int, now_us: int) -> list[Decision]:
-        is_long = signal.signal_type is SignalType.EXIT_LONG
-        entry_side = Side.BUY if is_long else Side.SELL
-        decisions: list[Decision] = [
-            CancelWanted(order.order_id, "its strategy wants out before it was in")
-            for order in self._working_entries(key, entry_side)
-        ]
+        is_long = signal.signal_type is _EXIT_LONG
+        reason, side = "its strategy wants out before it was in", _BUY if is_long else _SELL
+        working = self._working_entries(key, side)
+        decisions: list[Decision] = [CancelWanted(order.order_id, reason) for order in working]
         if held and (held > 0) == is_long:
             decisions.append(self.leave(key, ExitReason.SIGNAL, now_us, signal_id=signal.signal_id))
         return decisions or [Ignored(signal.signal_id, "there is no such position")]
 
     def _working_entries(self, key: PositionKey, side: Side) -> list[Order]:
-        _, holding = self.gate.state.holding(key.strategy_id, key.exchange, key.symbol, key.product)
-        if not (holding.entering_buy if side is Side.BUY else holding.entering_sell):
+        holding = self.gate.state.holding(key.strategy_id, key.exchange, key.symbol, key.product)[1]
+        if not (holding.entering_buy if side is _BUY else holding.entering_sell):
             return []
         wanted = (key.strategy_id, key.symbol, key.exchange, key.product, side, Purpose.ENTRY)
         return [
@@ -232,7 +233,7 @@ class Desk:
         request = OrderRequest(
             order_id=order_id(signal_id=signal.signal_id, purpose=Purpose.ENTRY), strategy_id=key.strategy_id,
             symbol=key.symbol, exchange=key.exchange, product=key.product, purpose=Purpose.ENTRY,
-            side=Side.BUY if signal.signal_type is SignalType.ENTER_LONG else Side.SELL, quantity=quantity,
+            side=_BUY if signal.signal_type is _ENTER_LONG else _SELL, quantity=quantity,
             order_type=OrderType.MARKET, signal_id=signal.signal_id, signal_us=known_us,
         )  # fmt: skip
         decision = self._ask(request, now_us, signal.signal_type.value)

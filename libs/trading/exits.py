@@ -14,7 +14,6 @@ import msgspec
 from msgspec import Meta
 
 from libs.contracts.market import OHLCVBar
-from libs.contracts.signals import SignalType
 from libs.core.clock import US_PER_MINUTE
 from libs.core.money import Rounding, round_to_tick
 
@@ -128,11 +127,6 @@ def on_bar(guard: Protection, bar: OHLCVBar, *, is_filled_inside: bool = False) 
     if guard.target is not None and _reaches(guard.is_long, best, guard.target):
         return guard, Exit(ExitReason.TARGET, guard.target)
     return _trailed(guard, best), None
-
-
-def opposes(signal_type: SignalType, *, is_long: bool) -> bool:
-    """Tell whether an entry signal speaks against an open position."""
-    return signal_type is (SignalType.ENTER_SHORT if is_long else SignalType.ENTER_LONG)
 
 
 def _at_price(guard: Protection, price: float, at_us: int) -> Exit | None:

@@ -7,7 +7,7 @@ No bar, no trade: an order waits for its symbol's next bar. What is decided on T
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
 from libs.contracts.market import TIMEFRAMES, OHLCVBar
@@ -53,25 +53,28 @@ class TradingLoop:
         #: Marking costs as much as all the rest of a quiet bar; where nothing looks at the account it can wait.
         self._watches = True
 
-    def on_bars(self, minute_us: int, bars: Iterable[OHLCVBar]) -> list[LoopEvent]:
+    def on_bars(self, minute_us: int, bars: Sequence[OHLCVBar]) -> list[LoopEvent]:
         """Take the bars of one minute, at most one a symbol: fills, exits, marks. Their sequence does not matter."""
         events: list[LoopEvent] = []
         if minute_us >= self._day_ends_us:
             events += self._begin_day(minute_us)
-        touched = []
-        held = {key.symbol for key in self.desk.guards}
+        known, resting, guards = self._bars, self._resting, self.desk.guards
         for bar in bars:
-            self._bars[bar.symbol] = bar
-            if bar.symbol in self._resting or bar.symbol in held:
-                touched.append(bar)
+            known[bar.symbol] = bar
+        if not resting and not guards:
+            return events
+        held = {key.symbol for key in guards}
+        touched = [bar for bar in bars if bar.symbol in resting or bar.symbol in held]
         if not touched:
             return events
-        touched.sort(key=lambda bar: bar.symbol)
+        if len(touched) > 1:
+            touched.sort(key=_symbol_of)
         for bar in touched:
-            if bar.symbol in self._resting:
+            if bar.symbol in resting:
                 events += self._fill(bar)
-        for bar in touched:
-            events += self._exits(bar)
+        if guards:
+            for bar in touched:
+                events += self._exits(bar)
         if self._watches:
             self._price(touched)
             self.desk.mark()
@@ -95,10 +98,10 @@ class TradingLoop:
         for exchange, symbol, price, at_us in prices:
             self.desk.on_price(exchange, symbol, price, at_us)
 
-    def on_signals(self, now_us: int, signals: Iterable[SignalEvent]) -> list[LoopEvent]:
+    def on_signals(self, now_us: int, signals: Sequence[SignalEvent]) -> list[LoopEvent]:
         """Decide on the signals of the minute that ended at `now_us`."""
         events: list[LoopEvent] = []
-        for signal in sorted(signals, key=signal_order):
+        for signal in sorted(signals, key=signal_order) if len(signals) > 1 else signals:
             bar = self._bars.get(signal.symbol)
             if bar is not None:
                 self._price((bar,))
@@ -186,8 +189,11 @@ class TradingLoop:
 
     def _exits(self, bar: OHLCVBar) -> list[LoopEvent]:
         events: list[LoopEvent] = []
-        guards = self.desk.guards
-        for key in sorted(key for key, guard in guards.items() if key.symbol == bar.symbol and not guard.is_idle):
+        guards, symbol = self.desk.guards, bar.symbol
+        acting = [key for key, guard in guards.items() if key.symbol == symbol and not guard.is_idle]
+        if len(acting) > 1:
+            acting.sort()
+        for key in acting:
             opened_us = self.desk.positions.get(key).opened_us
             guards[key], found = on_bar(guards[key], bar, is_filled_inside=opened_us > bar.timestamp_us)
             if found is not None:
@@ -213,6 +219,7 @@ class TradingLoop:
         fill = Fill(
             exchange=order.exchange, broker_order_id=_broker_id(order_id), trade_id=f"{self._trades:010d}",
             symbol=order.symbol, side=order.side, quantity=trade.quantity, price=trade.price, timestamp_us=at_us,
+            product=order.product, strategy_id=order.strategy_id, order_id=order_id,
         )  # fmt: skip
         return list(self.desk.fill_at_once(order_id, fill, at_us))
 
@@ -221,6 +228,10 @@ class TradingLoop:
             self._resting[symbol] = resting
         else:
             self._resting.pop(symbol, None)
+
+
+def _symbol_of(bar: OHLCVBar) -> str:
+    return bar.symbol
 
 
 def _broker_id(order_id: str) -> str:

@@ -69,6 +69,7 @@ class _Day:
         self._keys = [PositionKey(strategy_id, lane.bars.symbol, exchange, product) for lane in lanes]
         self._rows = [-1] * len(lanes)  # the last bar each lane was visited on
         self._next_us = [NEVER_US] * len(lanes)
+        self._next_rows = [NEVER] * len(lanes)
         self._guards: list[Protection | None] = [None] * len(lanes)
         self._guard_rows = [NEVER] * len(lanes)
 
@@ -98,7 +99,7 @@ class _Day:
         bars: list[OHLCVBar] = []
         for number in due:
             lane = self._lanes[number]
-            row = self._rows[number] = int(lane.bars.timestamps.searchsorted(at_us))
+            row = self._rows[number] = self._next_rows[number]
             bars.append(lane.bars.bar(row, self._timeframe, self._exchange))
         priced = self._watches and self._price_held(at_us + 1)
         events = self._loop.on_bars(at_us, bars)
@@ -126,6 +127,7 @@ class _Day:
             guard = self._desk.guards.get(self._keys[number])
             if guard is not None and not guard.is_idle:
                 found = min(found, self._guard_row(number, guard))
+        self._next_rows[number] = found
         self._next_us[number] = stamps.item(found) if found < len(stamps) else NEVER_US
 
     def _guard_row(self, number: int, guard: Protection) -> int:

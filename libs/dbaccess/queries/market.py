@@ -24,10 +24,11 @@ class MarketDataQuery:
     never fewer rows. Safe to share between threads, which take turns.
 
     `closed_days_only` leaves the live buffer alone: nothing of it is read, and no pin is made there.
+    `days_at_once` is for whoever reads everything once: so many days are open at a time, and none stays warm.
     """
 
-    def __init__(self, db: Stores, *, closed_days_only: bool = False) -> None:
-        self._reader = Reader(db, closed_days_only=closed_days_only)
+    def __init__(self, db: Stores, *, closed_days_only: bool = False, days_at_once: int | None = None) -> None:
+        self._reader = Reader(db, closed_days_only=closed_days_only, days_at_once=days_at_once)
 
     def get_candles(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
+import msgspec
 import pyarrow as pa
 
 from libs.calendar import Calendar, CalendarError
@@ -45,8 +46,12 @@ class Stores(Protocol):
 class Reader:
     """Reads requests. Several threads may call it; one at a time is served."""
 
-    def __init__(self, db: Stores, *, closed_days_only: bool = False) -> None:
+    def __init__(self, db: Stores, *, closed_days_only: bool = False, days_at_once: int | None = None) -> None:
         self._db = db
+        self._settings = db.settings.query
+        if days_at_once is not None:
+            held_max = min(days_at_once, self._settings.attached_days_max)
+            self._settings = msgspec.structs.replace(self._settings, attached_days_max=held_max)
         self._closed_days_only = closed_days_only
         self._turn = threading.RLock()
         self._catalogue = Catalogue(db.layout, db.clock)
@@ -124,7 +129,7 @@ class Reader:
         writer = SelectWriter(request, self._sessions)
         try:
             if self._engine is None:
-                self._engine = Engine(self._db.settings.query)
+                self._engine = Engine(self._settings)
             return self._engine.run([writer.arm(plan) for plan in plans], writer.parameters())
         except BaseException:
             self._drop_engine()  # damage may have spoiled it, and an interrupted one may have detached half

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.contracts.market import OHLCVBar
-from libs.contracts.signals import SignalType
-from libs.trading.exits import ExitReason, ExitRules, on_bar, on_tick, opposes, protect
+from libs.trading.exits import ExitReason, ExitRules, on_bar, on_tick, protect
 from tests.kit.orders import MINUTE_US, OPEN_US
 
 R = ExitReason
@@ -78,13 +77,6 @@ def test_entry_within_a_bar_counts_only_its_stop():
     assert on_bar(protection, bar(104, 110, 99.5, 100), is_filled_inside=True)[1] is None
 
     assert on_bar(protection, bar(104, 110, 98.5, 100), is_filled_inside=True)[1].price == 99.0
-
-
-def test_opposing_signals():
-    assert opposes(SignalType.ENTER_SHORT, is_long=True)
-    assert opposes(SignalType.ENTER_LONG, is_long=False)
-    assert not opposes(SignalType.EXIT_LONG, is_long=True)
-    assert not opposes(SignalType.ENTER_LONG, is_long=True)
 
 
 def test_tick_beyond_the_stop_leaves_at_the_tick():
