@@ -29,7 +29,7 @@ def optimize(options: argparse.Namespace) -> int:
         batch=max(1, options.batch),
         seed=options.seed,
         metric=options.metric,
-        folds=make_folds(request, options.walk_forward, options.in_sample),
+        folds=make_folds(data_root, request, options.walk_forward, options.in_sample),
     )
     head = sweep_head("optimize", request, msgspec.to_builtins(search))
     path = Path(options.out) if options.out else default_path(data_root, head)

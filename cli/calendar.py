@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 from libs.calendar import Calendar
@@ -20,13 +21,17 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("--days", type=int, default=1, metavar="N", help="so many dates from it on (default 1)")
     parser.add_argument("--exchange", default="nse")
+    parser.add_argument("--data-root", type=Path, help="instead of TRADEFLEET_DATA or data/")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print one line, or one JSON object, for each date."""
-    calendar = Calendar.load(options.exchange)
+    from libs.dbaccess.calendars import load_calendar
+    from libs.settings import load_settings
+
+    calendar = load_calendar(options.data_root or load_settings().data_root, options.exchange)
     first = options.date or trading_date(SystemClock().now_us())
     for day in (first + timedelta(days=n) for n in range(max(1, options.days))):
         print(json.dumps(facts(calendar, day)) if options.json else in_words(calendar, day))

@@ -44,18 +44,18 @@ def add(subparsers: Any) -> None:
 
 def run(options: Namespace) -> int:
     """Show it; nothing is written."""
-    from libs.calendar import Calendar
     from libs.core.clock import SystemClock
     from libs.dbaccess import DatabaseManager, Role
+    from libs.dbaccess.calendars import load_calendar
     from libs.dbaccess.coverage import coverage
     from libs.settings import load_settings
 
     settings = load_settings()
     exchange = options.exchange or settings.data.exchange
-    end = options.end or Calendar.load(exchange).previous_session(SystemClock().now_us()).date
+    root = options.data_root or settings.data_root
+    end = options.end or load_calendar(root, exchange).previous_session(SystemClock().now_us()).date
     start = options.start or end - timedelta(days=_DAYS)
     symbols = [name.strip() for name in options.symbols.split(",") if name.strip()]
-    root = options.data_root or settings.data_root
     db = DatabaseManager(root, settings=settings)
     if options.compare:
         _compare(DatabaseManager(root, Role.INGESTOR, settings=settings), settings, start, end, symbols)
@@ -72,9 +72,9 @@ def _compare(db: DatabaseManager, settings: Settings, start: date, end: date, sy
     """Only the days that are closed; the broker is asked for the exchange that is captured."""
     from cli.broker_history import compare_days
     from cli.progress import progress
-    from libs.calendar import Calendar
+    from libs.dbaccess.calendars import load_calendar
 
-    days = Calendar.load(settings.data.exchange).trading_days(start, end)
+    days = load_calendar(db.layout.root, settings.data.exchange).trading_days(start, end)
     with progress() as report:
         compare_days(db, settings, days, symbols, report)
 

@@ -26,12 +26,13 @@ def add(subparsers: Any) -> None:
 
 def run(options: Namespace) -> int:
     """Check, roll over, copy, report."""
-    from libs.calendar import Calendar
     from libs.core.clock import SystemClock
+    from libs.dbaccess.calendars import load_calendar
     from libs.settings import load_settings
 
     settings = load_settings()
-    day = options.date or Calendar.load(settings.data.exchange).previous_session(SystemClock().now_us()).date
+    calendar = load_calendar(settings.data_root, settings.data.exchange)
+    day = options.date or calendar.previous_session(SystemClock().now_us()).date
     report = _report(settings, day)
     code = verdict(_checks(settings, day), as_json=options.json, date=day, report=report)
     if not options.json:

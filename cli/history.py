@@ -42,15 +42,15 @@ def add(subparsers: Any) -> None:
 
 def run(options: Namespace) -> int:
     """Fetch what is missing and say what became of each day."""
-    from libs.calendar import Calendar
     from libs.core.clock import SystemClock
     from libs.core.errors import Refused
     from libs.dbaccess import DatabaseManager, Role
+    from libs.dbaccess.calendars import load_calendar
     from libs.settings import load_settings
 
     settings = load_settings()
     exchange = settings.data.exchange
-    calendar = Calendar.load(exchange)
+    calendar = load_calendar(options.data_root or settings.data_root, exchange)
     end = options.end or calendar.previous_session(SystemClock().now_us()).date
     if options.start > end:
         raise Refused(f"--from {options.start} is after --to {end}; nothing to fetch")

@@ -56,10 +56,10 @@ def _stores(settings: Settings) -> Iterator[Check]:
 
 
 def _calendar(settings: Settings) -> Iterator[Check]:
-    from libs.calendar import Calendar
     from libs.core.clock import SystemClock, trading_date
+    from libs.dbaccess.calendars import load_calendar
 
-    calendar = Calendar.load(settings.data.exchange)
+    calendar = load_calendar(settings.data_root, settings.data.exchange)
     today = trading_date(SystemClock().now_us())
     known = calendar.is_known(today)
     yield Check(

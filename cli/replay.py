@@ -61,6 +61,7 @@ def play(
     """
     from libs.core.clock import SystemClock
     from libs.core.errors import Refused
+    from libs.dbaccess.files import write_atomically
     from libs.dbaccess.init import init_all
     from libs.dbaccess.layout import Layout
     from libs.settings import load_settings
@@ -77,6 +78,9 @@ def play(
     if not into.exists():
         into.mkdir(mode=0o700, parents=True)
         init_all(Layout(into), settings=settings, clock=SystemClock())
+    learned = Layout(root).calendar(settings.data.exchange)
+    if learned.exists():  # a session only the broker knew of was captured by its hours
+        write_atomically(Layout(into).calendar(settings.data.exchange), learned.read_bytes())
     log = into / "logs" / "replay.log"
     log.parent.mkdir(exist_ok=True)
     with log.open("wb") as output:

@@ -38,13 +38,14 @@ def add(subparsers: Any) -> None:
 
 def run(options: Namespace) -> int:
     """Roll over, or have the living ingestor do it, and say what became of each file."""
-    from libs.calendar import Calendar
     from libs.core.clock import SystemClock
+    from libs.dbaccess.calendars import load_calendar
     from libs.settings import load_settings
 
     settings = load_settings()
     exchange = options.exchange or settings.data.exchange
-    day = options.date or Calendar.load(exchange).previous_session(SystemClock().now_us()).date
+    calendar = load_calendar(options.data_root or settings.data_root, exchange)
+    day = options.date or calendar.previous_session(SystemClock().now_us()).date
     found = roll_over(settings, day, exchange=exchange, root=options.data_root)
     if options.json:
         print_json(found)

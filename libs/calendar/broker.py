@@ -31,10 +31,11 @@ class BrokerHoliday(msgspec.Struct, frozen=True):
 
 
 class Merged(NamedTuple):
-    """A calendar that knows what the broker knows, and in words what that changed."""
+    """A calendar that knows what the broker knows, in words what that changed, and the changed dates as data."""
 
     calendar: Calendar
     changes: tuple[str, ...]
+    dates: Overrides
 
 
 def merge_broker(
@@ -64,7 +65,7 @@ def merge_broker(
     changes += [f"{day}: {_words(row)} ({row.name})" for day, row in special.items()]
     unusual = tuple(row for day, row in special.items() if day not in regular)
     overrides = Overrides(holidays=closed, special=unusual, open=regular)
-    return Merged(Calendar(override(calendar.rules, overrides)), tuple(sorted(changes)))
+    return Merged(Calendar(override(calendar.rules, overrides)), tuple(sorted(changes)), overrides)
 
 
 def _is(calendar: Calendar, name: str) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import date, time, timedelta
 from pathlib import Path
 
-from libs.calendar.data import Rules, Special, hours_on, read_rules, time_offset
+from libs.calendar.data import Rules, Special, hours_on, override, read_rules, time_offset
+from libs.calendar.learned import read_learned
 from libs.contracts.sessions import Session
 from libs.core.clock import day_start_us, trading_date
 
@@ -30,9 +31,10 @@ class Calendar:
         self._sessions: dict[date, Session | None] = {}
 
     @classmethod
-    def load(cls, exchange: str, directory: Path = DIRECTORY) -> Calendar:
-        """Read `<exchange>.toml` of the directory, and its overrides.toml if there is one."""
-        return cls(read_rules(directory, exchange))
+    def load(cls, exchange: str, directory: Path = DIRECTORY, *, learned: Path | None = None) -> Calendar:
+        """Read `<exchange>.toml` of the directory, its overrides.toml, and what was learned from the broker, if any."""
+        rules = read_rules(directory, exchange)
+        return Calendar(override(rules, read_learned(learned, exchange)) if learned else rules)
 
     @property
     def exchange(self) -> str:

@@ -80,6 +80,10 @@ class Layout:
         """Gaps, late ticks, quarantine and repairs, which outlive the live buffer."""
         return self.market / "ledger.db"
 
+    def calendar(self, exchange: str) -> Path:
+        """What the ingestor learned from the broker about an exchange's sessions."""
+        return self.market / f"calendar_{exchange_name(exchange)}.json"
+
     @property
     def live(self) -> Path:
         return self.root / "live_buffer"

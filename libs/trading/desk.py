@@ -90,12 +90,16 @@ class Desk:
 
     def on_day(self, day: date, session: Session | None) -> None:
         """Begin a trading day."""
+        self.gate.state.on_day(day)
+        self._profits_day_start = {name: profit.equity_paise for name, profit in self._profits.items()}
+        self.on_hours(session)
+
+    def on_hours(self, session: Session | None) -> None:
+        """Take the day's hours: as it begins, and again when the calendar learned better."""
         last_entry_us = self._risk.last_entry_before_close_min * US_PER_MINUTE
         square_off_us = self._risk.square_off_before_close_min * US_PER_MINUTE
-        self.gate.state.on_day(day)
         self.gate.state.on_session(session, last_entry_before_close_us=last_entry_us)
         self._square_off_us = session.close_us - square_off_us if session else NEVER_US
-        self._profits_day_start = {name: profit.equity_paise for name, profit in self._profits.items()}
         for key, guard in self.guards.items():
             if self._plan(key.strategy_id).exits.square_off:
                 self.guards[key] = replace(guard, square_off_us=self._square_off_us)
@@ -295,6 +299,3 @@ class Desk:
             tick_size=instrument.tick_size if instrument else 0.05, stop=own.stop if own else None,
             target=own.target if own else None, atr=metadata.get("atr"), square_off_us=self._square_off_us,
         )  # fmt: skip
-
-
-__all__ = ["Desk", "Plan"]

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from libs.calendar import Calendar
 from libs.contracts.sessions import Session
 from libs.core.clock import trading_date
 from libs.core.errors import Refused
 from libs.dbaccess import DatabaseManager, MarketDataQuery
 from libs.dbaccess.buffers import numbers
+from libs.dbaccess.calendars import load_calendar
 from libs.indicators.columns import session_days
 from libs.orders.instrument import Instrument
 from libs.trading.columns import Columns
@@ -93,7 +93,7 @@ def load(db: DatabaseManager, request: RunRequest, warmup_bars: int) -> RunData:
             f"no {request.timeframe} candles of {', '.join(absent)} on {request.exchange} from {request.start} to "
             f"{request.end}; `fleet candles` and the coverage of the query show what there is"
         )
-    sessions = tuple(Calendar.load(request.exchange).sessions(request.start, request.end))
+    sessions = tuple(load_calendar(db.layout.root, request.exchange).sessions(request.start, request.end))
     return RunData(
         columns, warm_up, _fingerprint((*warm_up, *columns)), tuple(missing),
         tuple(

@@ -12,6 +12,7 @@ from libs.calendar import Calendar
 from libs.contracts.signals import SignalEvent
 from libs.core.errors import Refused
 from libs.dbaccess import DatabaseManager
+from libs.dbaccess.calendars import load_calendar
 from libs.settings.risk import Risk
 from libs.strategies import registry
 from libs.strategies.interface import BaseStrategy
@@ -74,7 +75,7 @@ def look_ahead(db: DatabaseManager, request: RunRequest, *, cuts: int = 10) -> L
     """
     if cuts < 2:
         raise Refused(f"{cuts} cuts; at least 2")
-    calendar, risk = Calendar.load(request.exchange), request.risk(db.settings.risk)
+    calendar, risk = load_calendar(db.layout.root, request.exchange), request.risk(db.settings.risk)
     data = load(db, request, max(make_host(request, calendar).warmup_needed().values(), default=0))
     probe = make_host(request, calendar, VectorHost)
     assert isinstance(probe, VectorHost)
@@ -99,7 +100,7 @@ def look_ahead(db: DatabaseManager, request: RunRequest, *, cuts: int = 10) -> L
 
 def warm_up_check(db: DatabaseManager, request: RunRequest) -> WarmupSensitivity:
     """Compare the signals after half, once, twice and four times the warm-up the strategy says it needs."""
-    calendar = Calendar.load(request.exchange)
+    calendar = load_calendar(db.layout.root, request.exchange)
     needed = max(make_host(request, calendar).warmup_needed().values(), default=0)
     wanted = sorted({min(int(needed * factor), WARMUP_BARS_MAX) for factor in _WARMUP_FACTORS})
     data = load(db, request, wanted[-1])

@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 
-from libs.calendar import Calendar
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import IST, US_PER_MINUTE, to_datetime
 from libs.core.errors import FleetError
 from libs.core.ids import content_id, random_id
 from libs.dbaccess import DatabaseManager, Store
+from libs.dbaccess.calendars import load_calendar
 from libs.dbaccess.coverage import require_coverage
 from libs.dbaccess.roles import require_owner
 from libs.dbaccess.runs import RunConnection
@@ -157,7 +157,7 @@ class _Simulation:
     def go(self) -> None:
         """Load and run."""
         request = self._request
-        calendar = Calendar.load(request.exchange)
+        calendar = load_calendar(self._db.layout.root, request.exchange)
         warmup = max(make_host(request, calendar).warmup_needed().values(), default=0)
         data = self._data = load(self._db, request, warmup)
         desk = self._desk = make_desk(request, data, self._risk)

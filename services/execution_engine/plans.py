@@ -12,8 +12,8 @@ from libs.orders.instrument import Instrument, Kind
 from libs.orders.model import Product
 from libs.runtime.process import WrongConfiguration
 from libs.settings.execution import Execution
-from libs.trading.desk import Plan
 from libs.trading.exits import ExitRules
+from libs.trading.plan import Plan
 from libs.trading.sizing import AtrRisk, EquityPercent, FixedQuantity, FixedValue, Sizing
 from libs.upstox.instrument_file import shares_and_indexes
 

@@ -13,6 +13,7 @@ from libs.core.clock import US_PER_DAY, US_PER_MINUTE, US_PER_SECOND, Clock, day
 from libs.dbaccess.trading.control import StateChange, clear_lock, set_lock
 from libs.orders.positions import Position
 from libs.risk.state import LossLocks
+from libs.runtime.logs import get_logger
 from libs.settings.execution import Execution
 from services.execution_engine.closing import Closing
 from services.execution_engine.engine import Engine
@@ -65,6 +66,7 @@ class Rounds:
                 self._begin_day(trading_date(now_us), now_us)
             if now_us // US_PER_MINUTE != self._minute:
                 self._minute = now_us // US_PER_MINUTE
+                self._look_at_hours()
                 self.snapshot("minute")
             if self._session and now_us >= self._session.close_us and not self._is_closed:
                 self._is_closed = True
@@ -108,6 +110,15 @@ class Rounds:
     def _mark(self, position: Position) -> float:
         key = position.key
         return self._engine.desk.gate.state.symbol(key.exchange, key.symbol).price or position.price_average
+
+    def _look_at_hours(self) -> None:
+        """Follow the calendar: the broker may give a date other hours after the engine began it."""
+        day = self._engine.desk.gate.state.day
+        session = self._session_of(day)
+        if session != self._session:
+            get_logger().warning("engine.hours_changed", date=day.isoformat(), spans=session.spans if session else ())
+            self._session, self._is_closed = session, False
+            self._engine.desk.on_hours(session)
 
     def _begin_day(self, day: date, now_us: int) -> None:
         engine = self._engine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from libs.brokers.registry import BROKERS
 from libs.calendar import Calendar, CalendarError
+from libs.dbaccess.calendars import FollowedCalendar
 from libs.runtime.process import WrongConfiguration
 from libs.settings import Settings
 from libs.settings.execution import Execution
@@ -27,7 +28,7 @@ def checked(settings: Settings) -> Calendar:
         )
     make_plans(settings.execution)
     try:
-        return Calendar.load(settings.data.exchange)
+        return FollowedCalendar(settings.data_root, settings.data.exchange)
     except CalendarError as e:
         raise WrongConfiguration(str(e)) from e
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 from libs.bars import BarAggregator, TickValidator
 from libs.calendar import Calendar
@@ -41,9 +42,20 @@ class TradingDay:
             jump_repeats=settings.jump_repeats, future_tolerance_us=settings.future_tolerance_ms * 1000,
         )  # fmt: skip
 
-    def use_calendar(self, calendar: Calendar) -> None:
+    def is_settled(self, day: date) -> bool:
+        """Whether a date's session has begun to be captured: its hours stand, whatever is said of them later."""
+        begun = self.aggregator.closed_through_us or self.gaps.life_us >= self.session.pre_open_us
+        return day == self.session.date and bool(begun) and not self._fresh
+
+    def use_calendar(self, calendar: Calendar, session_now_us: int) -> None:
         """Take up a calendar that knows better, from the next date on, or from this one if nothing of it came yet."""
         self._calendar = calendar
+        if self._fresh or trading_date(session_now_us) != self.dated or self.is_settled(self.dated):
+            return
+        session = self._session(session_now_us)
+        if session != self.session:
+            self._begin(session, session_now_us)
+            self.aggregator.on_connect(session_now_us)  # what traded of it before now was not seen
 
     def join(self, session_now_us: int) -> None:
         """Begin in the middle of a day when there is nothing to go on from: minutes that nobody saw stay unsaid."""

@@ -29,6 +29,7 @@ from services.ingestor.backfilling import Backfiller
 from services.ingestor.capture import Capture
 from services.ingestor.day import TradingDay
 from services.ingestor.flusher import Flusher
+from services.ingestor.learning import CalendarLearner
 from services.ingestor.manifest import NAME
 from services.ingestor.records import STREAMS, TICKS, JournalSource
 from services.ingestor.recovery import recover, watermarks
@@ -106,6 +107,7 @@ class _Running:
         self._supervisor: FeedSupervisor | None = None
         self._commands: CommandServer | None = None
         self._backfiller = Backfiller(capture, settings.ingestor, settings.feed, clock)
+        self._learner = CalendarLearner(capture, clock)
         closer.is_filling = lambda: self._backfiller.is_busy
 
     def commands(self) -> CommandServer:
@@ -121,6 +123,7 @@ class _Running:
             self._feed_loop(known),
             self._write_loop(),
             self._backfiller.run(known),
+            self._learner.run(),
             beat(NAME, self._publisher, self._clock, self._settings.runtime.heartbeat_interval_ms, self._pulse),
         ]
         try:
@@ -182,8 +185,8 @@ class _Running:
                 await asyncio.sleep(min(self._settings.feed.backoff_max_ms, 250 * 2 ** min(failures, 10)) / 1000)
                 continue
             feed, symbols, self._ends_us = source.feed, source.symbols, source.ends_us
-            if source.calendar is not None:
-                self._capture.day.use_calendar(source.calendar)
+            self._learner.learn = source.learn
+            await self._learner.ask()
             known.update(symbols)
             self._capture.fills = list(source.fills)
             self._backfiller.past = source.past

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from libs.calendar import Calendar, CalendarError
+from libs.dbaccess.calendars import load_calendar
 from libs.runtime.process import WrongConfiguration
 from libs.settings import Settings
 from libs.upstox.hosts import WrongHost, resolve_hosts
@@ -20,7 +21,7 @@ def checked(settings: Settings) -> Calendar:
             check_recording(settings)
         else:
             resolve_hosts(settings)
-        return Calendar.load(settings.data.exchange)
+        return load_calendar(settings.data_root, settings.data.exchange)
     except (WrongHost, CalendarError) as e:
         raise WrongConfiguration(str(e)) from e
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from libs.contracts import OHLCVBar
 from libs.core.clock import Clock, trading_date
 from libs.core.errors import FleetError
 from libs.dbaccess import DatabaseManager
+from libs.dbaccess.calendars import keep_learned, load_calendar
 from libs.dbaccess.layout import Layout
 from libs.feeds import Feed
 from libs.feeds.upstox import UpstoxFeed
@@ -31,7 +32,7 @@ class Source(NamedTuple):
     """A feed, the symbols to subscribe to, and where candles for its gaps are had, if anywhere.
 
     `ends_us`: when a recording is over, the session's clock goes on to here. `fills`: what it got for its gaps.
-    `calendar`: ours, corrected by the broker's word.
+    `learn`: asks the broker about the dates from one on and gives our calendar, corrected by what it said.
     """
 
     feed: Feed
@@ -39,7 +40,7 @@ class Source(NamedTuple):
     past: Past | None
     ends_us: int = 0
     fills: Sequence[OHLCVBar] = ()
-    calendar: Calendar | None = None
+    learn: Callable[[date], Calendar] | None = None
 
 
 def open_source(settings: Settings, clock: Clock, manager: DatabaseManager, calendar: Calendar) -> Source:
@@ -62,19 +63,21 @@ def open_source(settings: Settings, clock: Clock, manager: DatabaseManager, cale
     exchange = settings.data.exchange
     past = BrokerPast(History(session, clock), keys, exchange) if settings.ingestor.backfill else None
     feed = UpstoxFeed(session, settings.feed, clock, keys, exchange)
-    return Source(feed, list(keys), past, calendar=agreed_calendar(session, calendar, today))
+    return Source(feed, list(keys), past, learn=lambda since: learned_calendar(session, manager, exchange, since))
 
 
-def agreed_calendar(session: BrokerSession, calendar: Calendar, today: date) -> Calendar:
-    """Give our calendar with the broker's word on the dates from today on; ours alone when the broker has none."""
+def learned_calendar(session: BrokerSession, manager: DatabaseManager, exchange: str, since: date) -> Calendar:
+    """Ask the broker about the dates from `since` on, and keep what it says for every process of the data root.
+
+    Give the calendar with its word in it; without the broker, with the last word it gave. Called in a thread.
+    """
     try:
-        holidays, timings = broker_calendar(session, today)
-        merged = merge_broker(calendar, [row for row in holidays if row.date >= today], timings)
-    except (FleetError, ValueError) as e:
+        holidays, timings = broker_calendar(session, since)
+        merged = merge_broker(Calendar.load(exchange), [row for row in holidays if row.date >= since], timings)
+        if keep_learned(manager, exchange, merged.dates, since):
+            get_logger().warning(
+                "calendar.differs", changes=list(merged.changes), file=manager.layout.calendar(exchange).name
+            )
+    except (FleetError, OSError, ValueError) as e:
         get_logger().warning("calendar.not_refreshed", error=str(e))
-        return calendar
-    if merged.changes:
-        get_logger().warning(
-            "calendar.differs", changes=list(merged.changes), put_into="config/calendar/overrides.toml"
-        )
-    return merged.calendar
+    return load_calendar(manager.layout.root, exchange)

@@ -10,6 +10,7 @@ from libs.calendar import Calendar
 from libs.contracts.health import Severity
 from libs.core.clock import US_PER_MINUTE, Clock
 from libs.dbaccess import DatabaseManager
+from libs.dbaccess.calendars import FollowedCalendar
 from libs.dbaccess.coverage import coverage
 from libs.runtime.alerts import Alerts
 from libs.settings import Settings
@@ -26,7 +27,7 @@ _SETTLING_US = 120 * US_PER_MINUTE
 
 def watching(settings: Settings, clock: Clock, alerts: Alerts, market_us: Callable[[], int]) -> list[Task]:
     """Make the list. The demo has neither a clock to keep nor a token to lose."""
-    calendar = Calendar.load(settings.data.exchange)
+    calendar = FollowedCalendar(settings.data_root, settings.data.exchange)
 
     def settled_us() -> int:
         """Give the market's time less what a day is given to go into history."""

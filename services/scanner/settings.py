@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from libs.calendar import Calendar, CalendarError
+from libs.dbaccess.calendars import FollowedCalendar
 from libs.runtime.process import WrongConfiguration
 from libs.settings import Settings
 from libs.strategies import registry
@@ -21,6 +22,6 @@ def checked(settings: Settings) -> tuple[Calendar, tuple[Broken, ...]]:
             f"scanner.strategies names {', '.join(unknown)}; there are {', '.join(registry.names())}"
         )
     try:
-        return Calendar.load(settings.data.exchange), broken
+        return FollowedCalendar(settings.data_root, settings.data.exchange), broken
     except CalendarError as e:
         raise WrongConfiguration(str(e)) from e

@@ -15,15 +15,17 @@ import pytest
 from libs.calendar import Calendar
 from libs.contracts.feed import FeedConnected, FeedLost, Frame
 from libs.core.clock import SystemClock
+from libs.dbaccess import DatabaseManager, Role
+from libs.dbaccess.calendars import FollowedCalendar, load_calendar
 from libs.feeds import FeedSupervisor
 from libs.feeds.upstox import UpstoxFeed
 from libs.upstox.credentials import Scope
 from libs.upstox.session import BrokerSession
 from services.exchange_sim.market.instruments import Listing
-from services.ingestor.source import agreed_calendar
+from services.ingestor.source import learned_calendar
 from tests.kit.exchange_sim import ANALYTICS_TOKEN, running_simulator
 from tests.kit.processes import wait_until
-from tests.kit.roots import settings
+from tests.kit.roots import make_stores, settings
 
 KEYS = {each.symbol: each.key for each in Listing(2, 7).instruments}
 CLOCK = SystemClock()
@@ -130,14 +132,19 @@ def test_a_self_signed_host_never_sees_the_token(tmp_path, link_to):
     assert not any(b"Bearer" in each for each in seen)
 
 
-def test_the_brokers_word_on_holidays_is_taken_and_can_be_done_without():
-    """A holiday that was declared yesterday closes the date; a broker that is not reached changes nothing."""
-    own, today, declared = Calendar.load("nse"), date(2026, 2, 2), date(2026, 2, 4)
+def test_the_brokers_word_on_holidays_is_kept_for_every_process(data_root):
+    """A holiday that was declared yesterday closes the date for all, also once the broker is not reached any more."""
+    make_stores(data_root)
+    today, declared = date(2026, 2, 2), date(2026, 2, 4)
+    manager = DatabaseManager(data_root, Role.INGESTOR)
+    other, trading_desk = Calendar.load("nse"), FollowedCalendar(data_root, "nse")
+    assert trading_desk.session(declared) is not None
     with running_simulator(symbols=2, record_ticks=False, TRADEFLEET_EXCHANGE_SIM_HOLIDAYS=str(declared)) as sim:
         session = BrokerSession.open(settings(TRADEFLEET_UPSTOX_API_URL=sim.url), Scope.MARKET_DATA, {})
-        agreed = agreed_calendar(session, own, today)
-    alone = agreed_calendar(session, own, today)
+        agreed = learned_calendar(session, manager, "nse", today)
+    alone = learned_calendar(session, manager, "nse", today)
 
-    assert own.session(declared) is not None
-    assert (agreed.session(declared), agreed.session(today)) == (None, own.session(today))
-    assert alone is own
+    assert (agreed.session(declared), agreed.session(today)) == (None, other.session(today))
+    assert alone.session(declared) is None
+    assert trading_desk.session(declared) is None, "a process that was there before follows"
+    assert load_calendar(data_root, "nse").holiday(declared) is not None

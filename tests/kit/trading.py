@@ -14,9 +14,10 @@ from libs.orders.news import FillRecorded
 from libs.risk.gate import Gate
 from libs.risk.limits import LimitTree
 from libs.settings.risk import Risk
-from libs.trading.desk import Desk, Plan
+from libs.trading.desk import Desk
 from libs.trading.exits import ExitRules
 from libs.trading.loop import TradingLoop
+from libs.trading.plan import Plan
 from libs.trading.sizing import FixedQuantity
 from tests.kit.orders import MINUTE_US, OPEN_US
 from tests.kit.risk import make_gate

@@ -9,9 +9,10 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
-from libs.calendar import Calendar, CalendarError
+from libs.calendar import CalendarError
 from libs.contracts.sessions import Session
 from libs.dbaccess import catalogue
+from libs.dbaccess.calendars import load_calendar
 from libs.dbaccess.connections import attach_day, duckdb_memory, parquet_source, sqlite_writer
 from libs.dbaccess.coverage.stored import Certificate
 from libs.dbaccess.manager import DatabaseManager
@@ -73,7 +74,7 @@ def certify_day(db: DatabaseManager, exchange: str, day: date, symbols: Collecti
 def certify_tables(db: DatabaseManager, exchange: str, day: date, symbols: Collection[str] = ()) -> list[Certificate]:
     """Count a closed day's minutes without storing anything; empty when it has no file or no session."""
     try:
-        session = Calendar.load(exchange).session(day)
+        session = load_calendar(db.layout.root, exchange).session(day)
     except CalendarError:
         return []
     if session is None:

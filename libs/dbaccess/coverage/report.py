@@ -7,8 +7,8 @@ from datetime import date
 
 import msgspec
 
-from libs.calendar import Calendar
 from libs.core.errors import Refused
+from libs.dbaccess.calendars import load_calendar
 from libs.dbaccess.coverage.certificates import certify_tables
 from libs.dbaccess.coverage.stored import Certificate, stored_certificates
 from libs.dbaccess.manager import DatabaseManager
@@ -50,7 +50,7 @@ def coverage(
     for each in stored_certificates(db, exchange, start, end):
         stored.setdefault(each.trading_date, []).append(each)
     found = []
-    for day in Calendar.load(exchange).trading_days(start, end):
+    for day in load_calendar(db.layout.root, exchange).trading_days(start, end):
         of_day = stored.get(day) or certify_tables(db, exchange, day)
         wanted = [each for each in of_day if not symbols or each.symbol in symbols]
         found.append(_day(day, wanted, stored=day in stored))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from libs.calendar import Calendar, CalendarError
 from libs.core.errors import Refused
+from libs.dbaccess.calendars import load_calendar
 from libs.dbaccess.errors import StoreMissing
 from libs.dbaccess.importing.closing import DayCloser, day_of_number
 from libs.dbaccess.importing.plan import ImportRequest
@@ -45,7 +46,7 @@ def import_files(
     if missing:
         raise StoreMissing(missing[0], "expected a CSV or Parquet file")
     refuse_living_owner(db.layout)
-    calendar = _calendar(exchange_name(request.exchange))
+    calendar = _calendar(db.layout, exchange_name(request.exchange))
     with (
         WriterLock(staging_folder(db.layout) / ".writer.lock"),
         staged(db.layout, paths, request, db.settings.importing, report) as (connection, found),
@@ -78,9 +79,9 @@ def _refuse_strange(found: ImportReport, percent_max: int) -> None:
         )
 
 
-def _calendar(exchange: str) -> Calendar | None:
+def _calendar(layout: Layout, exchange: str) -> Calendar | None:
     try:
-        return Calendar.load(exchange)
+        return load_calendar(layout.root, exchange)
     except CalendarError as e:
         if isinstance(e.__cause__, FileNotFoundError):
             return None

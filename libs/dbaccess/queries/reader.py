@@ -14,6 +14,7 @@ from libs.calendar import Calendar, CalendarError
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import Clock, trading_date
 from libs.core.errors import Refused
+from libs.dbaccess.calendars import load_calendar
 from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import Layout
 from libs.dbaccess.queries.attached import DayGone
@@ -144,7 +145,7 @@ class Reader:
         """Give the exchange's calendar, or None when there is no data for it."""
         if exchange not in self._calendars:
             try:
-                self._calendars[exchange] = Calendar.load(exchange)
+                self._calendars[exchange] = load_calendar(self._db.layout.root, exchange)
             except CalendarError as e:
                 if not isinstance(e.__cause__, FileNotFoundError):
                     raise

@@ -13,11 +13,12 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from libs.calendar import Calendar, CalendarError
+from libs.calendar import CalendarError
 from libs.core.clock import US_PER_DAY, Clock, day_start_us, to_datetime
 from libs.core.errors import Refused
 from libs.core.faults import crash_point
 from libs.dbaccess import catalogue, live, schema
+from libs.dbaccess.calendars import load_calendar
 from libs.dbaccess.connections import attach_day, naming_disk
 from libs.dbaccess.coverage import certify_day
 from libs.dbaccess.errors import ImmutableDay
@@ -199,17 +200,17 @@ class EODRollover:
         return any(True for name in names for _ in folder.glob(name))
 
     def _refuse_unfinished(self, day: date, exchange: str) -> None:
-        over_us = _over_us(exchange, day)
+        over_us = _over_us(self._db, exchange, day)
         if self._clock.now_us() < over_us:
             raise Refused(
                 f"{exchange} {day}: this day lasts until {to_datetime(over_us).isoformat()}; roll it over then"
             )
 
 
-def _over_us(exchange: str, day: date) -> int:
+def _over_us(db: DatabaseManager, exchange: str, day: date) -> int:
     """The instant after which nothing of a day trades; of a day without a session, the end of its date."""
     try:
-        session = Calendar.load(exchange).session(day)
+        session = load_calendar(db.layout.root, exchange).session(day)
     except CalendarError:  # an exchange without a calendar of its own
         session = None
     return session.last_us if session else day_start_us(day) + US_PER_DAY

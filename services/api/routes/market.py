@@ -11,10 +11,10 @@ import msgspec
 from litestar import Request, Response, get
 from litestar.params import Parameter
 
-from libs.calendar import Calendar
 from libs.core.clock import US_PER_SECOND
 from libs.core.errors import Refused
 from libs.dbaccess.backup import list_copies
+from libs.dbaccess.calendars import load_calendar
 from libs.dbaccess.coverage import coverage as read_coverage
 from libs.indicators import registry
 from services.api.context import Context
@@ -122,14 +122,15 @@ def coverage(
 ) -> dict[str, Any]:
     """Say for each trading day which minutes there are, by origin, and which are missing."""
     exchange = exchange or context.settings.data.exchange
-    last = end or Calendar.load(exchange).previous_session(context.clock.now_us()).date
+    calendar = load_calendar(context.settings.data_root, exchange)
+    last = end or calendar.previous_session(context.clock.now_us()).date
     first = start or last - timedelta(days=30)
     if not 0 <= (last - first).days < _DAYS_MAX:
         raise Refused(f"{first} to {last}: expected 1 to {_DAYS_MAX} days, the first one first")
     # Counting is dear: a day of which nothing is there is not counted.
     there = set(context.market.coverage(exchange, "1m", first, last + timedelta(days=1)).found)
     rows: list[dict[str, Any]] = []
-    for day in Calendar.load(exchange).trading_days(first, last):
+    for day in calendar.trading_days(first, last):
         if day not in there:
             rows.append({"trading_date": day.isoformat(), "symbols": 0, "present_percent": 0.0})
             continue

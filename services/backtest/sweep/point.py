@@ -14,6 +14,7 @@ from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import US_PER_MINUTE, Clock, SystemClock
 from libs.core.errors import Corrupt
 from libs.dbaccess import DatabaseManager, Role
+from libs.dbaccess.calendars import load_calendar
 from libs.settings import Settings
 from libs.strategies.user import load_directory
 from libs.trading.columns import Columns
@@ -71,9 +72,9 @@ def point_key(parameters: dict[str, Any]) -> str:
     return msgspec.json.encode(parameters, order="sorted").decode()
 
 
-def warmup_of(request: RunRequest, points: tuple[dict[str, Any], ...]) -> int:
+def warmup_of(root: str, request: RunRequest, points: tuple[dict[str, Any], ...]) -> int:
     """Give the longest warm-up any of the points needs."""
-    calendar = Calendar.load(request.exchange)
+    calendar = load_calendar(root, request.exchange)
     return max((_warmup(_with(request, point), calendar) for point in points), default=0)
 
 
@@ -86,7 +87,7 @@ class Bench:
         self._plan = plan
         self._clock = clock
         self._risk = plan.request.risk(settings.risk)
-        self._calendar = Calendar.load(plan.request.exchange)
+        self._calendar = load_calendar(root, plan.request.exchange)
         db = DatabaseManager(root, Role.BACKTEST, settings=settings, clock=clock)
         self._data = load(db, plan.request, plan.warmup_bars)
 

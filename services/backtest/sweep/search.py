@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from datetime import date
 from importlib import import_module
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from libs.calendar import Calendar
 from libs.core.errors import Refused
+from libs.dbaccess.calendars import load_calendar
 from libs.settings import Settings
 from libs.strategies import registry
 from libs.strategies.interface import BadParameters, parameters_of, parameters_text
@@ -62,11 +63,11 @@ class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
     folds: tuple[Fold, ...]
 
 
-def make_folds(request: RunRequest, count: int, in_sample: int) -> tuple[Fold, ...]:
+def make_folds(data_root: Path | str, request: RunRequest, count: int, in_sample: int) -> tuple[Fold, ...]:
     """Cut the trading days: a fold searches on `in_sample` times as many days as it is judged on; 0: one, unjudged."""
     if count == 0:
         return (Fold(number=0, start=request.start, end=request.end),)
-    days = Calendar.load(request.exchange).trading_days(request.start, request.end)
+    days = load_calendar(data_root, request.exchange).trading_days(request.start, request.end)
     length = len(days) // (count + in_sample) if count > 0 and in_sample > 0 else 0
     if length < 1:
         raise Refused(
@@ -89,7 +90,7 @@ def run_search(
     workers: Workers, tell: Tell = lambda _done, _total, _what: None,
 ) -> list[FoldFound]:  # fmt: skip
     """Search every fold, then judge its best on the days behind it."""
-    warmup = warmup_of(request, _corners(request.strategy, search))
+    warmup = warmup_of(data_root, request, _corners(request.strategy, search))
     found = []
     for fold in search.folds:
         plan = Plan(data_root, settings, _between(request, fold.start, fold.end), warmup)

@@ -47,7 +47,7 @@ def run_sweep(
     tell: Tell = lambda _done, _total, _what: None,
 ) -> SweepResults:  # fmt: skip
     """Run the points of a grid that are not in the results yet."""
-    plan = Plan(data_root, settings, request, warmup_of(request, grid.points))
+    plan = Plan(data_root, settings, request, warmup_of(data_root, request, grid.points))
     total = len(grid.points)
     missing = [point for point in grid.points if f"-1:-1:{point_key(point)}" not in results]
     done = total - len(missing)

@@ -23,16 +23,16 @@ def root(tmp_path_factory):
     return make_history(tmp_path_factory.mktemp("search") / "data", symbols=("ACME",), last=LAST, count=100)
 
 
-def test_folds_judge_on_days_they_were_not_searched_on():
+def test_folds_judge_on_days_they_were_not_searched_on(tmp_path):
     """Ten trading days, two folds, three days searched for each judged."""
-    folds = make_folds(make_request("sma_cross", "ACME", FIRST, LAST), 2, 3)
+    folds = make_folds(tmp_path, make_request("sma_cross", "ACME", FIRST, LAST), 2, 3)
 
     assert [(f.start.day, f.end.day, f.judged_start.day, f.judged_end.day) for f in folds] == [
         (2, 9, 10, 11), (4, 11, 12, 13),
     ]  # fmt: skip
-    assert make_folds(make_request("sma_cross", "ACME", FIRST, LAST), 0, 3)[0].judged_start is None
+    assert make_folds(tmp_path, make_request("sma_cross", "ACME", FIRST, LAST), 0, 3)[0].judged_start is None
     with pytest.raises(Refused, match="too few"):
-        make_folds(make_request("sma_cross", "ACME", FIRST, LAST), 9, 3)
+        make_folds(tmp_path, make_request("sma_cross", "ACME", FIRST, LAST), 9, 3)
     assert joined_figures([]) == ({}, {})
 
 

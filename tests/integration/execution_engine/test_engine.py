@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from libs.contracts.orders import OrderStatus
 from libs.contracts.risk import TradingState
@@ -222,6 +223,27 @@ def test_a_feed_that_is_back_is_traded_on(rig):
 
     assert rig.engine.states.account is TradingState.ACTIVE
     assert [row[0] for row in rig.rows("SELECT state_to FROM trading_state_changes")] == ["reducing", "active"]
+
+
+def test_hours_the_broker_gives_later_are_followed(tmp_path):
+    """An early close that was learned after the day began: no entries after it, and the square-off comes before it."""
+    with engine_rig(tmp_path / "data", square_off=True) as rig:
+        rig.tick(100.0)
+        rig.signal("enter_long")
+        rig.tick(100.0)
+        assert rig.positions() == {("trend", "ACME"): 10}
+        session = rig.rounds._session
+        assert session is not None
+        close_us = rig.clock.now_us() + 60_000_000
+        shorter = replace(session, spans=((session.spans[0][0], close_us),))
+        rig.rounds._session_of = lambda _day: shorter
+        rig.tick(100.0, seconds=61)
+        rig.tick(100.0)
+        rig.tick(100.0)
+
+        assert not rig.rounds.is_open
+        assert rig.engine.desk.gate.state.spans == shorter.spans
+        assert all(guard.square_off_us < close_us for guard in rig.engine.desk.guards.values())
 
 
 def test_another_day_begins(rig):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
 from libs.calendar import Calendar
+from libs.calendar.data import Overrides, Special, override
 from libs.contracts import Backfilled, FeedGap, MinuteClosed, OHLCVBar, SessionChanged, Tick
 from libs.contracts.feed import FeedLost, Frame
-from libs.core.clock import US_PER_DAY, US_PER_MINUTE, US_PER_SECOND
+from libs.core.clock import US_PER_DAY, US_PER_MINUTE, US_PER_SECOND, trading_date
 from libs.dbaccess.journal import Journal
 from libs.settings.feed import Ingestor as Settings
 from services.ingestor.backfills import Wanted
@@ -298,3 +299,50 @@ def test_trades_on_a_date_without_a_session_are_not_taken_for_greetings(tmp_path
 
     assert [(row.reason, row.tick.symbol) for row in rows.quarantine if row.tick] == [("other_day", "ACC")]
     assert (bench.capture.unscheduled.ticks, bench.capture.figures.earlier_day) == (1, 1)
+
+
+def hours_of_monday(close: time) -> Calendar:
+    """The calendar with other hours on Monday, as the broker may give them."""
+    special = Special(MONDAY.date, "hours from the broker", ((time(9, 15), close),))
+    return Calendar(override(CALENDAR.rules, Overrides(special=(special,))))
+
+
+def test_hours_learned_before_the_session_are_the_sessions(tmp_path):
+    """The process lived through the night; the broker says in the morning that the exchange closes early."""
+    bench = Bench(tmp_path)
+    bench.capture.on_connected()
+    bench.time(MONDAY.pre_open_us - US_PER_MINUTE)
+    bench.capture.day.use_calendar(hours_of_monday(time(13)), bench.capture.session_clock.now_us())
+    bench.tick(MONDAY.open_us + US_PER_SECOND, 100.0, 10)
+    bench.time(MONDAY.open_us + 4 * 60 * US_PER_MINUTE)
+
+    assert len(bench.notes.of(MinuteClosed)) == 225
+    assert [bar.volume for bar in bench.notes.of(OHLCVBar) if bar.timeframe == "1d"] == [10]
+
+
+def test_hours_learned_in_the_session_wait_for_the_next_date(tmp_path):
+    """What is published of a day is of one session; the whole fleet keeps its hours."""
+    bench = Bench(tmp_path)
+    bench.capture.on_connected()
+    bench.tick(MONDAY.open_us + US_PER_SECOND, 100.0, 10)
+    day = bench.capture.day
+    assert day.is_settled(MONDAY.date)
+    day.use_calendar(hours_of_monday(time(13)), bench.capture.session_clock.now_us())
+
+    assert day.session == MONDAY
+    assert not day.is_settled(TUESDAY.date)
+
+
+def test_a_session_declared_on_a_free_day_is_captured_from_then_on(tmp_path):
+    saturday = MONDAY.open_us - 2 * US_PER_DAY
+    bench = Bench(tmp_path)
+    bench.capture.on_connected()
+    bench.tick(saturday, 100.0, 10)
+    special = Special(trading_date(saturday), "Drill", ((time(9, 15), time(10)),))
+    learned = Calendar(override(CALENDAR.rules, Overrides(special=(special,))))
+    bench.capture.day.use_calendar(learned, bench.capture.session_clock.now_us())
+    bench.tick(saturday + 70 * US_PER_SECOND, 101.0, 30)
+    bench.tick(saturday + 80 * US_PER_SECOND, 101.0, 50)
+    bench.time(saturday + 3 * US_PER_MINUTE)
+
+    assert [(bar.close, bar.volume) for bar in bench.notes.of(OHLCVBar)] == [(101.0, 20)]
