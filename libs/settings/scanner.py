@@ -17,3 +17,4 @@ class Scanner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outbox_keep_days: Positive = 7
     scans: list[str] = msgspec.field(default_factory=list)
     scan_picks_max: Positive = 50
+    index: str = "NIFTY"

@@ -16,9 +16,18 @@ from libs.strategies import BaseStrategy, registry
 from libs.strategies.context import regular_session
 from libs.strategies.position import Position, after, touched
 from libs.trading.signal_check import BadSignal, checked, signal_order
-from libs.trading.strategy_slot import Budget, FaultKind, Slot, StrategyFault, StrategyInstance
+from libs.trading.strategy_slot import (
+    Budget,
+    FaultKind,
+    Identity,
+    Slot,
+    StrategyFault,
+    StrategyInstance,
+    Withheld,
+)
 
 FAULTS_KEPT_MAX = 1000
+_SUSPENDED = "strategy suspended"
 
 
 class StrategyHost:
@@ -36,7 +45,8 @@ class StrategyHost:
     **Faults.** A strategy that raises, or returns what is no signal, is suspended on that symbol for the rest of the
     day and its implied position is left by an exit signal; the others go on. With a `clock` and a `budget` one that is
     too slow for several bars in a row is suspended likewise; a backtest gives no clock, because time is not the same
-    twice. `take_faults` says what happened.
+    twice. `take_faults` says what happened. What was slow once need not be slow again, so whoever runs a day twice
+    tells the second host of the first one's suspensions (`withhold`): from that bar on it leaves the same ones out.
     """
 
     def __init__(
@@ -123,13 +133,19 @@ class StrategyHost:
         """List the (instance, symbol) that are left out."""
         return [key for key, slot in self._slots.items() if slot.suspended]
 
-    def resume(self, instance: str, symbol: str) -> bool:
-        """Let a suspended one go on from where it is; False when there is none."""
+    def withhold(self, instance: str, symbol: str, suspensions: Iterable[Withheld]) -> None:
+        """Keep one suspended as an earlier process did, or until a bar; days do not end it.
+
+        In a suspension its position is left and it sees no bar. After it, it begins anew from its history, so that
+        what it says depends on the bars and on the suspensions only.
+        """
         slot = self._slots.get((instance, symbol))
-        if slot is None or not slot.suspended:
-            return False
-        slot.suspended, slot.overruns = False, 0
-        return True
+        if slot is not None:
+            slot.withheld = tuple(suspensions)
+
+    def identities(self) -> dict[tuple[str, str], Identity]:
+        """Say what every (instance, symbol) runs."""
+        return {key: slot.identity for key, slot in self._slots.items()}
 
     def take_faults(self) -> list[StrategyFault]:
         """Give what went wrong since the last call, oldest first; a thousand are kept."""
@@ -165,6 +181,8 @@ class StrategyHost:
             if slot.is_guarded and (reason := touched(slot.position, bar)):
                 # The engine leaves at its stop; the implied position does by a signal, so that it can be rebuilt.
                 self._leave(slot, bar, f"{reason} touched", signals)
+            if slot.withheld:
+                self._withhold(slot, bar, signals)
             if not slot.suspended:
                 context = slot.context
                 context.advance(bar)
@@ -178,6 +196,16 @@ class StrategyHost:
         except Exception as e:  # noqa: BLE001 - whatever a strategy raises is its own fault, and nobody else's
             self._suspend(slot, bar, FaultKind.RAISED, e, signals)
         slot.history.append(bar)
+
+    def _withhold(self, slot: Slot, bar: OHLCVBar, signals: list[SignalEvent]) -> None:
+        if not slot.is_withheld(bar.timestamp_us):
+            if slot.suspended:
+                slot.begin_anew()
+                slot.seen += 1  # this bar
+            return
+        slot.suspended = True
+        if slot.position.direction:
+            self._leave(slot, bar, _SUSPENDED, signals)
 
     def _accept(self, slot: Slot, bar: OHLCVBar, returned: object, signals: list[SignalEvent]) -> None:
         new = checked(returned, bar, slot.context)
@@ -212,7 +240,7 @@ class StrategyHost:
         slot.suspended = True
         self._note(slot.instance, slot.symbol, bar.timestamp_us, kind, error, suspended=True, source=slot.source)
         if slot.position.direction:
-            self._leave(slot, bar, "strategy suspended", signals)
+            self._leave(slot, bar, _SUSPENDED, signals)
 
     def _note(
         self, instance: str, symbol: str, timestamp_us: int, kind: FaultKind, error: Exception, *, suspended: bool,
@@ -231,4 +259,6 @@ class StrategyHost:
         )  # fmt: skip
 
 
-__all__ = ["Budget", "FaultKind", "StrategyFault", "StrategyHost", "StrategyInstance", "signal_order"]
+__all__ = [
+    "Budget", "FaultKind", "Identity", "StrategyFault", "StrategyHost", "StrategyInstance", "Withheld", "signal_order",
+]  # fmt: skip

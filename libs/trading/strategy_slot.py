@@ -57,7 +57,7 @@ class StrategyFault(msgspec.Struct, frozen=True, kw_only=True):
     kind: FaultKind
     reason: str
     where: str = ""
-    #: It is left out for the rest of the day, or until `resume`.
+    #: It is left out for the rest of the day; where the suspension is kept (`withhold`), until it is lifted.
     suspended: bool = False
 
 
@@ -66,6 +66,23 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
     per_bar_ms: Annotated[float, Meta(gt=0)] = 50.0
     overruns_max: Annotated[int, Meta(ge=1)] = 3
+
+
+class Withheld(msgspec.Struct, frozen=True):
+    """A suspension that outlives its process: from a bar on, until one or, with None, until it is lifted."""
+
+    from_us: int
+    until_us: int | None = None
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What an instance runs: a class of a file, a version, the bars and the parameters."""
+
+    name: str
+    version: str
+    timeframe: str
+    parameters: str
+    source: str
 
 
 class Slot:
@@ -101,6 +118,8 @@ class Slot:
         self.seen = 0
         self.overruns = 0
         self.suspended = False
+        #: Suspensions of this day or still lasting, oldest first.
+        self.withheld: tuple[Withheld, ...] = ()
         self.context = self._new_context()
         self.process: Callable[[OHLCVBar, StrategyContext], object] = self.strategy.process_bar
 
@@ -108,8 +127,11 @@ class Slot:
         """Start the strategy anew from the bars before the day, as a restart would; or go on where it is."""
         first = self.day_end_us == 0
         self.day_end_us = day_start_us(trading_date(timestamp_us)) + US_PER_DAY
-        if not (daily_anchor or first):
-            return
+        if daily_anchor or first:
+            self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Make the strategy anew and show it the history."""
         self.suspended = False
         self.overruns = 0
         self.seen = len(self.history)
@@ -123,6 +145,18 @@ class Slot:
             self.process(bar, context)
         context.is_warming = False
         context.position = self.position
+
+    @property
+    def identity(self) -> Identity:
+        """What runs here."""
+        return Identity(self._kind.__qualname__, self.version, self.timeframe, self.parameters, self.source)
+
+    def is_withheld(self, timestamp_us: int) -> bool:
+        """Whether a bar lies in a suspension."""
+        return any(
+            each.from_us <= timestamp_us and (each.until_us is None or timestamp_us < each.until_us)
+            for each in self.withheld
+        )
 
     def hold(self, position: Position) -> None:
         """Take the position the signals up to now imply."""

@@ -11,8 +11,9 @@ from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import Clock, day_start_us, trading_date
 from libs.dbaccess import DatabaseManager, MarketDataQuery
 from libs.settings import Settings
-from libs.trading.strategy_host import Budget, StrategyHost, StrategyInstance
+from libs.trading.strategy_host import Budget, StrategyFault, StrategyHost, StrategyInstance, Withheld
 from services.scanner.minutes import Minute, Minutes
+from services.scanner.suspensions import Suspensions
 
 #: Sessions of so many minutes, with room for holidays: how far back the bars of a warm-up may lie.
 _BARS_A_DAY = 375
@@ -35,6 +36,7 @@ class Runner:
         *,
         sessions: Callable[[date], Any],
         earlier: Callable[[int], list[SignalEvent]],
+        suspensions: Suspensions,
     ) -> None:
         self.bars = 0
         self.minutes = self.minutes_incomplete = 0
@@ -48,6 +50,10 @@ class Runner:
             overruns_max=settings.strategies.overruns_in_a_row_max,
         )
         self.host = StrategyHost(instances, sessions=sessions, clock=clock, budget=budget)
+        self._suspensions = suspensions
+        self._withhold(suspensions.begin(self.host.identities()))
+        self._faults: list[StrategyFault] = []
+        self._note_faults()
 
     @property
     def is_waiting(self) -> bool:
@@ -69,7 +75,30 @@ class Runner:
         """Run the strategies over all bars that closed with the minute, in the one order there is."""
         self.minutes += 1
         self.minutes_incomplete += minute.missing > 0
-        return self.host.on_bars(minute.bars)
+        signals = self.host.on_bars(minute.bars)
+        self._note_faults()
+        return signals
+
+    def take_faults(self) -> list[StrategyFault]:
+        """Give what went wrong since the last call; it is stored already."""
+        taken, self._faults = self._faults, []
+        return taken
+
+    def lift(self, instance: str, symbol: str) -> list[tuple[str, str]]:
+        """Let a suspended instance run again; give where."""
+        lifted = self._suspensions.lift(instance, symbol)
+        self._withhold(lifted)
+        return list(lifted)
+
+    def _note_faults(self) -> None:
+        faults = self.host.take_faults()
+        if faults:
+            self._withhold(self._suspensions.note(faults))
+            self._faults += faults
+
+    def _withhold(self, suspended: dict[tuple[str, str], tuple[Withheld, ...]]) -> None:
+        for (instance, symbol), windows in suspended.items():
+            self.host.withhold(instance, symbol, windows)
 
     def _begin(self, timestamp_us: int) -> None:
         """Warm up with what history has of the days before."""

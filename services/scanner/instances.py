@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
 
+from libs.core.errors import Refused
 from libs.dbaccess import DatabaseManager
 from libs.settings import Settings
 from libs.trading.strategy_host import StrategyInstance
+from services.scanner.watchlists import listed
 
 _CONFIGURED = """
 SELECT instance, strategy, exchange, timeframe, symbols_json, watchlist_id, parameters_json
 FROM strategy_configs WHERE is_enabled = 1 ORDER BY instance
 """
-_LISTED = "SELECT symbol FROM watchlist_items WHERE watchlist_id = ? AND exchange = ? ORDER BY position, symbol"
+_ANY = "SELECT EXISTS (SELECT 1 FROM strategy_configs)"
 
 
 class Chosen(NamedTuple):
@@ -26,14 +29,14 @@ class Chosen(NamedTuple):
 
 
 def choose(manager: DatabaseManager, settings: Settings) -> Chosen:
-    """Read the enabled strategies of the config store; the settings' when it has none or is not there."""
-    try:
-        with manager.config_reader() as connection:
+    """Read the enabled strategies of the config store; the settings' when it names none or is not there.
+
+    Who disables the last strategy wants none to run, not the settings' ones.
+    """
+    with suppress(FileNotFoundError), manager.config_reader() as connection:
+        if connection.execute(_ANY).fetchone()[0]:
             found, broken = _configured(connection)
-    except FileNotFoundError:
-        found, broken = (), ()
-    if found or broken:
-        return Chosen(found, "config store", broken)
+            return Chosen(found, "config store", broken)
     return Chosen(_defaults(settings), "settings")
 
 
@@ -42,13 +45,13 @@ def _configured(connection: Any) -> tuple[tuple[StrategyInstance, ...], tuple[st
     broken: list[str] = []
     for name, strategy, exchange, timeframe, symbols, watchlist, parameters in connection.execute(_CONFIGURED):
         try:
-            if symbols is None:
-                names = tuple(row[0] for row in connection.execute(_LISTED, (watchlist, exchange)))
-            else:
-                names = tuple(msgspec.json.decode(symbols, type=list[str]))
+            names = _symbols(connection, exchange, watchlist, symbols)
             given = msgspec.json.decode(parameters, type=dict[str, Any])
         except msgspec.DecodeError as e:
             broken.append(f"{name}: its symbols or parameters cannot be read: {e}")
+            continue
+        except Refused as e:
+            broken.append(f"{name}: {e}")
             continue
         instances.append(
             StrategyInstance(
@@ -56,6 +59,15 @@ def _configured(connection: Any) -> tuple[tuple[StrategyInstance, ...], tuple[st
             )
         )
     return tuple(instances), tuple(broken)
+
+
+def _symbols(connection: Any, exchange: str, watchlist: int, symbols: str | None) -> tuple[str, ...]:
+    if symbols is None:
+        return listed(connection, watchlist, exchange).symbols
+    names = tuple(msgspec.json.decode(symbols, type=list[str]))
+    if not names:
+        raise Refused("it has no symbol; give it one")
+    return names
 
 
 def _defaults(settings: Settings) -> tuple[StrategyInstance, ...]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 from libs.core.errors import FleetError
@@ -10,15 +13,13 @@ from libs.dbaccess import DatabaseManager
 from libs.scanners import registry
 from libs.scanners.interface import BaseScan
 from libs.settings import Settings
+from services.scanner.watchlists import listed
 
 _CONFIGURED = """
 SELECT scan_id, scan, expression, timeframe, watchlist_id, parameters_json
 FROM scan_configs WHERE is_enabled = 1 AND exchange = ? ORDER BY scan_id
 """
-_LISTED = """
-SELECT name, symbol FROM watchlists JOIN watchlist_items USING (watchlist_id)
-WHERE watchlist_id = ? AND exchange = ? ORDER BY position, symbol
-"""
+_ANY = "SELECT EXISTS (SELECT 1 FROM scan_configs)"
 
 
 class ScanConfig(NamedTuple):
@@ -44,35 +45,39 @@ class ChosenScans(NamedTuple):
 
 
 def choose_scans(manager: DatabaseManager, settings: Settings) -> ChosenScans:
-    """Read the enabled scans of the config store; the settings' when it has none or is not there."""
-    try:
-        with manager.config_reader() as connection:
-            found = [
-                _config(connection, settings.data.exchange, row)
-                for row in connection.execute(_CONFIGURED, (settings.data.exchange,))
-            ]
-    except FileNotFoundError:
-        found = []
-    if not found:
-        found = [ScanConfig(name, name, "1m", "{}") for name in settings.scanner.scans]
+    """Read the enabled scans of the config store; the settings' when it names none or is not there.
+
+    Who disables the last scan wants none to run, not the settings' ones.
+    """
+    exchange = settings.data.exchange
+    defaults = [ScanConfig(name, name, "1m", "{}") for name in settings.scanner.scans]
+    with suppress(FileNotFoundError), manager.config_reader() as connection:
+        if connection.execute(_ANY).fetchone()[0]:
+            rows = connection.execute(_CONFIGURED, (exchange,)).fetchall()
+            return _sorted((row[0], partial(_config, connection, exchange, row)) for row in rows)
+    return _sorted((config.scan_id, partial(ScanConfig._make, config)) for config in defaults)
+
+
+def _sorted(wanted: Iterable[tuple[str, Callable[[], ScanConfig]]]) -> ChosenScans:
+    """Tell what can run from what cannot."""
     good: list[ScanConfig] = []
     broken: list[str] = []
-    for config in found:
+    for scan_id, read in wanted:
         try:
+            config = read()
             config.make()
         except (FleetError, ValueError, TypeError) as e:
-            broken.append(f"{config.scan_id}: {e}")
+            broken.append(f"{scan_id}: {e}")
         else:
             good.append(config)
     return ChosenScans(tuple(good), tuple(broken))
 
 
 def _config(connection: Any, exchange: str, row: tuple[Any, ...]) -> ScanConfig:
-    scan_id, scan, expression, timeframe, watchlist, parameters = row
+    scan_id, scan, expression, timeframe, watchlist_id, parameters = row
     if expression:
         scan, parameters = "expression", json.dumps({"expression": expression})
-    if watchlist is None:
+    if watchlist_id is None:
         return ScanConfig(scan_id, scan, timeframe, parameters)
-    listed = connection.execute(_LISTED, (watchlist, exchange)).fetchall()
-    name = str(listed[0][0]) if listed else f"watchlist {watchlist}"
-    return ScanConfig(scan_id, scan, timeframe, parameters, name, tuple(str(symbol) for _, symbol in listed))
+    watchlist = listed(connection, watchlist_id, exchange)
+    return ScanConfig(scan_id, scan, timeframe, parameters, watchlist.name, watchlist.symbols)

@@ -12,8 +12,7 @@ from libs.contracts.bus import CommandRequest
 from libs.contracts.market import MinuteClosed
 from libs.contracts.topics import prefix, topic
 from libs.core.clock import Clock
-from libs.core.errors import Refused
-from libs.core.version import CODE_VERSION
+from libs.core.errors import Refused, RetryLater
 from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.roles import Store
 from libs.messaging import CommandServer, Publisher, Subscriber
@@ -24,13 +23,15 @@ from libs.runtime.process import run_until
 from libs.settings import Settings
 from libs.strategies.user import Broken
 from services.scanner.day import Runner
+from services.scanner.days_before import days_from
 from services.scanner.instances import Chosen, choose
 from services.scanner.manifest import NAME
 from services.scanner.minutes import Minute
 from services.scanner.scan_configs import ChosenScans, choose_scans
-from services.scanner.scanning import Scans, days_from
+from services.scanner.scanning import Scans
 from services.scanner.settings import checked
 from services.scanner.store import STREAMS, SignalsStore
+from services.scanner.suspensions import Suspensions
 
 _LOOK_S = 0.2
 
@@ -49,7 +50,8 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         publisher = stack.enter_context(Publisher.open(NAME, settings=settings, source=source, clock=clock))
         for stream in STREAMS:
             publisher.prime(stream, store.outbox.last_by_topic(stream), store.outbox.head(stream))
-        running = Running(settings, clock, manager, store, publisher, calendar, broken)
+        suspensions = Suspensions(session, clock, settings.data.exchange)
+        running = Running(settings, clock, manager, store, suspensions, publisher, calendar, broken)
         stack.enter_context(running.commands())
         await running.until(stop)
         session.policy.checkpoint(session.connection)
@@ -60,13 +62,14 @@ class Running:
     """The loops. When what is to run changes, the run ends and another begins with the day's first bar."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, manager: DatabaseManager, store: SignalsStore, publisher: Publisher,
-        calendar: Calendar, broken: tuple[Broken, ...],
+        self, settings: Settings, clock: Clock, manager: DatabaseManager, store: SignalsStore,
+        suspensions: Suspensions, publisher: Publisher, calendar: Calendar, broken: tuple[Broken, ...],
     ) -> None:  # fmt: skip
         self._settings = settings
         self._clock = clock
         self._manager = manager
         self._store = store
+        self._suspensions = suspensions
         self._publisher = publisher
         self._calendar = calendar
         self._broken = broken
@@ -101,9 +104,8 @@ class Running:
         while True:
             self._chosen = choose(self._manager, self._settings)
             self._chosen_scans = choose_scans(self._manager, self._settings)
-            for reason in (*self._chosen.broken, *self._chosen_scans.broken):
-                get_logger().error("scanner.configuration_broken", reason=reason)
             self._scans = self._make_scans()
+            self._tell_broken()
             get_logger().info(
                 "scanner.run",
                 instances=[each.instance for each in self._chosen.instances],
@@ -113,12 +115,12 @@ class Running:
             self._runs += 1
             self._runner = Runner(
                 self._manager, self._settings, self._clock, self._chosen.instances, sessions=self._calendar.session,
-                earlier=self._store.earlier,
+                earlier=self._store.earlier, suspensions=self._suspensions,
             )  # fmt: skip
-            self._note_faults()
+            self._tell_faults()
             listening = asyncio.create_task(self._listen(self._runner))
             giving_up = asyncio.create_task(self._give_up(self._runner))
-            changed = asyncio.create_task(self._configuration_changed())
+            changed = asyncio.create_task(self._configuration_changed(self._scans))
             scanning = asyncio.create_task(self._scan(self._scans))
             tasks = {listening, giving_up, changed, scanning}
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -128,20 +130,26 @@ class Running:
             for task in done:
                 task.result()  # a failure ends the process; the supervisor starts it again
 
-    async def _configuration_changed(self) -> None:
-        while self._is_configured_so():  # noqa: ASYNC110  # no event crosses the stores
+    async def _configuration_changed(self, scans: Scans) -> None:
+        """Return when other strategies are to run. Other scans take their place at once: they keep no state."""
+        while choose(self._manager, self._settings) == self._chosen:
+            chosen = choose_scans(self._manager, self._settings)
+            if chosen != self._chosen_scans:
+                self._chosen_scans = chosen
+                scans.configure(chosen.scans)
+                self._tell_broken()
+                get_logger().info("scanner.scans", scans=[each.scan_id for each in chosen.scans])
             await asyncio.sleep(self._settings.scanner.config_poll_ms / 1000)
 
-    def _is_configured_so(self) -> bool:
-        return (choose(self._manager, self._settings), choose_scans(self._manager, self._settings)) == (
-            self._chosen, self._chosen_scans,
-        )  # fmt: skip
+    def _tell_broken(self) -> None:
+        for reason in (*self._chosen.broken, *self._chosen_scans.broken):
+            get_logger().error("scanner.configuration_broken", reason=reason)
 
     def _make_scans(self) -> Scans:
         exchange = self._settings.data.exchange
         return Scans(
             self._chosen_scans.scans, exchange, days_from(self._manager, exchange),
-            picks_max=self._settings.scanner.scan_picks_max,
+            picks_max=self._settings.scanner.scan_picks_max, index=self._settings.scanner.index,
         )  # fmt: skip
 
     async def _scan(self, scans: Scans) -> None:
@@ -201,21 +209,18 @@ class Running:
         self._signals += fresh
         for one in stored:
             self._publisher.publish(one.topic, one.payload, seq=one.seq)
-        self._note_faults()
+        self._tell_faults()
         if self._scans is not None:  # the strategies are done, and told: only now
             self._scans.add(minute)
             self._scan_due.set()
 
-    def _note_faults(self) -> None:
+    def _tell_faults(self) -> None:
         assert self._runner is not None
-        faults = self._runner.host.take_faults()
-        for fault in faults:
+        for fault in self._runner.take_faults():
             get_logger().error(
                 "strategy.fault", instance=fault.instance, symbol=fault.symbol, kind=fault.kind.value,
                 reason=fault.reason, where=fault.where, suspended=fault.suspended,
             )  # fmt: skip
-        if faults:
-            self._store.note(faults, self._settings.data.exchange, CODE_VERSION)
 
     def _on_gap(self, gap: Any) -> None:
         self._gaps += 1
@@ -224,7 +229,16 @@ class Running:
     def _on_command(self, request: CommandRequest) -> Any:
         if request.name == "status":
             return self._status()
-        raise Refused(f"the scanner knows no command {request.name!r}; it knows: status")
+        if request.name == "resume":
+            return self._resume(**request.arguments)
+        raise Refused(f"the scanner knows no command {request.name!r}; it knows: status, resume")
+
+    def _resume(self, instance: str, symbol: str = "") -> list[tuple[str, str]]:
+        if self._runner is None:
+            raise RetryLater("no strategy runs yet")
+        lifted = self._runner.lift(instance, symbol)
+        get_logger().info("strategy.resumed", instance=instance, symbols=[each for _, each in lifted])
+        return lifted
 
     def _status(self) -> dict[str, Any]:
         runner = self._runner
@@ -233,7 +247,7 @@ class Running:
             "runs": self._runs, "bars": runner.bars if runner else 0, "minutes": runner.minutes if runner else 0,
             "minutes_incomplete": runner.minutes_incomplete if runner else 0,
             "signals": self._signals, "signals_repeated": self._repeated, "gaps": self._gaps,
-            "suspended": [list(pair) for pair in runner.host.suspended()] if runner else [],
+            "suspended": [list(pair) for pair in self._suspensions.lasting()],
             "positions": len(runner.host.positions()) if runner else 0,
             "broken": [*map(str, self._broken), *self._chosen.broken, *self._chosen_scans.broken],
             "scans": [each.scan_id for each in self._chosen_scans.scans], "scanned": self._scanned,

@@ -13,7 +13,6 @@ from libs.core.clock import US_PER_DAY, Clock
 from libs.core.faults import crash_point
 from libs.dbaccess.outbox import Outbox
 from libs.dbaccess.sqlite_session import SqliteSession
-from libs.trading.strategy_host import StrategyFault
 from services.scanner.scan_store import SCANS, keep
 
 SIGNALS, DECISIONS = "signals", "decisions"
@@ -29,11 +28,6 @@ _EARLIER = """
 SELECT signal_id, strategy_id, symbol, timestamp_us, signal_type, confidence, metadata_json, exchange, timeframe, stop,
        target, leg, strategy_version
 FROM signals WHERE timestamp_us < ? ORDER BY outbox_seq
-"""
-_STATE = """
-INSERT INTO runner_state VALUES (?, ?, ?, ?, ?, '', ?, x'', ?, ?, ?)
-ON CONFLICT DO UPDATE SET bar_us = excluded.bar_us, code_version = excluded.code_version, status = excluded.status,
-                          detail = excluded.detail, updated_at_us = excluded.updated_at_us
 """
 
 
@@ -92,16 +86,6 @@ class SignalsStore:
     def earlier(self, before_us: int) -> list[SignalEvent]:
         """Give the signals of the days before an instant, in the order they were given."""
         return [_signal(row) for row in self._session.connection.execute(_EARLIER, (before_us,))]
-
-    def note(self, faults: Iterable[StrategyFault], exchange: str, code_version: str) -> None:
-        """Keep which runners are suspended, and why, for screens."""
-        now_us = self._clock.now_us()
-        with self._session.transaction() as connection:
-            for fault in faults:
-                status = "suspended" if fault.suspended else "active"
-                values = (fault.instance, exchange, fault.symbol, "1m", fault.timestamp_us, code_version, status,
-                          f"{fault.kind}: {fault.reason} {fault.where}".strip(), now_us)  # fmt: skip
-                connection.execute(_STATE, values)
 
     def prune(self, keep_days: int) -> None:
         """Drop messages nobody will ask for again; the signals themselves stay."""

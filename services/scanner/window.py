@@ -56,6 +56,11 @@ class Window:
                     values[:, place] = self._values[:, self._rows[name], :count]
         return Panel(names, self._instants[:count], *values, **days)
 
+    def closes(self, symbol: str) -> Floats:
+        """Give one symbol's closes so far; none when it had no bar today."""
+        row = self._rows.get(symbol)
+        return np.empty(0) if row is None else self._values[_FIELDS.index("close"), row, : self._count]
+
     def _make_room(self) -> None:
         _, rows, columns = self._values.shape
         wanted = (

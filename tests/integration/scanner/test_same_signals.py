@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from libs.simulation.bus import Faults
 from libs.simulation.clock import ManualClock
 from services.scanner.day import Runner
 from services.scanner.store import SignalsStore
+from services.scanner.suspensions import Suspensions
 from tests.kit.regimes import market, minutes
 from tests.kit.rigs import MemoryRig
 from tests.kit.roots import make_stores, settings
@@ -72,7 +74,15 @@ def life(manager: DatabaseManager, found: Settings) -> Iterator[Life]:
         sessions = Calendar.load("nse").session
         yield Life(
             store,
-            Runner(manager, found, ManualClock(), INSTANCES, sessions=sessions, earlier=store.earlier),
+            Runner(
+                manager,
+                found,
+                ManualClock(),
+                INSTANCES,
+                sessions=sessions,
+                earlier=store.earlier,
+                suspensions=Suspensions(session, manager.clock, "nse"),
+            ),
         )
 
 
@@ -103,10 +113,27 @@ def stored(manager: DatabaseManager) -> tuple[list[tuple[object, ...]], list[tup
     return signals, decisions
 
 
+def by_pair(signals: list[tuple[object, ...]]) -> dict[tuple[object, object], list[tuple[object, str]]]:
+    """Id and kind of every (strategy, symbol)'s signals, in their order."""
+    found: dict[tuple[object, object], list[tuple[object, str]]] = defaultdict(list)
+    for _, identity, strategy, symbol, _, kind, *_ in signals:
+        found[strategy, symbol].append((identity, str(kind)))
+    return dict(found)
+
+
 def straight(manager: DatabaseManager, found: Settings, day: list[Record]) -> None:
     with life(manager, found) as one:
         for record in day:
             one.take(record.payload)
+
+
+def rebuilt(manager: DatabaseManager, found: Settings, day: list[Record]) -> tuple[list, list]:
+    """Wipe the signals store, which is derived, and replay the day."""
+    shutil.rmtree(manager.layout.root / "signals")
+    make_stores(manager.layout.root)
+    assert stored(manager) == ([], [])
+    straight(manager, found, day)
+    return stored(manager)
 
 
 def killed(manager: DatabaseManager, found: Settings, day: list[Record], deaths: list[int]) -> int:
@@ -160,15 +187,15 @@ def test_straight_killed_and_over_a_bad_bus_leave_the_same_store(new_root, tmp_p
         rig.close()
 
     expected = stored(once[0])
-    kinds = defaultdict(set)
-    for _, _, strategy, symbol, _, kind, *_ in expected[0]:
-        kinds[strategy].add(str(kind).split("_")[0])
-        kinds[symbol].add(str(kind).split("_")[0])
-    assert {name: kinds[name] for name in (*STRATEGIES, *SYMBOLS)} == {
-        key: {"enter", "exit"} for key in (*STRATEGIES, *SYMBOLS)
-    }, "an empty equal result proves nothing"
+    wiped = rebuilt(*once, day)
+
+    pairs = by_pair(expected[0])
+    assert set(pairs) == {(strategy, symbol) for strategy in STRATEGIES for symbol in SYMBOLS}
+    for key, said in pairs.items():
+        assert {kind.split("_")[0] for _, kind in said} == {"enter", "exit"}, f"{key}: an equal nothing proves nothing"
     assert lives == 11
-    assert stored(twice[0]) == expected
     assert reader.metrics.streams["candles"].gaps > 50, "the bus lost next to nothing"
     assert last.runner.minutes_incomplete == 0
-    assert stored(thrice[0]) == expected
+    for way, found in {"restarted": stored(twice[0]), "lossy": stored(thrice[0]), "rebuilt": wiped}.items():
+        assert by_pair(found[0]) == pairs, way
+        assert found == expected, f"{way}: one order over all pairs"

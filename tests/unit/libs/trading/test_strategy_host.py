@@ -8,7 +8,7 @@ from libs.contracts import SignalEvent
 from libs.contracts.signals import signal_id
 from libs.strategies import BaseStrategy, registry
 from libs.strategies.user import load_directory
-from libs.trading.strategy_host import Budget, FaultKind, StrategyHost
+from libs.trading.strategy_host import Budget, FaultKind, StrategyHost, Withheld
 from tests.kit.regimes import market, minutes
 from tests.kit.strategies import instance, run
 
@@ -165,20 +165,30 @@ def test_one_slow_bar_is_forgiven():
     assert not host.suspended()
 
 
-def test_resume_lets_it_go_on():
+@pytest.mark.parametrize("until", [None, 60])
+def test_suspension_of_an_earlier_process_is_kept_until_its_end(until):
+    """What was slow once need not be slow again: the second process gives the first one's signals, and no more."""
+
+    bars = [bar for bar in BARS if bar.symbol == "ALFA"]
+
     def say(bar, context):
-        if context.minutes_since_open == 5:
+        if bar.timestamp_us == bars[5].timestamp_us:
             raise ValueError("once")
         return context.go_long()
 
-    host = host_saying(say)
-    feed(host, BARS[:60])
-    assert host.suspended() == [("every", "ALFA")]
+    first, second = host_saying(say), host_saying(lambda bar, context: context.go_long())
+    windows = [Withheld(bars[5].timestamp_us, None if until is None else bars[until].timestamp_us)]
+    said = feed(first, bars[:30])
+    first.withhold("every", "ALFA", windows)
+    second.withhold("every", "ALFA", windows)
+    said = [each for each in [*said, *feed(first, bars[30:])] if each.strategy_id == "every"]
+    again = [each for each in feed(second, bars) if each.strategy_id == "every"]
 
-    assert host.resume("every", "ALFA")
-    assert not host.resume("every", "ALFA")
-    feed(host, BARS[60:])
-    assert ("every", "ALFA") in host.positions()
+    assert [each.timestamp_us for each in said[:2]] == [bars[0].timestamp_us, bars[5].timestamp_us]
+    assert again == said
+    assert len(said) == (2 if until is None else 3)
+    assert (("every", "ALFA") in second.positions()) == (until is not None)
+    assert second.suspended() == first.suspended() == ([("every", "ALFA")] if until is None else [])
 
 
 @pytest.mark.parametrize(
