@@ -1,4 +1,4 @@
-"""`fleet kill-switch status|halt|reduce|resume`: stop trading, and start it again with a reason."""
+"""`fleet kill-switch status|halt|reduce|resume|broker-…`: stop trading, and start it again with a reason."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import getpass
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
+from cli.broker_switch import add_actions
 from cli.engine_door import change_state, read_trading
 from cli.exits import OK
 from cli.output import add_json, print_json, print_table
@@ -33,6 +34,7 @@ def add(subparsers: Any) -> None:
             action.add_argument("--flatten", action="store_true", help="cancel every order and close every position")
         add_json(action)
         action.set_defaults(run=_change, action=name)
+    add_actions(actions)
 
 
 def _status(options: Namespace) -> int:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from libs.brokers.switch import SwitchReader
 from libs.contracts.market import OHLCVBar, Tick
 from libs.core.errors import Corrupt, FleetError
 from libs.orders import evidence as ev
@@ -59,6 +60,14 @@ class Broker(Protocol):
 
     def read_book(self, then: BookReader) -> None:
         """Read orders, trades, positions and funds; `then` is called once with all of them or with why not."""
+        ...
+
+    def read_switch(self, then: SwitchReader) -> None:
+        """Read the broker's own kill switch; `then` is called once with its segments or with why not."""
+        ...
+
+    def lock(self, then: SwitchReader) -> None:
+        """Throw the broker's own kill switch; `then` is called once with what it shows afterwards or with why not."""
         ...
 
     def deliver(self) -> int:

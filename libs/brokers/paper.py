@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable
 from msgspec.structs import replace
 
 from libs.brokers.interface import Answer, BookReader, Reports, require_approval
+from libs.brokers.switch import SwitchReader
 from libs.contracts.market import TIMEFRAMES, OHLCVBar, Tick
 from libs.contracts.orders import OrderStatus, Side
 from libs.core.clock import US_PER_MINUTE, Clock, trading_date
+from libs.core.errors import Refused
 from libs.core.faults import crash_point
 from libs.orders import evidence as ev
 from libs.orders.fills import FillSettings, Resting, Trade, match_bar, match_tick, slipped
@@ -129,6 +131,11 @@ class PaperBroker:
 
     def read_book(self, then: BookReader) -> None:
         then(self.book())
+
+    def read_switch(self, then: SwitchReader) -> None:
+        then(Refused("the paper broker has no switch of its own: HALTED is all there is"))
+
+    lock = read_switch
 
     def deliver(self) -> int:
         return 0  # everything is told as it happens

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from random import SystemRandom
-from typing import Any
+from typing import Any, TypeVar
 
 from libs.brokers.answers import cancel_evidence, change_evidence, place_evidence
 from libs.brokers.courier import Courier, outcome_of, too_late
 from libs.brokers.interface import Answer, BookReader, Reports, require_approval
 from libs.brokers.order_link import OrderLink
 from libs.brokers.spelling import Speller, moment_us
+from libs.brokers.switch import SwitchReader, UpstoxSwitch
 from libs.contracts.market import OHLCVBar, Tick
 from libs.core.clock import Clock
 from libs.core.errors import FleetError, OutcomeUnknown, Refused, RetryLater
@@ -27,6 +28,8 @@ from libs.orders.reconcile import AccountKey, BrokerBook
 from libs.risk.verdict import Approved
 from libs.settings.upstox import Upstox
 from libs.upstox.orders import OrderCalls, OrderRow
+
+Found = TypeVar("Found")
 
 #: A fill on the stream names no trade: they are read, at most so often, and after so many in half an hour as seldom
 #: as without a stream. The broker allows 2,000 reads in half an hour, all kinds together.
@@ -52,6 +55,7 @@ class UpstoxBroker:
         self._speller = Speller(exchange, keys())
         self._wait_max_ns = settings.order_wait_max_ms * 1_000_000
         self._poll_ns = settings.poll_interval_ms * 1_000_000
+        self._switch = UpstoxSwitch(calls, settings.switch_segments)
         self._courier = Courier(lambda: self.wake())  # noqa: PLW0108  # whoever wakes is set later
         self._link = OrderLink(
             calls.session, settings, clock, SystemRandom(), on_order=self._on_order, on_opened=self._on_opened
@@ -105,18 +109,28 @@ class UpstoxBroker:
 
     def read_book(self, then: BookReader) -> None:
         at_us = self._market_us()
+        self.readings += 1
+        self._read("books", lambda: self.book(at_us), then)
+
+    def read_switch(self, then: SwitchReader) -> None:
+        self._read("kill switch", self._switch.read, then)
+
+    def lock(self, then: SwitchReader) -> None:
+        self._read("kill switch", self._switch.lock, then)
+
+    def _read(self, what: str, call: Callable[[], Found], then: Callable[[Found | FleetError], None]) -> None:
+        """Call in the reading thread, and hand over what came of it."""
 
         def work() -> None:
-            found: BrokerBook | FleetError
+            found: Found | FleetError
             try:
-                found = self.book(at_us)
+                found = call()
             except FleetError as e:
                 found = e
             except Exception as e:  # noqa: BLE001  # whatever a row may be made of must not end the fleet's only reader
-                found = RetryLater(f"the broker's books cannot be read: {type(e).__name__}: {e}")
+                found = RetryLater(f"the broker's {what} cannot be read: {type(e).__name__}: {e}")
             self._courier.hand_over(lambda: then(found))
 
-        self.readings += 1
         self._courier.read(work)
 
     def book(self, at_us: int) -> BrokerBook:

@@ -94,6 +94,7 @@ POINTS: dict[str, str] = {
     "engine.reconcile.before": "the books are compared, nothing is repaired",
     "engine.reconcile.after": "repairs and differences are committed, nobody was halted for them yet",
     "engine.command.accepted": "a command is committed, nothing of it is done",
+    "engine.lock.sent": "the broker's own switch was thrown, nothing of it is written",
     "engine.recovery.step": "an order of the last process is settled, others are not",
     "ingestor.ledger.after": "late ticks, quarantine and gaps are in the ledger, their rows in no live file",
 }

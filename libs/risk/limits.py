@@ -56,6 +56,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     signal_age_max_us: int
     price_age_max_us: int
     slices_max: int
+    funds_reserve: int
+    funds_margin_intraday_percent: int
+    funds_age_max_us: int
 
 
 class LimitTree:
@@ -107,6 +110,10 @@ class LimitTree:
             signal_age_max_us=_limit(values["signal_age_max_s"] * US_PER_SECOND),
             price_age_max_us=_limit(values["price_age_max_s"] * US_PER_SECOND),
             slices_max=int(values["slices_max"]),
+            # Keeping nothing back is a reserve of nothing, not one without bounds.
+            funds_reserve=int(values["account_funds_reserve_rupees"] * PAISE_PER_RUPEE),
+            funds_margin_intraday_percent=int(values["account_funds_margin_intraday_percent"]),
+            funds_age_max_us=_limit(values["account_funds_age_max_s"] * US_PER_SECOND),
         )
 
 

@@ -7,6 +7,7 @@ Kept up to date by the difference each event makes, so that a decision adds noth
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 
 import msgspec
@@ -20,6 +21,7 @@ from libs.orders.instrument import Instrument
 from libs.orders.model import FINAL, Order, Product, Purpose
 from libs.orders.positions import Position
 from libs.orders.profit import Equity
+from libs.risk.funds import Funds
 from libs.risk.limits import Limits
 from libs.risk.rates import RateWindows
 
@@ -89,6 +91,7 @@ class RiskState:
         self.equity = equity
         self.locks = LossLocks()
         self.rates = rates
+        self.funds = Funds()
         self.spans: tuple[tuple[int, int], ...] = ()
         self.last_entry_us = 0
         self.symbols: dict[SymbolKey, SymbolState] = {}
@@ -151,6 +154,14 @@ class RiskState:
                 self._expose(strategy_id, state, holding)
         self._expose_net(state)
 
+    def on_funds(self, available_paise: int, unsettled: Iterable[Order]) -> None:
+        """Take in what the broker says is free to trade with; the first reading makes it a rule."""
+        is_first = not self.funds.is_known
+        self.funds.read(available_paise)
+        if is_first:
+            for order in unsettled:
+                self.funds.on_order(order, self.symbol(order.exchange, order.symbol).units)
+
     # -- our own ------------------------------------------------------------------------------------------------------
 
     def on_position(self, position: Position) -> None:
@@ -174,6 +185,8 @@ class RiskState:
         if not order.is_settled:
             share = self._shares[order.order_id] = _share(order, holding, state.net)
             _reserve(share, 1)
+        if self.funds.is_known:
+            self.funds.on_order(order, state.units)
         self._count_trade(order)
         self._expose(order.strategy_id, state, holding)
         self._expose_net(state)

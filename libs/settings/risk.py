@@ -22,6 +22,9 @@ class Risk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     account_trades_day_max: NotNegative = 500
     account_loss_day_max_rupees: NotNegative = 25_000
     account_drawdown_max_percent: NotNegativeFloat = 10.0
+    account_funds_reserve_rupees: NotNegative = 0
+    account_funds_margin_intraday_percent: Percent = 25
+    account_funds_age_max_s: NotNegative = 300
     strategy_order_value_max_rupees: NotNegative = 1_000_000
     strategy_exposure_max_rupees: NotNegative = 2_000_000
     strategy_trades_day_max: NotNegative = 200

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from libs.settings.storage import Positive
+
+#: What the broker's own kill switch can stop.
+Segment = Literal["NSE_EQ", "BSE_EQ", "NSE_FO", "BSE_FO", "NCD_FO", "BCD_FO", "MCX_FO", "NSE_COM"]
 
 
 class Upstox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,3 +33,8 @@ class Upstox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     poll_interval_ms: Positive = 3000
     stream_ping_interval_s: Positive = 10
     stream_silence_max_s: Positive = 30
+    switch_segments: tuple[Segment, ...] = ("NSE_EQ",)
+
+    def __post_init__(self) -> None:
+        if not self.switch_segments:
+            raise ValueError("switch_segments is empty; name at least the segment that is traded, NSE_EQ")

@@ -84,9 +84,21 @@ class Settle(Command, frozen=True, kw_only=True):
     reason: Text
 
 
+class BrokerSwitch(Command, frozen=True, kw_only=True):
+    """Read the broker's own kill switch."""
+
+
+class BrokerLock(Command, frozen=True, kw_only=True):
+    """Throw the broker's own kill switch. `confirm` spells out what that means."""
+
+    reason: Text
+    confirm: Text
+
+
 COMMANDS: dict[str, type[Command]] = {
     "status": Status, "halt": Halt, "reduce": Reduce, "resume": Resume, "flatten": Flatten, "square_off": SquareOff,
     "cancel": Cancel, "modify": Modify, "reconcile": Reconcile, "settle": Settle,
+    "broker_switch": BrokerSwitch, "broker_lock": BrokerLock,
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ class Comparing:
         self._interval_s = interval_s
         self._is_under_way = False
         self._asked = ""
-        self._last_ns = clock.monotonic_ns()
+        self._last_ns = self._read_ns = clock.monotonic_ns()
         self.failures = 0
 
     @property
@@ -35,6 +35,7 @@ class Comparing:
         """Compare when it is due."""
         if self._broker.take_reconnected():
             self.begin("reconnect")
+        self._reconciler.ages((self._clock.monotonic_ns() - self._read_ns) // 1000)
         wait_s = self._interval_s if self.is_done_once else _AGAIN_S
         if self._clock.monotonic_ns() - self._last_ns >= wait_s * 1_000_000_000:
             self.begin("timer" if self.is_done_once else "start")
@@ -46,19 +47,26 @@ class Comparing:
             return
         self._is_under_way, self._asked = True, ""
         self._last_ns = self._clock.monotonic_ns()
-        started_us = self._clock.now_us()
-        self._broker.read_book(lambda found: self._take(found, cause, started_us, is_second=False))
+        self._read(cause, self._clock.now_us(), is_second=False)
 
-    def _take(self, found: BrokerBook | FleetError, cause: str, started_us: int, *, is_second: bool) -> None:
+    def _read(self, cause: str, started_us: int, *, is_second: bool) -> None:
+        asked_ns = self._clock.monotonic_ns()
+        self._reconciler.begins()
+        self._broker.read_book(lambda found: self._take(found, cause, started_us, asked_ns, is_second=is_second))
+
+    def _take(
+        self, found: BrokerBook | FleetError, cause: str, started_us: int, asked_ns: int, *, is_second: bool
+    ) -> None:
         if isinstance(found, FleetError):
             self.failures += 1
             get_logger().warning("engine.broker_unreachable", cause=cause, detail=str(found))
             self._reconciler.failed(cause, started_us, found)
         else:
+            self._read_ns = asked_ns
             done = self._reconciler.take(found, cause, started_us, funds_paise=found.funds_paise)
             if done.again and not is_second:
                 # What differs for the first time may be a request on its way: look once more before believing it.
-                self._broker.read_book(lambda again: self._take(again, cause, started_us, is_second=True))
+                self._read(cause, started_us, is_second=True)
                 return
         self._is_under_way = False
         if self._asked:

@@ -25,6 +25,7 @@ from libs.orders import evidence as ev
 from services.execution_engine import commands as cmd
 from services.execution_engine.closing import Closing, Job
 from services.execution_engine.engine import Engine
+from services.execution_engine.last_lock import LastLock
 
 #: Done again when the engine ended in the middle of them: doing them twice is safe, and not doing them is not.
 _SAFE_TO_REPEAT = frozenset({"halt", "reduce", "flatten", "square_off", "cancel"})
@@ -35,7 +36,7 @@ class Handlers:
 
     def __init__(
         self, engine: Engine, closing: Closing, clock: Clock, *, kill_file: Path,
-        status: Callable[[], dict[str, Any]], reconcile: Callable[[], None],
+        status: Callable[[], dict[str, Any]], reconcile: Callable[[], None], last_lock: LastLock,
     ) -> None:  # fmt: skip
         self._engine = engine
         self._closing = closing
@@ -43,6 +44,7 @@ class Handlers:
         self._kill_file = kill_file
         self._status = status
         self._reconcile = reconcile
+        self._last_lock = last_lock
 
     def handle(self, request: CommandRequest) -> Any:
         """Do a command and give its answer; raise `Refused` for what cannot be done."""
@@ -96,6 +98,10 @@ class Handlers:
                 return {"state": "under way", **self._closing.begin(Job(command_id, ""))}, False
             case cmd.SquareOff():
                 return {"state": "under way", **self._closing.begin(Job(command_id, command.symbol))}, False
+            case cmd.BrokerSwitch():
+                return self._last_lock.look(command_id), False
+            case cmd.BrokerLock():
+                return self._last_lock.begin(command_id, command), False
             case cmd.Resume():
                 answer = self._resume(command_id, command)
             case cmd.Cancel():

@@ -91,11 +91,21 @@ class Reconciler:
         crash_point("engine.reconcile.after")
         for each in fresh:
             self._halt(each)
+        if funds_paise is not None:
+            desk.gate.state.on_funds(funds_paise, desk.orders.unsettled())
         again = bool(names - self._doubts)
         self._doubts, self._raised = names, self._raised & names | {_name(each) for each in fresh}
         self.last_us = finished_us
         self.is_done_once = True
         return Reconciled(outcome, len(found.repairs), differences, again)
+
+    def begins(self) -> None:
+        """A reading of the broker's books is asked for."""
+        self._engine.desk.gate.state.funds.asked()
+
+    def ages(self, age_us: int) -> None:
+        """The last reading was asked for so long ago."""
+        self._engine.desk.gate.state.funds.age_us = age_us
 
     def failed(self, cause: str, started_us: int, error: Exception) -> None:
         """Write that the broker could not be asked; that proves nothing about any order."""

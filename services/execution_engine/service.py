@@ -39,6 +39,7 @@ from services.execution_engine.comparing import Comparing
 from services.execution_engine.corrections import CorrectedInstruments
 from services.execution_engine.engine import Engine
 from services.execution_engine.handlers import Handlers
+from services.execution_engine.last_lock import LastLock
 from services.execution_engine.limits import ConfiguredLimits
 from services.execution_engine.manifest import NAME
 from services.execution_engine.reconciliation import Reconciler
@@ -132,7 +133,7 @@ class Running:
         self._corrected.refresh(engine.store, clock.now_us())
         self.handlers = Handlers(
             engine, self._closing, clock, kill_file=kill_file, status=self.status,
-            reconcile=lambda: self._comparing.begin("command"),
+            reconcile=lambda: self._comparing.begin("command"), last_lock=LastLock(engine, clock),
         )  # fmt: skip
         self._commands: CommandServer | None = None
         self._joined: Callable[[], bool] = lambda: False

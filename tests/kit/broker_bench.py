@@ -22,6 +22,7 @@ from libs.settings import Settings
 from libs.upstox.credentials import Scope
 from libs.upstox.orders import OrderCalls
 from libs.upstox.session import BrokerSession
+from tests.kit.own_orders import OwnOrders
 from tests.kit.risk import NOW_US, ask, make_gate
 from tests.kit.roots import settings as default_settings
 
@@ -104,13 +105,25 @@ def upstox_settings(port: int, **upstox: Any) -> Settings:
     )  # fmt: skip
 
 
-def upstox_broker(port: int, key: str, *, with_stream: bool, **upstox: Any) -> UpstoxBroker:
-    """The product's broker over the real SDK."""
+def upstox_broker(
+    port: int,
+    key: str,
+    *,
+    with_stream: bool,
+    market_us: Callable[[], int] | None = None,
+    is_alone: bool = True,
+    **upstox: Any,
+) -> UpstoxBroker:
+    """The product's broker over the real SDK; `market_us` is the market's time where it is not the machine's.
+
+    Not alone: the simulator serves others, and this one sees the rows of its own share only.
+    """
     settings = upstox_settings(port, **upstox)
     session = BrokerSession.open(settings, Scope.TRADING)
+    calls = OrderCalls(session) if is_alone else OwnOrders(session, {key})
     broker = UpstoxBroker(
-        OrderCalls(session), settings.upstox, SystemClock(), exchange="nse", keys=lambda: {"ACME": key},
-        market_us=lambda: SystemClock().now_us(), with_stream=with_stream,
+        calls, settings.upstox, SystemClock(), exchange="nse", keys=lambda: {"ACME": key},
+        market_us=market_us or SystemClock().now_us, with_stream=with_stream,
     )  # fmt: skip
     broker.start([], [])
     return broker

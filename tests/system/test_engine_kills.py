@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from services.exchange_sim.market.instruments import Listing
-from tests.kit.engine_process import SIM_SEED, SIM_SYMBOLS
+from tests.kit.engine_process import DEADLINE_S, SIM_SEED, SIM_SYMBOLS
 from tests.kit.exchange_sim import Simulator, running_simulator
 from tests.kit.paths import PROJECT
 from tests.kit.roots import make_stores
@@ -74,7 +74,7 @@ def life(root: Path, sim: Simulator, symbols: list[str], crash_at: str = "") -> 
     environment = os.environ | ({"TRADEFLEET_CRASH_AT": crash_at} if crash_at else {})
     return subprocess.run(
         [sys.executable, "-m", "tests.kit.engine_process", str(root), sim.url, *symbols], cwd=PROJECT,
-        env=environment, capture_output=True, text=True, timeout=60, check=False,
+        env=environment, capture_output=True, text=True, timeout=DEADLINE_S + 100, check=False,
     )  # fmt: skip
 
 
@@ -120,6 +120,7 @@ def play(case: tuple[str, str], sim: Simulator, template: Path, root: Path, numb
     check(root, sim, symbols)
 
 
+@pytest.mark.timeout(1000)
 @pytest.mark.parametrize("case", SAMPLE, ids="-".join)
 def test_a_kill_makes_no_second_order_and_loses_no_fill(case, sim, template, tmp_path):
     """A sample of the matrix."""

@@ -10,13 +10,15 @@ from libs.contracts.risk import TradingState
 from libs.core.errors import Refused
 from libs.orders import evidence as ev
 from services.execution_engine.handlers import Handlers
+from services.execution_engine.last_lock import LastLock
 from tests.kit.engine import Rig, engine_rig
 
 
 def handlers(rig: Rig) -> Handlers:
     return Handlers(
-        rig.engine, rig.closing, rig.clock, kill_file=rig.rounds._kill_file, status=dict, reconcile=lambda: None
-    )
+        rig.engine, rig.closing, rig.clock, kill_file=rig.rounds._kill_file, status=dict, reconcile=lambda: None,
+        last_lock=LastLock(rig.engine, rig.clock),
+    )  # fmt: skip
 
 
 def ask(rig: Rig, name: str, command_id: str = "", **arguments):

@@ -10,7 +10,7 @@ import pytest
 from libs.contracts.orders import OrderStatus, OrderType, Side
 from libs.contracts.risk import TradingState
 from libs.core.errors import Corrupt
-from libs.orders.model import Purpose
+from libs.orders.model import Product, Purpose
 from libs.orders.profit import Equity
 from libs.risk import checks
 from libs.risk.gate import ENTRY_CHECKS, EXIT_CHECKS
@@ -53,6 +53,18 @@ def silent(state):
 
 def unpriced(state):
     state.symbol("nse", "ACME").price = 0.0
+
+
+def money(paise, before=lambda _state: None, *, age_us=0, is_told=True):
+    """The broker says what is free, and then something happens it could not know of."""
+
+    def tell(state):
+        if is_told:
+            state.on_funds(paise, ())
+        state.funds.age_us = age_us
+        before(state)
+
+    return tell
 
 
 def losing(state):
@@ -104,6 +116,13 @@ CASES = [
     ("position_size", ask(quantity=11), equity(199_00, 199_00, 199_00), {}, NOW_US),
     ("position_size", ask(symbol="BETA"), working(), {"account_exposure_max_rupees": 10_999}, NOW_US),
     ("position_size", ask(strategy_id="other"), working(), {"symbol_exposure_max_rupees": 10_999}, NOW_US),
+    ("funds", ask(), money(249_99), {}, NOW_US),
+    ("funds", ask(), money(349_99), {"account_funds_reserve_rupees": 100}, NOW_US),
+    ("funds", ask(), money(999_99), {"account_funds_margin_intraday_percent": 100}, NOW_US),
+    ("funds", ask(product=Product.DELIVERY), money(999_99), {}, NOW_US),
+    ("funds", ask(symbol="BETA"), money(2_749_99, working(status=OrderStatus.UNKNOWN)), {}, NOW_US),
+    ("funds", ask(**LIMIT | {"price": 100.05}), money(250_00), {}, NOW_US),
+    ("funds", ask(), money(10_000_00, age_us=300_000_001), {}, NOW_US),
     ("daily_trades", ask(symbol="BETA"), working(), {"account_trades_day_max": 1}, NOW_US),
     ("daily_trades", ask(symbol="BETA"), working(), {"strategy_trades_day_max": 1}, NOW_US),
     ("daily_trades", ask(strategy_id="other"), working(), {"symbol_trades_day_max": 1}, NOW_US),
@@ -151,6 +170,11 @@ NEIGHBOURS = [
     (ask(quantity=10), None, {"symbol_order_value_max_rupees": 1_000}, NOW_US),
     (ask(quantity=10), None, {"symbol_position_max_quantity": 10, "account_exposure_max_rupees": 1_000}, NOW_US),
     (ask(symbol="BETA"), working(), {"account_exposure_max_rupees": 11_000}, NOW_US),
+    (ask(), money(250_00), {}, NOW_US),
+    (ask(), money(-1, age_us=300_000_001, is_told=False), {}, NOW_US),
+    (ask(symbol="BETA"), money(2_750_00, working(status=OrderStatus.UNKNOWN)), {}, NOW_US),
+    (ask(**EXIT), money(0, age_us=300_000_001), {}, NOW_US),
+    (ask(), money(10_000_00, age_us=1 << 60), {"account_funds_age_max_s": 0}, NOW_US),
     (ask(), equity(9_975_000_01), {}, NOW_US),
     (ask(**EXIT), equity(1_000_00), {}, NOW_US),
     (ask(), sent(*[500_000] * 7, *[1_000_001] * 100), {}, NOW_US),
