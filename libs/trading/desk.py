@@ -94,12 +94,11 @@ class Desk:
         self._profits_day_start = {name: profit.equity_paise for name, profit in self._profits.items()}
         self.on_hours(session)
 
-    def on_hours(self, session: Session | None) -> None:
+    def on_hours(self, hours: Session | None) -> None:
         """Take the day's hours: as it begins, and again when the calendar learned better."""
-        last_entry_us = self._risk.last_entry_before_close_min * US_PER_MINUTE
-        square_off_us = self._risk.square_off_before_close_min * US_PER_MINUTE
-        self.gate.state.on_session(session, last_entry_before_close_us=last_entry_us)
-        self._square_off_us = session.close_us - square_off_us if session else NEVER_US
+        state, risk = self.gate.state, self._risk
+        state.on_session(hours, last_entry_before_close_us=risk.last_entry_before_close_min * US_PER_MINUTE)
+        self._square_off_us = hours.close_us - risk.square_off_before_close_min * US_PER_MINUTE if hours else NEVER_US
         for key, guard in self.guards.items():
             if self._plan(key.strategy_id).exits.square_off:
                 self.guards[key] = replace(guard, square_off_us=self._square_off_us)

@@ -47,7 +47,7 @@ def stand_still(fleet: WholeFleet) -> Stored:
 
     fleet.wait_for("ingestor", taken_in, "the ingestor to take in what was sent")
     head = written_head(fleet)
-    found = wait_until(lambda: (now := Stored(fleet.data_root)).tick_seqs()[-1] >= head and now, "the buffer to hold it",
+    found = wait_until(lambda: (now := Stored(fleet.data_root)).tick_seqs()[-1] >= head and now, "the buffer",
                        every_s=0.2)  # fmt: skip
     assert isinstance(found, Stored)
     return found
