@@ -18,7 +18,6 @@ import numpy as np
 from bench.table import Measure, print_measures, timed
 from libs.calendar import Calendar
 from libs.core.clock import US_PER_MINUTE
-from libs.core.money import value_paise
 from libs.indicators.columns import session_days
 from libs.settings.risk import Risk
 from libs.trading.columns import Columns
@@ -58,8 +57,11 @@ def walk(symbol: str, days: int, seed: int) -> Columns:
     )
 
 
-def reference(columns: Columns) -> tuple[int, int]:
-    """Fills and profit in paise at the last close, by numpy: an order on a day's last bar finds the market closed."""
+def reference(columns: Columns, *, at_close: bool = False) -> tuple[int, int]:
+    """Fills and profit in paise at the last close, by numpy: an order on a day's last bar finds the market closed.
+
+    An order fills at the next bar's open; `at_close`, at the close of its own bar, for a peer that does so.
+    """
     close = columns.close
     total = np.concatenate([[0.0], np.cumsum(close)])
     fast, slow = np.full(len(close), np.nan), np.full(len(close), np.nan)
@@ -69,7 +71,8 @@ def reference(columns: Columns) -> tuple[int, int]:
     at = np.flatnonzero(side)
     crossed = at[1:][side[at[1:]] != side[at[:-1]]]
     last_of_day = np.append(np.diff(session_days(columns.timestamps)) != 0, True)
-    held = wanted = paise = fills = 0
+    prices = np.rint(close * 10_000) if at_close else np.round(np.roll(columns.open, -1) * 100) * 100
+    held = wanted = spent = fills = 0
     for row in crossed[crossed >= 31].tolist():
         buys = side[row] > 0
         if buys == bool(wanted):
@@ -78,8 +81,8 @@ def reference(columns: Columns) -> tuple[int, int]:
         if last_of_day[row] or buys == bool(held):
             continue
         held, fills = int(buys), fills + 1
-        paise += (-1 if buys else 1) * round(columns.open.item(row + 1) * 100) * QUANTITY
-    return fills, paise + held * value_paise(close.item(-1), QUANTITY)
+        spent += (1 if buys else -1) * int(prices.item(row)) * QUANTITY
+    return fills, round((held * round(close.item(-1) * 10_000) * QUANTITY - spent) / 100)
 
 
 def request_of(symbols: list[str], **limits: Any) -> RunRequest:

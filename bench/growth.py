@@ -1,4 +1,4 @@
-"""`python -m bench.growth`: how time and memory grow with bars, symbols, strategies and days.
+"""`python -m bench.growth`: how time and memory grow with bars, symbols, strategies, days, ticks and subscribers.
 
 A curve is linear when a unit of work costs the same at its largest size as at its smallest; a quarter more is allowed.
 Every size is run several times in turn with the others, and the least is taken: growth is wanted, not the noise.
@@ -7,14 +7,20 @@ Every size is run several times in turn with the others, and the least is taken:
 from __future__ import annotations
 
 import sys
+import tempfile
+import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from bench.backtest import measured, walk
+from bench.bus import BATCH, reader, settings_in, ticks, wait_line
+from bench.ingest import flooded
 from bench.query import generated
 from bench.table import Measure, print_measures, timed
 from libs.dbaccess import DatabaseManager, MarketDataQuery
+from libs.messaging import Publisher
 from libs.trading.strategy_host import StrategyHost, StrategyInstance
 from services.backtest.form import EVENT
 from tests.kit.regimes import market
@@ -100,7 +106,43 @@ def query_days() -> Curve:
     return Curve("one symbol's minutes, warm", "days of 100 symbols", "s", sizes, least(sizes, read))
 
 
-CURVES = (backtest_bars, backtest_symbols, backtest_memory, strategies, query_days)
+def ticks_a_second() -> Curve:
+    sizes = [5_000, 10_000, 20_000, 40_000]
+    seconds = 8
+    return Curve(
+        f"ingestor's processor time for {seconds} s", "ticks a second", "s", sizes,
+        [flooded(seconds, rate)["cpu_s"] for rate in sizes],
+    )  # fmt: skip
+
+
+def subscribers() -> Curve:
+    sizes = [1, 2, 4, 8]
+    count = 3000 * BATCH
+    payloads = ticks(count)
+
+    def run(size: int) -> float:
+        with (
+            tempfile.TemporaryDirectory(prefix="bus") as root,
+            Publisher.open("ingestor", settings=settings_in(root)) as publisher,
+            ExitStack() as stack,
+        ):
+            readers = [stack.enter_context(reader("ours", root, count, batched=True)) for _ in range(size)]
+            for each in readers:
+                wait_line(each, publisher.pump)
+            spent = -time.process_time()
+            for first in range(0, count, BATCH):
+                publisher.publish_ticks("nse", payloads[first : first + BATCH])
+                publisher.pump()
+            for each in readers:
+                wait_line(each, publisher.pump)
+            return spent + time.process_time()
+
+    return Curve(f"publisher's processor time for {count:,} ticks", "subscribers", "s", sizes, least(sizes, run))
+
+
+CURVES = (
+    backtest_bars, backtest_symbols, backtest_memory, strategies, query_days, ticks_a_second, subscribers,
+)  # fmt: skip
 
 
 def measures() -> Iterable[Measure]:

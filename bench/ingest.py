@@ -46,6 +46,7 @@ def flooded(seconds: int, ticks_per_second: int) -> dict[str, Any]:
         before = captured.wait_for(lambda status: status["capture"]["ticks"] >= SYMBOLS, "the first snapshot")
         assert captured.process is not None
         memory = _Memory(captured.process.pid)
+        spent = -_cpu_seconds(captured)
         with memory:
             body = {"ticks_per_second": ticks_per_second, "duration_s": seconds, "ticks_per_frame": TICKS_PER_FRAME}
             status, sent = sim.ask("POST", "/_sim/flood", body)
@@ -53,10 +54,17 @@ def flooded(seconds: int, ticks_per_second: int) -> dict[str, Any]:
         sim.clock(paused=True)
         wanted = sent["ticks"] + _taken(before)
         after = captured.wait_for(lambda now: _taken(now) >= wanted, "what was sent to be taken in")
+        spent += _cpu_seconds(captured)
         rows = _stored(captured)
         assert captured.stop() == 0
     lost = after["capture"]["gaps"] - before["capture"]["gaps"]
-    return {"sent": sent, "rows": rows, "lost": lost, "memory": memory.figures, "slowest": after["flush"]["slowest_ms"]}
+    return {"sent": sent, "rows": rows, "lost": lost, "memory": memory.figures, "cpu_s": spent}
+
+
+def _cpu_seconds(captured: Ingestor) -> float:
+    assert captured.process is not None
+    spent = psutil.Process(captured.process.pid).cpu_times()
+    return float(spent.user + spent.system)
 
 
 def _taken(status: dict[str, Any]) -> int:

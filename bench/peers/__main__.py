@@ -35,7 +35,11 @@ ENVIRONMENT = HERE.parent / "out" / "peers"
 SYMBOL = "S00"
 #: How many times faster the whole command is to be.
 PEERS = {"backtesting.py": ("by_backtesting.py", 3.0), "vectorbt": ("by_vectorbt.py", 5.0),
-         "backtrader": ("by_backtrader.py", None)}  # fmt: skip
+         "backtrader": ("by_backtrader.py", None), "nautilus_trader": ("by_nautilus.py", 15.0)}  # fmt: skip
+#: Fills an order at the close of its own bar; it is held to the reference that does so too.
+FILLS_AT_CLOSE = "nautilus_trader"
+#: Has wheels for some systems only; the others are compared with where it has none.
+OPTIONAL = ("nautilus_trader", "1.221.0")
 
 
 class Outcome(NamedTuple):
@@ -51,15 +55,26 @@ def environment() -> Path:
     """Give the interpreter of the peers' environment, made on first use."""
     python = ENVIRONMENT / "bin" / "python"
     done = ENVIRONMENT / "done"
-    wanted = (HERE / "requirements.txt").read_text()
+    wanted = (HERE / "requirements.txt").read_text() + "==".join(OPTIONAL)
     if not done.is_file() or done.read_text() != wanted:
         venv.create(ENVIRONMENT, with_pip=True, clear=True)
-        subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", HERE / "requirements.txt"],
-            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        _install(python, "-r", str(HERE / "requirements.txt")).check_returncode()
+        _install(python, "--only-binary", OPTIONAL[0], "==".join(OPTIONAL))
         done.write_text(wanted)
     return python
+
+
+def _install(python: Path, *what: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what],
+        check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def installed_peers() -> list[str]:
+    """Name the peers that could be installed here."""
+    missing = subprocess.run([environment(), "-c", f"import {OPTIONAL[0]}"], check=False, capture_output=True)
+    return [name for name in PEERS if name != OPTIONAL[0] or not missing.returncode]
 
 
 def write_days(root: Path, columns: Columns) -> None:
@@ -139,38 +154,47 @@ def by_us(root: Path, columns: Columns) -> Outcome:
 def measures(days: int = 250, rounds: int = 1) -> Iterable[Measure]:
     """Ours beside each peer, interleaved; medians of the rounds."""
     columns = walk(SYMBOL, days, 0)
-    expected = reference(columns)
+    expected = {name: reference(columns, at_close=name == FILLS_AT_CLOSE) for name in ("ours", *PEERS)}
+    peers = installed_peers()
     with tempfile.TemporaryDirectory(prefix="tf-bench-") as directory:
         root, ready = Path(directory) / "data", Path(directory) / "columns.npz"
         write_days(root, columns)
         write_columns(ready, columns)
         by_us(root, columns)  # kernels are compiled, once an installation
         works: dict[str, Callable[[], Outcome]] = {"ours": lambda: by_us(root, columns)}
-        works |= {name: lambda script=script: by_peer(script, ready) for name, (script, _) in PEERS.items()}
+        works |= {
+            name: lambda script=script: by_peer(script, ready) for name, (script, _) in PEERS.items() if name in peers
+        }
         outcomes: dict[str, list[Outcome]] = {name: [] for name in works}
         for _ in range(rounds):
             for name, work in works.items():
                 outcomes[name].append(work())
     for name, found in outcomes.items():
-        if (found[0].fills, found[0].paise) != expected:
-            yield Measure(f"{name}: {found[0].fills} fills, {found[0].paise} paise; numpy says {expected}",
+        if (found[0].fills, found[0].paise) != expected[name]:
+            yield Measure(f"{name}: {found[0].fills} fills, {found[0].paise} paise; numpy says {expected[name]}",
                           "", "", None, "equal", False)  # fmt: skip
             return
-    yield from _rows(outcomes, len(columns), expected[0])
+    yield from _rows(outcomes, len(columns), expected["ours"][0])
+    yield from (
+        Measure(f"backtest | {name}: cannot be installed here", "", "", None, "", None)
+        for name in PEERS if name not in peers
+    )  # fmt: skip
 
 
 def _rows(outcomes: dict[str, list[Outcome]], bars: int, fills: int) -> Iterable[Measure]:
     spent = {name: median(each.seconds for each in found) for name, found in outcomes.items()}
     peak = {name: median(each.peak_mib for each in found) for name, found in outcomes.items()}
-    for name, (_, goal) in PEERS.items():
-        ratio = spent[name] / spent["ours"]
+    ours, ours_mib = spent.pop("ours"), peak.pop("ours")
+    for name, seconds in spent.items():
+        goal = PEERS[name][1]
         yield Measure(
-            f"backtest, whole process, {bars:,} bars, {fills:,} equal fills | {name}", f"{spent['ours']:.1f} s",
-            f"{spent[name]:.1f} s", ratio, f"at least {goal:g}x" if goal else "", ratio >= goal if goal else None,
+            f"backtest, whole process, {bars:,} bars, {fills:,} equal fills | {name}", f"{ours:.1f} s",
+            f"{seconds:.1f} s", seconds / ours, f"at least {goal:g}x" if goal else "",
+            seconds / ours >= goal if goal else None,
         )  # fmt: skip
-    least = min(peak[name] for name in PEERS)
-    yield Measure("backtest, greatest memory | the smallest peer's", f"{peak['ours']:.0f} MiB", f"{least:.0f} MiB",
-                  least / peak["ours"], "below it", peak["ours"] < least)  # fmt: skip
+    least = min(peak.values())
+    yield Measure("backtest, greatest memory | the smallest peer's", f"{ours_mib:.0f} MiB", f"{least:.0f} MiB",
+                  least / ours_mib, "below it", ours_mib < least)  # fmt: skip
 
 
 def main() -> int:
