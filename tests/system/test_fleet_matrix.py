@@ -47,8 +47,12 @@ def stand_still(fleet: WholeFleet) -> Stored:
 
     fleet.wait_for("ingestor", taken_in, "the ingestor to take in what was sent")
     head = written_head(fleet)
-    found = wait_until(lambda: (now := Stored(fleet.data_root)).tick_seqs()[-1] >= head and now, "the buffer",
-                       every_s=0.2)  # fmt: skip
+
+    def whole() -> Stored | None:
+        now = Stored(fleet.data_root)
+        return now if now.tick_seqs()[-1] >= head else None
+
+    found = wait_until(whole, "the buffer to hold it", every_s=0.2)
     assert isinstance(found, Stored)
     return found
 
@@ -86,7 +90,7 @@ def test_every_process_killed_ten_times_and_hung_once():
                 kill_running(fleet, "exchange_sim")
                 wait_until(lambda: market_goes_on(fleet), "the market to go on", every_s=ASK_EVERY_S)
                 assert fleet.market.clock()["played_ms"] >= at, "the market went back"
-                fleet.wait_for("ingestor", lambda status: status["feed"]["state"] == "open", "the feed to be back")
+                fleet.wait_for("ingestor", lambda status: status["feed"]["state"] == "live", "the feed to be back")
             for service in SERVICES[1:]:
                 with hung(fleet, service):
                     pass
