@@ -8,6 +8,15 @@ from dataclasses import dataclass
 from libs.contracts.health import Alert, Severity
 from libs.core.clock import US_PER_MINUTE, Clock
 from libs.core.ids import content_id
+from libs.runtime.logs import get_logger
+
+
+def log_alert(alert: Alert) -> None:
+    """Write it to the service's log, as loud as it is."""
+    log = get_logger()
+    (log.error if alert.severity is Severity.CRITICAL else log.warning)(
+        "alert", severity=alert.severity.value, title=alert.title, detail=alert.detail, over=alert.is_over
+    )
 
 
 @dataclass

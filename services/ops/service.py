@@ -7,20 +7,18 @@ from contextlib import ExitStack
 from typing import Any
 
 from libs.calendar import Calendar
-from libs.contracts import Health
-from libs.contracts.bus import CommandRequest
 from libs.contracts.health import Alert, Severity
 from libs.contracts.topics import topic
 from libs.core.clock import Clock
-from libs.core.errors import FleetError, Refused
+from libs.core.errors import FleetError
 from libs.dbaccess import DatabaseManager
 from libs.dbaccess.layout import Layout
-from libs.messaging import CommandServer, Publisher, Subscriber
+from libs.messaging import Publisher
 from libs.runtime.alert_rules import read_rules
-from libs.runtime.alerts import Alerts
-from libs.runtime.heartbeat import Pulse, beat
+from libs.runtime.alerts import Alerts, log_alert
+from libs.runtime.heartbeat import Pulse
 from libs.runtime.logs import get_logger
-from libs.runtime.process import run_until
+from libs.runtime.running import hear_beats, run_service_loops
 from libs.runtime.telling import Messenger
 from libs.settings import Settings
 from services.ops.heartbeats import Heartbeats
@@ -39,9 +37,7 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         messenger = Messenger(settings.ops, addresses)
         stack.callback(messenger.close)
         publisher = stack.enter_context(Publisher.open(NAME, settings=settings, clock=clock))
-        running = Running(settings, clock, calendar, publisher, messenger)
-        stack.enter_context(running.commands())
-        await running.until(stop)
+        await Running(settings, clock, calendar, publisher, messenger).until(stop)
     get_logger().info("ops.stopped")
 
 
@@ -56,7 +52,6 @@ class Running:
         self._calendar = calendar
         self._publisher = publisher
         self._messenger = messenger
-        self._commands: CommandServer | None = None
         self.alerts = Alerts(clock, self._tell, repeat_min=settings.ops.alert_repeat_min)
         self.heartbeats = Heartbeats(
             clock,
@@ -70,30 +65,15 @@ class Running:
         path = Layout(settings.data_root).backups / ".schedule.json"
         self.schedule = Schedule(path, tasks(settings, clock, self.alerts, self._is_trading, self._market_us), clock)
 
-    def commands(self) -> CommandServer:
-        """Open the command socket."""
-        self._commands = CommandServer.open(NAME, self._on_command, settings=self._settings, clock=self._clock)
-        return self._commands
-
     async def until(self, stop: asyncio.Event) -> None:
         """Run until told to stop."""
-        assert self._commands is not None
-        interval_ms = self._settings.runtime.heartbeat_interval_ms
-        loops = [
-            self._publisher.run(),
-            self._commands.run(),
-            self._listen(),
-            self._watch(),
-            self._work(),
-            beat(NAME, self._publisher, self._clock, interval_ms, self._pulse),
-        ]
-        await run_until(stop, loops)
+        await run_service_loops(
+            NAME, self._publisher, stop, [self._listen, self._watch, self._work], settings=self._settings,
+            clock=self._clock, status=self._status, pulse=self._pulse,
+        )  # fmt: skip
 
     async def _listen(self) -> None:
-        with Subscriber.open(["telemetry.health."], settings=self._settings, clock=self._clock) as subscriber:
-            async for message in subscriber:
-                if isinstance(message.payload, Health) and message.payload.service != NAME:
-                    self.heartbeats.heard(message.payload)
+        await hear_beats(NAME, self.heartbeats.heard, settings=self._settings, clock=self._clock)
 
     def _read_rules(self) -> None:
         """Learn who is to be told of what; what cannot be read changes nothing."""
@@ -135,21 +115,16 @@ class Running:
         return self.heartbeats.market_us or self._clock.now_us()
 
     def _tell(self, alert: Alert) -> None:
-        log = get_logger()
-        (log.error if alert.severity is Severity.CRITICAL else log.warning)(
-            "alert", severity=alert.severity.value, title=alert.title, detail=alert.detail, over=alert.is_over
-        )
+        log_alert(alert)
         self._publisher.publish(topic("alert", alert.severity.value), alert)
         self._messenger.tell(alert)
 
-    def _on_command(self, request: CommandRequest) -> Any:
-        if request.name == "status":
-            return {
-                "alerts": [each.title for each in self.alerts.standing()], "done": self.schedule.done,
-                "services": {name: each.state.value for name, each in sorted(self.heartbeats.newest.items())},
-                "sent": self._messenger.sent, "not_sent": self._messenger.failed,
-            }  # fmt: skip
-        raise Refused(f"ops knows no command {request.name!r}; it knows: status")
+    def _status(self) -> dict[str, Any]:
+        return {
+            "alerts": [each.title for each in self.alerts.standing()], "done": self.schedule.done,
+            "services": {name: each.state.value for name, each in sorted(self.heartbeats.newest.items())},
+            "sent": self._messenger.sent, "not_sent": self._messenger.failed,
+        }  # fmt: skip
 
     def _pulse(self) -> Pulse:
         return Pulse(figures={"alerts": float(len(self.alerts.standing())), "sent": float(self._messenger.sent)})

@@ -8,18 +8,17 @@ from typing import Any
 
 from libs.calendar import Calendar
 from libs.contracts import TIMEFRAMES, HealthState, OHLCVBar, SignalEvent
-from libs.contracts.bus import CommandRequest
 from libs.contracts.market import MinuteClosed
 from libs.contracts.topics import prefix, topic
 from libs.core.clock import Clock
-from libs.core.errors import Refused, RetryLater
+from libs.core.errors import RetryLater
 from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.roles import Store
-from libs.messaging import CommandServer, Publisher, Subscriber
-from libs.runtime.heartbeat import Pulse, beat
+from libs.messaging import Publisher, Subscriber
+from libs.runtime.heartbeat import Pulse
 from libs.runtime.logs import get_logger
 from libs.runtime.outbox import OutboxSource
-from libs.runtime.process import run_until
+from libs.runtime.running import run_service_loops
 from libs.settings import Settings
 from libs.strategies.user import Broken
 from services.scanner.day import Runner
@@ -52,7 +51,6 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
             publisher.prime(stream, store.outbox.last_by_topic(stream), store.outbox.head(stream))
         suspensions = Suspensions(session, clock, settings.data.exchange)
         running = Running(settings, clock, manager, store, suspensions, publisher, calendar, broken)
-        stack.enter_context(running.commands())
         await running.until(stop)
         session.policy.checkpoint(session.connection)
     get_logger().info("scanner.stopped")
@@ -79,26 +77,16 @@ class Running:
         self._scans: Scans | None = None
         self._scan_due = asyncio.Event()
         self._scanned = self._picked = self._scans_failed = 0
-        self._commands: CommandServer | None = None
         self._runs = self._signals = self._repeated = self._gaps = 0
         self._last_us = 0
 
-    def commands(self) -> CommandServer:
-        """Open the command socket."""
-        self._commands = CommandServer.open(NAME, self._on_command, settings=self._settings, clock=self._clock)
-        return self._commands
-
     async def until(self, stop: asyncio.Event) -> None:
         """Run until told to stop."""
-        assert self._commands is not None
-        interval_ms = self._settings.runtime.heartbeat_interval_ms
-        loops = [
-            self._publisher.run(),
-            self._commands.run(),
-            self._strategies_loop(),
-            beat(NAME, self._publisher, self._clock, interval_ms, self._pulse),
-        ]
-        await run_until(stop, loops)
+        await run_service_loops(
+            NAME, self._publisher, stop, [self._strategies_loop], settings=self._settings, clock=self._clock,
+            status=self._status, pulse=self._pulse,
+            commands={"resume": lambda request: self._resume(**request.arguments)},
+        )  # fmt: skip
 
     async def _strategies_loop(self) -> None:
         while True:
@@ -225,13 +213,6 @@ class Running:
     def _on_gap(self, gap: Any) -> None:
         self._gaps += 1
         get_logger().error("scanner.candles_lost", detail=str(gap))
-
-    def _on_command(self, request: CommandRequest) -> Any:
-        if request.name == "status":
-            return self._status()
-        if request.name == "resume":
-            return self._resume(**request.arguments)
-        raise Refused(f"the scanner knows no command {request.name!r}; it knows: status, resume")
 
     def _resume(self, instance: str, symbol: str = "") -> list[tuple[str, str]]:
         if self._runner is None:

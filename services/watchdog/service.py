@@ -6,17 +6,16 @@ import asyncio
 from contextlib import ExitStack
 from typing import Any
 
-from libs.contracts import Health, HealthState
-from libs.contracts.bus import CommandRequest
+from libs.contracts import HealthState
 from libs.contracts.health import Alert, Severity
 from libs.core.clock import Clock
-from libs.core.errors import FleetError, Refused
+from libs.core.errors import FleetError
 from libs.dbaccess import DatabaseManager
-from libs.messaging import CommandServer, Publisher, Subscriber
-from libs.runtime.alerts import Alerts
-from libs.runtime.heartbeat import Pulse, beat
+from libs.messaging import Publisher
+from libs.runtime.alerts import Alerts, log_alert
+from libs.runtime.heartbeat import Pulse
 from libs.runtime.logs import get_logger
-from libs.runtime.process import run_until
+from libs.runtime.running import hear_beats, run_service_loops
 from libs.runtime.telling import Messenger
 from libs.settings import Settings
 from services.watchdog.control import Supervisor
@@ -34,7 +33,6 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         stack.callback(messenger.close)
         publisher = stack.enter_context(Publisher.open(NAME, settings=settings, clock=clock))
         running = Running(settings, clock, Supervisor(url), publisher, messenger)
-        stack.enter_context(running.commands())
         get_logger().info("watchdog.ready", watched=settings.watchdog.watched, hung_s=settings.watchdog.hung_s)
         await running.until(stop)
     get_logger().info("watchdog.stopped")
@@ -51,36 +49,25 @@ class Running:
         self._supervisor = supervisor
         self._publisher = publisher
         self._messenger = messenger
-        self._commands: CommandServer | None = None
         self._subscribe_anew = asyncio.Event()
         self._alerts = Alerts(clock, self._tell, repeat_min=settings.ops.alert_repeat_min)
         self._alarm = Alerts(clock, self._tell, repeat_min=settings.watchdog.engine_alarm_repeat_min)
         self._judge = Judge(clock, self._alerts, self._alarm, settings.watchdog)
         self._unanswered = ""
 
-    def commands(self) -> CommandServer:
-        """Open the command socket."""
-        self._commands = CommandServer.open(NAME, self._on_command, settings=self._settings, clock=self._clock)
-        return self._commands
-
     async def until(self, stop: asyncio.Event) -> None:
         """Run until told to stop."""
-        assert self._commands is not None
-        interval_ms = self._settings.runtime.heartbeat_interval_ms
-        loops = [
-            self._publisher.run(),
-            self._commands.run(),
-            self._listen(),
-            self._follow_supervisor(),
-            self._look(),
-            beat(NAME, self._publisher, self._clock, interval_ms, self._pulse),
-        ]
-        await run_until(stop, loops)
+        await run_service_loops(
+            NAME, self._publisher, stop, [self._listen, self._follow_supervisor, self._look], settings=self._settings,
+            clock=self._clock, status=self._status, pulse=self._pulse,
+        )  # fmt: skip
 
     async def _listen(self) -> None:
         while True:
             self._subscribe_anew.clear()
-            hearing = asyncio.ensure_future(self._hear())
+            hearing = asyncio.ensure_future(
+                hear_beats(NAME, self._judge.heard, settings=self._settings, clock=self._clock)
+            )
             anew = asyncio.ensure_future(self._subscribe_anew.wait())
             try:
                 await asyncio.wait({hearing, anew}, return_when=asyncio.FIRST_COMPLETED)
@@ -90,12 +77,6 @@ class Running:
                 await asyncio.wait({hearing, anew})
             if not hearing.cancelled() and (error := hearing.exception()) is not None:
                 raise error
-
-    async def _hear(self) -> None:
-        with Subscriber.open(["telemetry.health."], settings=self._settings, clock=self._clock) as subscriber:
-            async for message in subscriber:
-                if isinstance(message.payload, Health) and message.payload.service != NAME:
-                    self._judge.heard(message.payload)
 
     async def _follow_supervisor(self) -> None:
         async for event in events():
@@ -138,19 +119,14 @@ class Running:
             return None
 
     def _tell(self, alert: Alert) -> None:
-        log = get_logger()
-        (log.error if alert.severity is Severity.CRITICAL else log.warning)(
-            "alert", severity=alert.severity.value, title=alert.title, detail=alert.detail, over=alert.is_over
-        )
+        log_alert(alert)
         self._messenger.tell(alert)
 
-    def _on_command(self, request: CommandRequest) -> Any:
-        if request.name == "status":
-            return {
-                "alerts": self._standing(), "kills": self._judge.kills, "stops": self._judge.stops,
-                "positions": self._judge.positions, "supervisor": self._unanswered or "answers",
-            }  # fmt: skip
-        raise Refused(f"the watchdog knows no command {request.name!r}; it knows: status")
+    def _status(self) -> dict[str, Any]:
+        return {
+            "alerts": self._standing(), "kills": self._judge.kills, "stops": self._judge.stops,
+            "positions": self._judge.positions, "supervisor": self._unanswered or "answers",
+        }  # fmt: skip
 
     def _standing(self) -> list[str]:
         return [each.title for each in (*self._alarm.standing(), *self._alerts.standing())]
