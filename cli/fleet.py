@@ -24,6 +24,8 @@ _PURPOSES = {
     "restart": "restart one service; the others are not disturbed",
 }
 _DEADLINE_S = 60
+#: The services' own limits in supervisord.conf, one priority after another, are 145 s.
+_DOWN_DEADLINE_S = 180
 #: Supervisord's own place, beside its configuration whatever the data root is.
 _RUN = PROJECT_ROOT / "data" / "run"
 
@@ -66,8 +68,8 @@ def _down(_options: Namespace) -> int:
         return OK
     pid = int(_control("pid").stdout)
     _control("shutdown")
-    if not _wait_until(lambda: not psutil.pid_exists(pid)):
-        print(f"fleet: supervisord (process {pid}) still runs after {_DEADLINE_S} s", file=sys.stderr)
+    if not _wait_until(lambda: not psutil.pid_exists(pid), _DOWN_DEADLINE_S):
+        print(f"fleet: supervisord (process {pid}) still runs after {_DOWN_DEADLINE_S} s", file=sys.stderr)
         return FAILED
     print("the fleet is down")
     return OK
@@ -86,7 +88,8 @@ def _status(options: Namespace) -> int:
 
 def _logs(options: Namespace) -> int:
     path = _RUN / f"{options.service}.log"
-    known = sorted(each.stem for each in path.parent.glob("*.log"))
+    # supervisord names what it invents a file for with dashes.
+    known = sorted(each.stem for each in path.parent.glob("*.log") if "---" not in each.stem)
     if options.service not in known:
         print(f"fleet: no log of {options.service!r}; there are: {', '.join(known) or 'none yet'}", file=sys.stderr)
         return NOT_FOUND
@@ -127,9 +130,9 @@ def _configuration() -> str:
     return str(PROJECT_ROOT / "supervisord.conf")
 
 
-def _wait_until(condition: Callable[[], bool]) -> bool:
+def _wait_until(condition: Callable[[], bool], deadline_s: int = _DEADLINE_S) -> bool:
     clock = SystemClock()
-    end = clock.monotonic_ns() + _DEADLINE_S * 1_000_000_000
+    end = clock.monotonic_ns() + deadline_s * 1_000_000_000
     while not condition():
         if clock.monotonic_ns() > end:
             return False

@@ -76,7 +76,7 @@ async def run_until(stop: asyncio.Event, loops: Sequence[Coroutine[Any, Any, Non
             raise error
 
 
-def _reload(name: str, clock: Clock) -> None:
+def reload_settings(name: str, clock: Clock) -> None:
     """On SIGHUP: take over how to log. Wrong settings are said, and the old ones stay."""
     try:
         configure_logs(name, load_settings().log, clock)
@@ -91,7 +91,7 @@ async def _run(name: str, service: Service, settings: Settings, clock: Clock) ->
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, _reload, name, clock)
+    loop.add_signal_handler(signal.SIGHUP, reload_settings, name, clock)
     work = asyncio.ensure_future(service(settings, clock, stop))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)

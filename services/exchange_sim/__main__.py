@@ -12,6 +12,7 @@ from pathlib import Path
 from libs.core.clock import SystemClock
 from libs.core.errors import FleetError
 from libs.runtime.logs import configure_logs
+from libs.runtime.process import reload_settings
 from libs.settings import Settings, load_settings
 from libs.settings.exchange_sim import ExchangeSim
 from services.exchange_sim.bookmark import Bookmark, last_closed_day
@@ -45,6 +46,7 @@ async def _serve(chosen: ExchangeSim, clock: SystemClock, port_file: Path | None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reload_settings, NAME, clock)
     await run(chosen, clock, stop, port_file, bookmark)
 
 

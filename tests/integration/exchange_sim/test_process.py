@@ -27,8 +27,11 @@ def test_help_works():
     assert "--port-file" in done.stdout
 
 
-def test_sigterm_stops_it_cleanly():
+def test_sigterm_stops_it_cleanly_and_sighup_does_not():
+    """Whoever sends SIGHUP to all of the fleet restarts nobody."""
     with running_simulator() as sim:
+        sim.process.send_signal(signal.SIGHUP)
+        assert sim.clock()["speed"] == 1.0
         sim.process.send_signal(signal.SIGTERM)
 
         assert sim.process.wait(30) == 0
