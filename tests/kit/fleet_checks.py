@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from libs.dbaccess import DatabaseManager
-from libs.dbaccess.coverage import coverage
+from libs.dbaccess.coverage.stored import stored_certificates
 from libs.dbaccess.journal.format import Kind
 from libs.dbaccess.journal.reading import read_all
 from libs.dbaccess.journal.segments import scan, segment_paths
@@ -117,8 +117,7 @@ def check_trading(settings: Settings) -> dict[str, int]:
 def check_certificates(settings: Settings, day: date, symbols: int) -> int:
     """There is one for every symbol, and none has a missing minute; give how many minutes they vouch for."""
     db = DatabaseManager(settings.data_root, settings=settings)
-    (found,) = coverage(db, "nse", day, day)
-    rows = {each.symbol: each for each in found.symbols}
+    rows = {each.symbol: each for each in stored_certificates(db, "nse", day, day)}
     assert len(rows) == symbols
     missing = {name: each.bars_missing for name, each in rows.items() if each.bars_missing}
     assert missing == {}, missing
