@@ -28,6 +28,7 @@ from bench import (
     risk,
     rollover,
     stores,
+    sweep,
 )
 from bench.page import page
 from bench.peers import __main__ as peers
@@ -50,6 +51,7 @@ BENCHES: dict[str, Callable[[], Iterable[Measure]]] = {
     "risk": risk.measures,
     "orders": orders.measures,
     "peers": peers.measures,
+    "sweep": lambda: sweep.measures(60),
     "growth": growth.measures,
     "api": api.measures,
 }

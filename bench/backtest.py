@@ -46,8 +46,7 @@ def walk(symbol: str, days: int, seed: int) -> Columns:
     count = len(stamps)
     while True:
         units = np.rint(np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 2e-4, count))) * 1e7).astype(np.int64)
-        total = np.concatenate([[0], np.cumsum(units)])
-        if np.all(3 * (total[30:] - total[20:-10]) != total[30:] - total[:-30]):
+        if not has_tie(units, 10, 30):
             break
         seed += 1000
     close = units / 10_000
@@ -55,6 +54,14 @@ def walk(symbol: str, days: int, seed: int) -> Columns:
     return Columns(
         symbol, stamps, open_, np.maximum(open_, close), np.minimum(open_, close), close, np.full(count, 1000)
     )
+
+
+def has_tie(units: np.ndarray[Any, np.dtype[np.int64]], fast: int, slow: int) -> bool:
+    """Whether two averages of prices in whole units are ever equal."""
+    total = np.concatenate([[0], np.cumsum(units)])
+    sums = (total[length:] - total[:-length] for length in (fast, slow))
+    fast_sum, slow_sum = next(sums)[slow - fast :], next(sums)
+    return bool(np.any(slow * fast_sum == fast * slow_sum))
 
 
 def reference(columns: Columns, *, at_close: bool = False) -> tuple[int, int]:

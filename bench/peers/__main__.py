@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -100,7 +100,7 @@ def write_columns(path: Path, columns: Columns) -> None:
     )  # fmt: skip
 
 
-def timed_process(command: list[str | Path], **environment: str) -> tuple[str, float, float]:
+def timed_process(command: Sequence[str | Path], **environment: str) -> tuple[str, float, float]:
     """Run a process; give what it printed, its seconds and its greatest memory in MiB."""
     import time
 
@@ -128,17 +128,21 @@ def by_peer(script: str, columns: Path) -> Outcome:
     return Outcome(found["fills"], found["paise"], seconds, peak)
 
 
+def options_of(first: str, last: str) -> list[str]:
+    """Give the options that make our command do what the peers do, but for the two averages."""
+    options = [
+        "--strategy", "sma_cross", "--symbols", SYMBOL, "--from", first, "--to", last, "--param", "allow_short=false",
+        "--param", "flat_before_close_minutes=0", "--no-costs", "--product", "delivery", "--run-on",
+        "--quantity", str(QUANTITY), "--exit", "square_off=false", "--cash", "100000000",
+    ]  # fmt: skip
+    return options + [word for limit in _ACCOUNT for word in ("--limit", f"{limit}=0")]
+
+
 def by_us(root: Path, columns: Columns) -> Outcome:
     """Run the command; what it came to is read from its run file afterwards."""
     first, last = (trading_date(columns.timestamps.item(row)).isoformat() for row in (0, -1))
-    command: list[str | Path] = [
-        sys.executable, "-m", "cli", "backtest", "run", "--strategy", "sma_cross", "--symbols", SYMBOL, "--from", first,
-        "--to", last, "--param", "fast=10", "--param", "slow=30", "--param", "allow_short=false",
-        "--param", "flat_before_close_minutes=0", "--no-costs", "--product", "delivery", "--run-on",
-        "--quantity", str(QUANTITY), "--exit", "square_off=false", "--cash", "100000000", "--quiet", "--json",
-    ]  # fmt: skip
-    for limit in _ACCOUNT:
-        command += ["--limit", f"{limit}=0"]
+    pair = ["--param", "fast=10", "--param", "slow=30", "--quiet", "--json"]
+    command = [sys.executable, "-m", "cli", "backtest", "run", *options_of(first, last), *pair]
     printed, seconds, peak = timed_process(command, TRADEFLEET_DATA=str(root))
     run_id = json.loads(printed)["run"]["run_id"]
     with DatabaseManager(root).backtest_reader(run_id) as connection:
@@ -160,7 +164,8 @@ def measures(days: int = 250, rounds: int = 1) -> Iterable[Measure]:
         root, ready = Path(directory) / "data", Path(directory) / "columns.npz"
         write_days(root, columns)
         write_columns(ready, columns)
-        by_us(root, columns)  # kernels are compiled, once an installation
+        by_us(root, columns)  # bytecode is written and kernels are compiled, once an installation: ours,
+        by_peer("by_vectorbt.py", ready)  # and theirs
         works: dict[str, Callable[[], Outcome]] = {"ours": lambda: by_us(root, columns)}
         works |= {
             name: lambda script=script: by_peer(script, ready) for name, (script, _) in PEERS.items() if name in peers

@@ -10,9 +10,10 @@ import numpy as np
 from libs.contracts import OHLCVBar, SignalEvent
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import US_PER_MINUTE, trading_date
+from libs.core.errors import Refused
 from libs.strategies.intraday import IntradayStrategy
 from libs.strategies.position import touched
-from libs.strategies.wishes import Wishes
+from libs.strategies.wishes import Flags, Sides, Wishes
 from libs.trading.columns import Columns
 from libs.trading.strategy_host import StrategyHost
 from libs.trading.strategy_slot import Slot
@@ -21,10 +22,14 @@ from libs.trading.strategy_slot import Slot
 NEVER = 1 << 60
 
 
+class NotOutright(Refused):
+    """The run asks for more than plain orders; the loop can do it."""
+
+
 class Lane:
     """One symbol's day: what its strategy wishes, and the next bar on which something may come of it."""
 
-    __slots__ = ("_at", "_closing", "_leave_at", "_places", "_touch_at", "_wishes", "bars", "slot", "start")
+    __slots__ = ("_at", "_leave_at", "_places", "_skip", "_touch_at", "_wishes", "bars", "closing", "slot", "start")
 
     def __init__(self, slot: Slot, wishes: Wishes, bars: Columns, start: int, closing: int, skip: int) -> None:
         """Take a day's bars; `start` is the place of the first in the wishes, `skip` how many come too early."""
@@ -32,7 +37,9 @@ class Lane:
         self.bars = bars
         self.start = start
         self._wishes = wishes
-        self._closing = closing
+        #: The first bar on which the strategy is out because the session ends.
+        self.closing = closing
+        self._skip = skip
         count = len(bars)
         places = np.flatnonzero(wishes.side[start : start + count])
         self._places: list[int] = places[(places < closing) & (places >= skip)].tolist()
@@ -42,6 +49,20 @@ class Lane:
     def side(self, row: int) -> int:
         """Give the wish on a bar of the day."""
         return int(self._wishes.side[self.start + row])
+
+    def wanted(self) -> tuple[Sides, Flags | None, Flags | None]:
+        """Give the wishes of the day that count, and where a long and a short would be left; refuse stops, targets."""
+        wishes, rows = self._wishes, slice(self.start, self.start + len(self.bars))
+        sides = wishes.side[rows].copy()
+        sides[: self._skip] = 0
+        sides[self.closing :] = 0
+        told = map(self.how, np.flatnonzero(sides).tolist())
+        if any(how.get("stop") is not None or how.get("target") is not None for how in told):
+            raise NotOutright("an entry of the strategy has a stop or a target")
+        leave_long, leave_short = (
+            flags[rows] if flags is not None else None for flags in (wishes.leave_long, wishes.leave_short)
+        )
+        return sides, leave_long, leave_short
 
     def how(self, row: int) -> dict[str, Any]:
         """Give what the entry on a bar is told."""
@@ -59,7 +80,7 @@ class Lane:
 
     def is_closing(self, row: int) -> bool:
         """Whether the session ends so soon that the strategy stays out."""
-        return row >= self._closing
+        return row >= self.closing
 
     def next_row(self, row: int) -> int:
         """Give the next bar after a row on which the strategy may say something."""
@@ -70,8 +91,8 @@ class Lane:
         found = places[at] if at < len(places) else NEVER
         position = self.slot.position
         if position.direction:
-            if row < self._closing < len(self.bars):
-                found = min(found, self._closing)
+            if row < self.closing < len(self.bars):
+                found = min(found, self.closing)
             found = min(found, self._next_leave(row, position.direction))
             if self.slot.is_guarded:
                 found = min(found, self._next_touch(row))

@@ -17,7 +17,7 @@ from services.backtest.data import RunData
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest
 
-EVENT, VECTORISED = "event", "vectorised"
+EVENT, VECTORISED, OUTRIGHT = "event", "vectorised", "outright"
 #: The sample: so many symbols, so many bars of each from the run's beginning.
 SAMPLE_SYMBOLS, SAMPLE_BARS = 3, 2000
 
@@ -58,7 +58,7 @@ def choose_form(request: RunRequest, data: RunData, risk: Risk, calendar: Calend
         return EVENT, "several strategies share the account"
     host = make_host(request, calendar, VectorHost)
     assert isinstance(host, VectorHost)
-    sample = _sample(data)
+    sample = sample_of(data)
     if not host.prepare(sample.columns, sample.warm_up):
         return EVENT, f"{request.strategy} has no vectorised form"
     outcomes = []
@@ -72,7 +72,8 @@ def choose_form(request: RunRequest, data: RunData, risk: Risk, calendar: Calend
     return VECTORISED, f"equal on {sample.bars} bars: {len(outcomes[0][0])} signals, {len(outcomes[0][2])} fills"
 
 
-def _sample(data: RunData) -> RunData:
+def sample_of(data: RunData) -> RunData:
+    """Give the beginning of the first symbols, on which forms are compared."""
     columns = tuple(each.part(0, SAMPLE_BARS) for each in data.columns[:SAMPLE_SYMBOLS])
     names = {each.symbol for each in columns}
     warm_up: tuple[Columns, ...] = tuple(each for each in data.warm_up if each.symbol in names)

@@ -12,9 +12,10 @@ import numpy as np
 from libs.calendar import Calendar
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import US_PER_MINUTE, Clock, SystemClock
-from libs.core.errors import Corrupt
+from libs.core.errors import Corrupt, Refused
 from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.calendars import load_calendar
+from libs.orders.model import Fill
 from libs.settings import Settings
 from libs.strategies.user import load_directory
 from libs.trading.columns import Columns
@@ -22,13 +23,16 @@ from libs.trading.loop import TradingLoop
 from services.backtest import metrics
 from services.backtest.account import make_desk
 from services.backtest.data import RunData, load
-from services.backtest.equity import equity_curve
-from services.backtest.form import choose_form, make_host, run_form
+from services.backtest.equity import EquityCurve, equity_curve
+from services.backtest.form import EVENT, OUTRIGHT, choose_form, make_host, run_form
+from services.backtest.outright import Outright
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest, checked
 from services.backtest.runner import without_collection
 
 DONE, FAILED = "done", "failed"
+#: Form, why, fills, curve, and what went wrong.
+_Done = tuple[str, str, list[Fill], EquityCurve, str]
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -72,6 +76,18 @@ def point_key(parameters: dict[str, Any]) -> str:
     return msgspec.json.encode(parameters, order="sorted").decode()
 
 
+def branch_of(parameters: dict[str, Any]) -> str:
+    """Name the way parameters take through a strategy: a number says how much, anything else, and a 0, which way.
+
+    A form is proved once for each: it is the same code on the same bars for all numbers.
+    """
+    kinds = {
+        name: "number" if isinstance(value, (int, float)) and not isinstance(value, bool) and value else value
+        for name, value in parameters.items()
+    }
+    return point_key(kinds)
+
+
 def warmup_of(root: str, request: RunRequest, points: tuple[dict[str, Any], ...]) -> int:
     """Give the longest warm-up any of the points needs."""
     calendar = load_calendar(root, request.exchange)
@@ -90,6 +106,10 @@ class Bench:
         self._calendar = load_calendar(root, plan.request.exchange)
         db = DatabaseManager(root, Role.BACKTEST, settings=settings, clock=clock)
         self._data = load(db, plan.request, plan.warmup_bars)
+        self._outright: Outright | None = None
+        #: By the branch of the parameters: what was proved; empty where it was not.
+        self._outright_proofs: dict[str, str] = {}
+        self._forms: dict[str, tuple[str, str]] = {}
 
     @property
     def fingerprint(self) -> str:
@@ -109,30 +129,54 @@ class Bench:
     def _run(self, parameters: dict[str, Any]) -> PointResult:
         request = checked(_with(self._plan.request, parameters))
         data = self._trimmed(_warmup(request, self._calendar))
-        desk = make_desk(request, data, self._risk)
-        recorder = RunRecorder(desk)
-        form, why = choose_form(request, data, self._risk, self._calendar)
-        loop = TradingLoop(desk, request.fills, self._calendar.session)
         with without_collection():
-            host = run_form(form, request, data, loop, recorder, self._calendar)
-        faults = list(host.take_faults())
-        curve = equity_curve(data.columns, recorder.fills, request.cash_paise)
+            done = self._without_minutes(request, data) or self._minute_by_minute(request, data)
+        form, why, fills, curve, error = done
         bar_us = TIMEFRAMES[request.timeframe] * US_PER_MINUTE
-        figures = metrics.compute(data.columns, curve, recorder.fills, request.cash_paise, bar_us)
+        figures = metrics.compute(data.columns, curve, fills, request.cash_paise, bar_us)
         returns = metrics.daily_returns(curve, request.cash_paise)
         return PointResult(
             parameters=parameters,
             state=DONE,
-            error=f"{len(faults)} faults of the strategy, first: {faults[0].kind.value}" if faults else "",
+            error=error,
             form=form,
             why=why,
-            bars=recorder.bars,
+            bars=data.bars,
             figures={
                 name: value for (name, scope), value in figures.items()
                 if not scope and not name.startswith("return_month_")
             },
             returns=tuple(np.round(returns, 10).tolist()),
         )  # fmt: skip
+
+    def _without_minutes(self, request: RunRequest, data: RunData) -> _Done | None:
+        """Work the point out of its wishes alone; None where that was not proved, or a limit might come into play."""
+        branch = branch_of(request.parameters)
+        if request.form == EVENT or self._outright_proofs.get(branch) == "":
+            return None
+        try:
+            if self._outright is None:
+                self._outright = Outright(request, self._data, self._risk, self._calendar)
+            if branch not in self._outright_proofs:
+                self._outright_proofs[branch] = ""  # unless the next line says otherwise
+                self._outright_proofs[branch] = self._outright.prove(request, data)
+            fills, curve = self._outright.run(request, data)
+        except Refused:  # the loop knows what to do, or what to complain of
+            return None
+        return OUTRIGHT, self._outright_proofs[branch], fills, curve, ""
+
+    def _minute_by_minute(self, request: RunRequest, data: RunData) -> _Done:
+        """Run the loop, in the form that was proved for parameters of this kind."""
+        branch = branch_of(request.parameters)
+        if branch not in self._forms:
+            self._forms[branch] = choose_form(request, data, self._risk, self._calendar)
+        form, why = self._forms[branch]
+        desk = make_desk(request, data, self._risk)
+        recorder = RunRecorder(desk)
+        loop = TradingLoop(desk, request.fills, self._calendar.session)
+        faults = list(run_form(form, request, data, loop, recorder, self._calendar).take_faults())
+        error = f"{len(faults)} faults of the strategy, first: {faults[0].kind.value}" if faults else ""
+        return form, why, recorder.fills, equity_curve(data.columns, recorder.fills, request.cash_paise), error
 
     def _trimmed(self, warmup_bars: int) -> RunData:
         """Give the data with the warm-up this point would have been loaded with, and no bar more."""

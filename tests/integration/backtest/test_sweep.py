@@ -85,7 +85,7 @@ def test_a_point_is_the_run_of_the_same_parameters(root, tmp_path):
 
         assert result.figures == {name: run[name] for name in result.figures}
         assert result.figures["trades"] > 0
-        assert result.form == "vectorised"
+        assert result.form == "outright"
 
 
 def test_finished_points_are_not_run_again(root, tmp_path, monkeypatch):
@@ -120,14 +120,14 @@ def test_results_of_another_sweep_or_other_data_do_not_mix(root, tmp_path):
 
 
 def test_a_point_that_breaks_does_not_end_the_sweep(root, tmp_path, monkeypatch):
-    real = points.choose_form
+    real = points.checked
 
-    def choose(request, *rest):
+    def check(request):
         if request.parameters["fast"] == 10:
             raise ZeroDivisionError("no variance")
-        return real(request, *rest)
+        return real(request)
 
-    monkeypatch.setattr(points, "choose_form", choose)
+    monkeypatch.setattr(points, "checked", check)
     results = swept(root, tmp_path / "s.jsonl")
     verdict = judge(results.all, "sharpe")
     page = render_sweep(results, "sharpe")
