@@ -13,6 +13,9 @@ import msgspec
 from libs.contracts.market import Tick
 from libs.core.clock import US_PER_DAY, US_PER_SECOND, day_start_us
 
+#: More than any exchange trades, and so far below a store's largest number that a day of them adds up.
+_VOLUME_MAX = 10**13
+
 
 class Reason(StrEnum):
     """Why a tick is in quarantine."""
@@ -20,6 +23,7 @@ class Reason(StrEnum):
     NOT_FINITE = "not_finite"
     NOT_POSITIVE = "not_positive"
     NEGATIVE_VOLUME = "negative_volume"
+    ABSURD_VOLUME = "absurd_volume"
     JUMP = "jump"
     FUTURE = "future"
     OTHER_DAY = "other_day"
@@ -76,7 +80,7 @@ class TickValidator:
             and abs(price - last) <= last * self.jump_max
             and self._day_start_us <= at_us <= session_now_us + self.future_tolerance_us
             and at_us < self._day_end_us
-            and tick.volume_day >= 0
+            and 0 <= tick.volume_day <= _VOLUME_MAX
             and (tick.bid is None or tick.bid >= 0)
             and (tick.ask is None or tick.ask >= 0)
         ):
@@ -103,6 +107,8 @@ class TickValidator:
             return Reason.NOT_POSITIVE, f"price {tick.price}, bid {tick.bid}, ask {tick.ask}"
         if tick.volume_day < 0:
             return Reason.NEGATIVE_VOLUME, f"volume of the day {tick.volume_day}"
+        if tick.volume_day > _VOLUME_MAX:
+            return Reason.ABSURD_VOLUME, f"volume of the day {tick.volume_day}, more than {_VOLUME_MAX}"
         if last is None and not self.known(tick.symbol):
             return Reason.UNKNOWN_INSTRUMENT, f"{tick.symbol!r} is no instrument we subscribed to"
         return self._wrong_time(tick, session_now_us) or self._jump(tick, last)

@@ -6,6 +6,7 @@ import msgspec
 
 from libs.bars.openbar import OpenBar
 from libs.contracts.sessions import Session
+from libs.core.clock import US_PER_MINUTE
 
 #: No connection has this number: the next tick is the first of its connection.
 NO_CONNECTION = 0
@@ -34,7 +35,8 @@ class VolumeBook:
     """Turns the exchange's cumulative day volume into what each tick adds: the sum of its rises, never less than 0.
 
     The first value of a connection is a baseline: what traded before it was not seen, and backfill brings it.
-    It counts in full only when the connection is older than the session, for then nothing traded unseen.
+    It counts in full only when the connection is older than the session, for then nothing traded unseen. What traded
+    unseen between two trades of one minute is of that minute, whoever saw it: its bar gets it, for no backfill would.
     """
 
     def __init__(self) -> None:
@@ -61,6 +63,8 @@ class VolumeBook:
         if first:
             begun = session.open_us if at_us >= session.open_us else session.pre_open_us
             baseline = 0 if not last_us and self.connected_us < begun else volume_day
+            if slot.volume_day and last_us // US_PER_MINUTE == at_us // US_PER_MINUTE:
+                baseline = min(slot.volume_day, volume_day)
             slot.volume_day, slot.lower = volume_day, -1
             return volume_day - baseline
         if volume_day >= slot.volume_day:

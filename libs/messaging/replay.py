@@ -105,7 +105,9 @@ class ReplayServer:
         messages: list[tuple[str, bytes]] = []
         batches = _Batches(self._settings.batch_ticks_max)
         count, size, covered = 0, 0, after
-        for record in source.read(request.stream, wanted.source_topics, after, upto, limit):
+        # Not for nothing: a store takes no number beyond its own range, and a stranger may name any.
+        found = source.read(request.stream, wanted.source_topics, after, upto, limit) if after < upto else ()
+        for record in found:
             if wanted.singly(record.topic):
                 messages.append((record.topic, self._envelope(request.stream, record)))
                 size += len(messages[-1][1])

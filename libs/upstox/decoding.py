@@ -13,6 +13,9 @@ from libs.contracts.feed import Frame, FrameKind
 from libs.contracts.market import Tick
 from libs.upstox.feed_messages import INITIAL_FEED, MARKET_INFO, feed_messages
 
+#: Beyond any trade, and still an instant that can be stored in microseconds.
+_TIME_MAX_MS = 2**52
+
 
 class FrameDecoder:
     """Decodes frames for one exchange; `symbols` names the instruments, others come under their key."""
@@ -73,7 +76,9 @@ class FrameDecoder:
             else:
                 ltpc = feed.ltpc
         traded_ms, price = ltpc.ltt, ltpc.ltp
-        if not traded_ms:
-            return None
+        if not 0 < traded_ms < _TIME_MAX_MS:
+            if not traded_ms:
+                return None
+            traded_ms = _TIME_MAX_MS if traded_ms > 0 else 1  # no instant; refused as what it is, not for its size
         symbol = self._symbols.get(key, key)
         return Tick(symbol, traded_ms * 1000, price, 0, bid, ask, volume_day, 0, self._exchange, received_us, interest)

@@ -14,15 +14,19 @@ from hypothesis import strategies as st
 
 from libs.contracts.bus import CommandRequest, Envelope, Heads, ReplayReply, ReplayRequest, StreamHead, TickBatch
 from libs.core.clock import SystemClock
+from libs.dbaccess import DatabaseManager, Role, Store
+from libs.dbaccess.outbox import Outbox
 from libs.messaging import CommandClient, CommandServer, MalformedMessage, Publisher, Subscriber
 from libs.messaging.codec import Codec, encode
 from libs.messaging.endpoints import Endpoints
 from libs.messaging.metrics import PublisherMetrics
 from libs.messaging.replay import ReplayServer
+from libs.runtime.outbox import OutboxSource
 from libs.settings import load_settings
 from libs.settings.bus import Bus
 from tests.kit.journals import ListJournal, Owner, bar, tick
 from tests.kit.processes import wait_until
+from tests.kit.roots import make_stores
 
 TOPICS = [
     b"candle.1m.nse.X|",
@@ -104,6 +108,19 @@ def test_absurd_requests_get_a_bounded_answer(request_):
 
     assert reply.request_id == "r"
     assert reply.messages == []
+
+
+def test_no_number_is_too_large_for_a_store_to_be_asked(data_root):
+    """SQLite's numbers end where MessagePack's do not; the scanner and the engine answer out of it."""
+    make_stores(data_root)
+    with DatabaseManager(data_root, Role.SCANNER).writer_session(Store.SIGNALS) as session:
+        source = OutboxSource(Outbox(session.connection, ["signals"]), SystemClock().now_us)
+        server = ReplayServer(source, epoch="e", settings=Bus(), clock=SystemClock(), metrics=PublisherMetrics())
+        for after, upto in ((2**64 - 1, 1), (2**63, 2**64 - 1), (-(2**63), -(2**63))):
+            request = ReplayRequest("r", "signals", ["signal."], after, upto)
+            reply = msgspec.msgpack.decode(server.answer(encode(request)), type=ReplayReply)
+
+            assert (reply.messages, reply.refused) == ([], "")
 
 
 @pytest.fixture

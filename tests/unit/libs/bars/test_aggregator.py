@@ -91,9 +91,22 @@ def test_first_value_of_a_connection_is_a_baseline():
 
     assert bars.on_tick(tick(6, 100.0, 5000)) == (Outcome.BOOKED, 0)
     assert bars.on_tick(tick(7, 100.0, 5010)) == (Outcome.BOOKED, 10)
+    bars.on_connect(OPEN + 68 * US_PER_SECOND)
+    assert bars.on_tick(tick(69, 100.0, 9000)) == (Outcome.BOOKED, 0)
+    assert bars.on_tick(tick(70, 100.0, 9001)) == (Outcome.BOOKED, 1)
+
+
+def test_what_traded_unseen_between_two_trades_of_one_minute_is_of_that_minute():
+    """A reconnect takes a second or two; nobody would ever fill the minute's volume in."""
+    bars = aggregator()
+    bars.on_tick(tick(5, 100.0, 70))
     bars.on_connect(OPEN + 8 * US_PER_SECOND)
-    assert bars.on_tick(tick(9, 100.0, 9000)) == (Outcome.BOOKED, 0)
-    assert bars.on_tick(tick(10, 100.0, 9001)) == (Outcome.BOOKED, 1)
+
+    assert bars.on_tick(tick(9, 100.0, 90)) == (Outcome.BOOKED, 20)
+    bars.on_connect(OPEN + 10 * US_PER_SECOND)
+    assert bars.on_tick(tick(11, 100.0, 40)) == (Outcome.BOOKED, 0), "a fall is no volume"
+    (bar, _) = close(bars, 0)
+    assert bar.volume == 90
 
 
 def test_snapshot_of_a_trade_before_the_connection_is_stale():

@@ -36,6 +36,7 @@ def quote(price=100.0, at_us=NOW, symbol="ACC", **figures):
         (quote(-1.0), Reason.NOT_POSITIVE),
         (quote(bid=-0.05), Reason.NOT_POSITIVE),
         (quote(volume_day=-1), Reason.NEGATIVE_VOLUME),
+        (quote(volume_day=2**62), Reason.ABSURD_VOLUME),
         (quote(125.1), Reason.JUMP),
         (quote(74.9), Reason.JUMP),
         (quote(at_us=NOW + 6 * US_PER_SECOND), Reason.FUTURE),
