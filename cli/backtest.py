@@ -60,6 +60,8 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cash", type=int, default=1_000_000, metavar="RUPEES", help="default 1000000")
     parser.add_argument("--fill", choices=("next_bar_open", "next_tick"), default="next_bar_open")
     parser.add_argument("--no-costs", dest="costs", action="store_false", help="no charges")
+    parser.add_argument("--latency-ms", type=int, default=0, metavar="N", help="on ticks: from decision to exchange")
+    parser.add_argument("--spread-ticks", type=int, default=1, metavar="N", help="where a tick has no bid and ask")
     parser.add_argument("--slippage-ticks", type=int, default=0, metavar="N")
     parser.add_argument("--slippage-bp", type=float, default=0.0, metavar="N", help="basis points of the price")
     parser.add_argument("--participation", type=float, default=100.0, metavar="PERCENT", help="of a bar's volume")
@@ -100,7 +102,8 @@ def request_options(options: argparse.Namespace, exchange: str) -> dict[str, Any
         "fills": _struct(
             FillSettings,
             {"slippage_ticks": options.slippage_ticks, "slippage_basis_points": options.slippage_bp,
-             "participation_percent_max": options.participation},
+             "participation_percent_max": options.participation, "spread_ticks": options.spread_ticks,
+             "latency_ms": options.latency_ms},
         ),
         "sizing": _sizing(options),
         "exits": _struct(ExitRules, pairs(options.exit, "--exit")),

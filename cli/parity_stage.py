@@ -63,6 +63,9 @@ def lay_out(source: DatabaseManager, into: Path, day: date, request: RunRequest)
         root.mkdir(mode=0o700, parents=True)
         layout = Layout(root)
         init_all(layout, settings=source.settings, clock=SystemClock())
+        learned = source.layout.calendar(request.exchange)
+        if learned.exists():
+            link(learned, layout.calendar(request.exchange))
         last = day if root == roots[1] else day - timedelta(days=1)
         for each, path in closed_days(folder):
             if day - timedelta(days=_DAYS_BEFORE) <= each <= last:

@@ -23,7 +23,7 @@ class FillSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     `participation_percent_max`: the share of a bar's or tick's volume one order may take; 100 and more: no partial
     fills. A limit order is filled only when the price goes `limit_through_ticks` past it: a touch does not reach the
-    end of the queue.
+    end of the queue. `latency_ms`: on ticks, an order reaches the exchange so long after it was decided on.
     """
 
     slippage_ticks: int = 0
@@ -31,6 +31,7 @@ class FillSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     spread_ticks: int = 1
     participation_percent_max: float = 100.0
     limit_through_ticks: int = 1
+    latency_ms: int = 0
 
 
 class Resting(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,7 +40,8 @@ class IntradayStrategy(BaseStrategy[P]):
     def process_bar(self, bar: OHLCVBar, context: StrategyContext) -> list[SignalEvent]:
         decided = self.decide(bar, context)
         minutes = self.parameters.flat_before_close_minutes
-        if minutes and context.closes_within(minutes):
+        # A day bar ends with the session: on those, positions are for longer than a day.
+        if minutes and context.closes_within(minutes) and context.timeframe != "1d":
             return context.go_flat("session ends")
         return decided
 

@@ -21,7 +21,7 @@ from libs.orders import evidence as ev
 from libs.orders.book import OrderBook
 from libs.orders.charges import ChargeBook
 from libs.orders.direct import filled_at_once, is_plain
-from libs.orders.model import Fill, Order, Purpose, order_id
+from libs.orders.model import Fill, Order, Product, Purpose, order_id
 from libs.orders.news import AnyNews, FillRecorded, FillReversed
 from libs.orders.positions import Position, PositionBook, PositionKey
 from libs.orders.profit import Valuation, opening_equity
@@ -30,7 +30,8 @@ from libs.risk.request import OrderRequest
 from libs.risk.verdict import Approved
 from libs.settings.risk import Risk
 from libs.trading.decisions import CancelWanted, Decision, Ignored, Placed, Refusal
-from libs.trading.exits import NEVER_US, ExitReason, Protection, protect
+from libs.trading.exits import NEVER_US, ExitReason, Protection
+from libs.trading.guarding import guard_of
 from libs.trading.marking import looks_at_account
 from libs.trading.plan import Plan
 from libs.trading.sizing import size
@@ -225,6 +226,9 @@ class Desk:
         ]  # fmt: skip
 
     def _enter(self, signal: SignalEvent, key: PositionKey, now_us: int, known_us: int) -> Decision:
+        is_long = signal.signal_type is _ENTER_LONG
+        if key.product is Product.DELIVERY and not is_long:
+            return Ignored(signal.signal_id, "shares cannot be sold short for delivery")
         symbol = self.gate.state.symbol(key.exchange, key.symbol)
         lot = symbol.instrument.lot_size if symbol.instrument else 1
         quantity = size(
@@ -236,7 +240,7 @@ class Desk:
         request = OrderRequest(
             order_id=order_id(signal_id=signal.signal_id, purpose=Purpose.ENTRY), strategy_id=key.strategy_id,
             symbol=key.symbol, exchange=key.exchange, product=key.product, purpose=Purpose.ENTRY,
-            side=_BUY if signal.signal_type is _ENTER_LONG else _SELL, quantity=quantity,
+            side=_BUY if is_long else _SELL, quantity=quantity,
             order_type=OrderType.MARKET, signal_id=signal.signal_id, signal_us=known_us,
         )  # fmt: skip
         decision = self._ask(request, now_us, signal.signal_type.value)
@@ -283,18 +287,6 @@ class Desk:
         if not position.quantity:
             self.guards.pop(key, None)
         elif guard is None or guard.is_long != (position.quantity > 0):
-            self.guards[key] = self._guard(position, price)
-
-    def _guard(self, position: Position, price: float) -> Protection:
-        key = position.key
-        signal = self._entries.get(key)
-        is_long = position.quantity > 0
-        instrument = self.gate.state.symbol(key.exchange, key.symbol).instrument
-        # A signal's stop and target belong to its own side only.
-        own = signal if signal and (signal.signal_type is SignalType.ENTER_LONG) == is_long else None
-        metadata: Mapping[str, float] = own.metadata if own else {}
-        return protect(
-            self._plan(key.strategy_id).exits, is_long=is_long, price=price, at_us=position.opened_us,
-            tick_size=instrument.tick_size if instrument else 0.05, stop=own.stop if own else None,
-            target=own.target if own else None, atr=metadata.get("atr"), square_off_us=self._square_off_us,
-        )  # fmt: skip
+            instrument = self.gate.state.symbol(key.exchange, key.symbol).instrument
+            plan, signal = self._plan(key.strategy_id), self._entries.get(key)
+            self.guards[key] = guard_of(plan, position, price, signal, instrument, self._square_off_us)

@@ -86,7 +86,7 @@ class TradingLoop:
         for key in self.desk.guards:
             bar = self._bars.get(key.symbol)
             # Whoever passes bars over tells prices itself, and knows later ones.
-            if bar is not None and symbols[key.exchange, key.symbol].price_at_us < _end_us(bar):
+            if bar is not None and symbols[key.exchange, key.symbol].price_at_us < self._end_us(bar):
                 self._price((bar,))
 
     def rests(self, symbol: str) -> bool:
@@ -105,8 +105,7 @@ class TradingLoop:
             bar = self._bars.get(signal.symbol)
             if bar is not None:
                 self._price((bar,))
-            known_us = signal.timestamp_us + TIMEFRAMES[signal.timeframe] * US_PER_MINUTE
-            for decision in self.desk.on_signal(signal, now_us, known_us=known_us):
+            for decision in self.desk.on_signal(signal, now_us, known_us=self._known_us(signal)):
                 events.append(decision)
                 if isinstance(decision, Placed):
                     events += self._send(decision.order, now_us)
@@ -124,9 +123,17 @@ class TradingLoop:
 
     def _price(self, bars: Iterable[OHLCVBar]) -> None:
         for bar in bars:
-            at_us = _end_us(bar)
+            at_us = self._end_us(bar)
             if self.desk.gate.state.symbol(bar.exchange, bar.symbol).price_at_us != at_us:
                 self.desk.on_price(bar.exchange, bar.symbol, bar.close, at_us)
+
+    def _end_us(self, bar: OHLCVBar) -> int:
+        """When a bar is over."""
+        return bar.timestamp_us + TIMEFRAMES[bar.timeframe] * US_PER_MINUTE
+
+    def _known_us(self, signal: SignalEvent) -> int:
+        """When a signal could first be known."""
+        return signal.timestamp_us + TIMEFRAMES[signal.timeframe] * US_PER_MINUTE
 
     # -- the simulated exchange ---------------------------------------------------------------------------------------
 
@@ -181,7 +188,7 @@ class TradingLoop:
             left, trade = match_bar(order, bar, self._settings)
             if trade is not None:
                 is_at_open = order.price is None and order.price_trigger is None
-                events += self._traded(order.order_id, trade, bar.timestamp_us if is_at_open else _end_us(bar) - 1)
+                events += self._traded(order.order_id, trade, bar.timestamp_us if is_at_open else self._end_us(bar) - 1)
             if left.quantity:
                 kept.append(left)
         self._keep(bar.symbol, kept)
@@ -202,7 +209,7 @@ class TradingLoop:
 
     def _leave(self, key: PositionKey, found: Exit, bar: OHLCVBar) -> list[LoopEvent]:
         """Close at the price the exit names: it stands for a stop or target that rested at the exchange."""
-        at_us = bar.timestamp_us if found.is_at_open else _end_us(bar) - 1
+        at_us = bar.timestamp_us if found.is_at_open else self._end_us(bar) - 1
         decision = self.desk.leave(key, found.reason, at_us)
         if not isinstance(decision, Placed):
             return [decision]
@@ -236,7 +243,3 @@ def _symbol_of(bar: OHLCVBar) -> str:
 
 def _broker_id(order_id: str) -> str:
     return f"sim-{order_id}"
-
-
-def _end_us(bar: OHLCVBar) -> int:
-    return bar.timestamp_us + TIMEFRAMES[bar.timeframe] * US_PER_MINUTE

@@ -15,7 +15,7 @@ from libs.trading.vector_host import VectorHost
 from services.backtest.account import make_desk
 from services.backtest.data import RunData
 from services.backtest.recorder import RunRecorder
-from services.backtest.request import RunRequest
+from services.backtest.request import NEXT_TICK, RunRequest
 
 EVENT, VECTORISED, OUTRIGHT = "event", "vectorised", "outright"
 #: The sample: so many symbols, so many bars of each from the run's beginning.
@@ -52,10 +52,8 @@ def run_form(
 
 def choose_form(request: RunRequest, data: RunData, risk: Risk, calendar: Calendar) -> tuple[str, str]:
     """Give the form to use and why: `vectorised` when the strategy has one that is equal on the sample."""
-    if request.form == EVENT:
-        return EVENT, "asked for"
-    if request.beside:
-        return EVENT, "several strategies share the account"
+    if why := goes_bar_by_bar(request):
+        return EVENT, why
     host = make_host(request, calendar, VectorHost)
     assert isinstance(host, VectorHost)
     sample = sample_of(data)
@@ -70,6 +68,17 @@ def choose_form(request: RunRequest, data: RunData, risk: Risk, calendar: Calend
     if outcomes[0] != outcomes[1]:
         return EVENT, "its vectorised form was not equal on a sample of these bars"
     return VECTORISED, f"equal on {sample.bars} bars: {len(outcomes[0][0])} signals, {len(outcomes[0][2])} fills"
+
+
+def goes_bar_by_bar(request: RunRequest) -> str:
+    """Say why a request can have no other form; empty where it can."""
+    if request.form == EVENT:
+        return "asked for"
+    if request.timeframe == "1d" or request.fill == NEXT_TICK:
+        return "day bars, and fills on ticks, go bar by bar"
+    if request.beside or request.overrides or request.name:
+        return "it is a strategy of the fleet, with a name, company or limits of its own"
+    return ""
 
 
 def sample_of(data: RunData) -> RunData:

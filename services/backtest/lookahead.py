@@ -16,7 +16,6 @@ from libs.dbaccess.calendars import load_calendar
 from libs.settings.risk import Risk
 from libs.strategies import registry
 from libs.strategies.interface import BaseStrategy
-from libs.trading.loop import TradingLoop
 from libs.trading.strategy_host import StrategyHost, StrategyInstance
 from libs.trading.strategy_slot import WARMUP_BARS_MAX
 from libs.trading.vector_host import VectorHost
@@ -24,6 +23,7 @@ from libs.trading.warmup import WarmupSensitivity, warmup_sensitivity
 from services.backtest.account import make_desk
 from services.backtest.data import RunData, load
 from services.backtest.form import EVENT, VECTORISED, make_host, run_form
+from services.backtest.loops import make_loop
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest
 
@@ -136,7 +136,7 @@ def _with_warmup(request: RunRequest, data: RunData, bars: int, calendar: Calend
 def _signals(form: str, request: RunRequest, data: RunData, risk: Risk, calendar: Calendar) -> _Named:
     desk = make_desk(request, data, risk)
     recorder = RunRecorder(desk)
-    run_form(form, request, data, TradingLoop(desk, request.fills, calendar.session), recorder, calendar)
+    run_form(form, request, data, make_loop(request, desk, calendar), recorder, calendar)
     return {(s.symbol, s.timestamp_us, s.signal_type.value, s.leg): s for s in recorder.signals}
 
 

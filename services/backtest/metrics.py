@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from libs.core.clock import trading_date
-from libs.indicators.columns import Floats, session_days
+from libs.indicators.columns import Floats, Integers, session_days
 from libs.orders.model import Fill
 from libs.orders.positions import Position, PositionKey, after_fill
 from libs.trading.columns import Columns
@@ -89,9 +89,7 @@ def return_figures(returns: Floats) -> dict[str, float | None]:
     }
 
 
-def compute(
-    columns: Sequence[Columns], curve: EquityCurve, fills: Sequence[Fill], cash_paise: int, bar_us: int
-) -> Metrics:
+def compute(columns: Sequence[Columns], curve: EquityCurve, fills: Sequence[Fill], cash_paise: int) -> Metrics:
     """Work out every figure of a run."""
     metrics: Metrics = {}
 
@@ -102,11 +100,11 @@ def compute(
     put(return_figures(returns))
     trips = round_trips(fills)
     put(_account(curve, fills, cash_paise))
-    put(_trades(trips, bar_us))
+    put(_trades(trips, curve.timestamps))
     put(_months(curve, cash_paise))
     for symbol in sorted({trip.symbol for trip in trips}):
         own = [trip for trip in trips if trip.symbol == symbol]
-        put(_trades(own, bar_us), symbol)
+        put(_trades(own, curve.timestamps), symbol)
     put(return_figures(_benchmark(columns)), "benchmark")
     return {key: None if value is None or not math.isfinite(value) else value for key, value in metrics.items()}
 
@@ -137,10 +135,12 @@ def _account(curve: EquityCurve, fills: Sequence[Fill], cash_paise: int) -> dict
     }
 
 
-def _trades(trips: Sequence[RoundTrip], bar_us: int) -> dict[str, float | None]:
+def _trades(trips: Sequence[RoundTrip], timestamps: Integers) -> dict[str, float | None]:
     net = np.array([trip.net_paise for trip in trips], dtype=np.float64)
     won, lost = net[net > 0], net[net < 0]
-    held = [(trip.closed_us - trip.opened_us) / bar_us for trip in trips]
+    # In bars that were there: a night or a weekend is none.
+    ends = np.array([(trip.opened_us, trip.closed_us) for trip in trips], dtype=np.int64).reshape(-1, 2)
+    held = np.diff(np.searchsorted(timestamps, ends, side="right"), axis=1)
     return {
         "trades": len(trips),
         "profit_trades_paise": float(net.sum()),
@@ -149,7 +149,7 @@ def _trades(trips: Sequence[RoundTrip], bar_us: int) -> dict[str, float | None]:
         "expectancy_paise": _ratio(float(net.sum()), len(trips)),
         "won_average_paise": _ratio(float(won.sum()), len(won)),
         "lost_average_paise": _ratio(float(lost.sum()), len(lost)),
-        "bars_held_average": _ratio(sum(held), len(held)),
+        "bars_held_average": _ratio(float(held.sum()), len(held)),
     }
 
 

@@ -24,7 +24,8 @@ from libs.trading.plan import Plan
 from libs.trading.sizing import FixedValue, Sizing
 from libs.trading.strategy_slot import StrategyInstance
 
-FILL_MODELS = ("next_bar_open", "next_tick")
+NEXT_BAR_OPEN, NEXT_TICK = "next_bar_open", "next_tick"
+FILL_MODELS = (NEXT_BAR_OPEN, NEXT_TICK)
 #: `auto`: the vectorised form of a strategy, where it has one that proves equal on a sample; `event`: bar by bar.
 FORMS = ("auto", "event")
 
@@ -58,7 +59,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     exchange: str = "nse"
     parameters: dict[str, Any] = {}
     cash_rupees: Annotated[int, Meta(ge=1)] = 1_000_000
-    fill: str = "next_bar_open"
+    fill: str = NEXT_BAR_OPEN
     costs: bool = True
     fills: FillSettings = FillSettings()
     sizing: Sizing = FixedValue(100_000)
@@ -73,6 +74,10 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     name: str = ""
     beside: tuple[Beside, ...] = ()
     overrides: tuple[Override, ...] = ()
+
+    def _day_limits(self) -> dict[str, Any]:
+        """What is decided on day bars is decided at the close, for the next session."""
+        return {"last_entry_before_close_min": 0, "square_off_before_close_min": 0} if self.timeframe == "1d" else {}
 
     @property
     def instance(self) -> str:
@@ -111,7 +116,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def risk(self, defaults: Risk) -> Risk:
         """Put the run's own limits over the fleet's."""
         try:
-            return msgspec.convert(msgspec.structs.asdict(defaults) | self.limits, Risk)
+            return msgspec.convert(msgspec.structs.asdict(defaults) | self._day_limits() | self.limits, Risk)
         except (msgspec.ValidationError, ValueError) as e:
             raise Refused(f"limits {self.limits}: {e}") from e
 
@@ -147,10 +152,7 @@ def checked(request: RunRequest) -> RunRequest:
     if request.timeframe not in TIMEFRAMES:
         raise Refused(f"timeframe {request.timeframe!r}; expected one of {', '.join(TIMEFRAMES)}")
     if request.timeframe == "1d":
-        # A day bar is stamped with midnight, when nothing trades: the gate would refuse every order.
-        raise Refused("timeframe '1d' cannot be traded yet: run on minutes and ask for day bars by context.higher")
-    if request.fill == "next_tick":
-        raise Refused("fill model 'next_tick' is not there yet; use 'next_bar_open'")
+        request = _for_days(request)
     Calendar.load(request.exchange)
     names = [each.instance for each in request.instances()]
     if len(set(names)) < len(names):
@@ -160,6 +162,18 @@ def checked(request: RunRequest) -> RunRequest:
 
 
 _Asked = TypeVar("_Asked", RunRequest, Beside)
+
+
+def _for_days(request: RunRequest) -> RunRequest:
+    """Make a request on day bars one that holds through the nights: delivery, and no square-off."""
+    if request.fill == NEXT_TICK:
+        raise Refused("fill 'next_tick' on day bars: their orders fill at the next session's open; run on minutes")
+
+    def held(asked: _Asked) -> _Asked:
+        exits = msgspec.structs.replace(asked.exits, square_off=False)
+        return msgspec.structs.replace(asked, exits=exits, product=Product.DELIVERY)
+
+    return msgspec.structs.replace(held(request), beside=tuple(held(each) for each in request.beside))
 
 
 def _completed(asked: _Asked) -> _Asked:

@@ -21,12 +21,12 @@ from libs.dbaccess.runs import RunConnection
 from libs.strategies import registry
 from libs.strategies.user import load_directory
 from libs.trading.desk import Desk
-from libs.trading.loop import TradingLoop
 from services.backtest import metrics, run_file
 from services.backtest.account import make_desk
 from services.backtest.data import RunData, load
 from services.backtest.equity import equity_curve
 from services.backtest.form import choose_form, make_host, run_form
+from services.backtest.loops import make_loop, ticks_of
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest, make_request
 
@@ -165,9 +165,11 @@ class _Simulation:
         self._note_quality(recorder, data)
         form, why = choose_form(request, data, self._risk, calendar)
         recorder.note("info", "run.form", form=form, why=why)
-        loop = TradingLoop(desk, request.fills, calendar.session)
-        with without_collection():
+        with ticks_of(self._db, request, data) as ticks, without_collection():
+            loop = make_loop(request, desk, calendar, ticks)
             host = run_form(form, request, data, loop, recorder, calendar)
+        if ticks is not None:
+            recorder.note("info", "data.ticks", fingerprint=ticks.fingerprint)
         for fault in host.take_faults():
             recorder.note("warning", f"strategy.{fault.kind.value}", fault.timestamp_us, **msgspec.to_builtins(fault))
         last_us = int(max(each.timestamps[-1] for each in data.columns)) + self._bar_us
@@ -178,7 +180,7 @@ class _Simulation:
         data, desk, recorder = self._data, self._desk, self._recorder
         if data is not None and desk is not None and recorder is not None:
             curve = equity_curve(data.columns, recorder.fills, self._request.cash_paise)
-            figures = metrics.compute(data.columns, curve, recorder.fills, self._request.cash_paise, self._bar_us)
+            figures = metrics.compute(data.columns, curve, recorder.fills, self._request.cash_paise)
             run_file.write_results(connection, recorder, desk, curve, figures)
         run_file.end(
             connection, state=state, error=error, bars=recorder.bars if recorder else 0, finished_us=finished_us,

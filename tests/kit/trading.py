@@ -34,9 +34,9 @@ def session_of(day):
 
 def make_loop(
     *, rules: ExitRules | None = None, fills: FillSettings | None = None, charges: ChargeBook | None = None,
-    sizing: Any = None, **limits: Any,
+    sizing: Any = None, kind: Any = TradingLoop, **limits: Any,
 ) -> TradingLoop:  # fmt: skip
-    """Fixed quantity 10, no exits but those given, no charges, a thousand trades a day."""
+    """Fixed quantity 10, no exits but those given, no charges, a thousand trades a day; `kind` makes the loop."""
     risk = Risk(**{"symbol_trades_day_max": 0, "strategy_trades_day_max": 0, "account_trades_day_max": 0} | limits)
     gate = Gate(make_gate().state, LimitTree(risk))
     plans = [
@@ -44,7 +44,7 @@ def make_loop(
         for name in ("trend", "revert")
     ]
     desk = Desk(gate=gate, plans=plans, cash_paise=CASH_PAISE, charges=charges, risk=risk)
-    return TradingLoop(desk, fills or FillSettings(), session_of)
+    return kind(desk, fills or FillSettings(), session_of)
 
 
 def bar(minute: int, open_: float, high: float = 0, low: float = 0, close: float = 0, **changes: Any) -> OHLCVBar:

@@ -10,8 +10,7 @@ import msgspec
 import numpy as np
 
 from libs.calendar import Calendar
-from libs.contracts.market import TIMEFRAMES
-from libs.core.clock import US_PER_MINUTE, Clock, SystemClock
+from libs.core.clock import Clock, SystemClock
 from libs.core.errors import Corrupt, Refused
 from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.calendars import load_calendar
@@ -19,12 +18,12 @@ from libs.orders.model import Fill
 from libs.settings import Settings
 from libs.strategies.user import load_directory
 from libs.trading.columns import Columns
-from libs.trading.loop import TradingLoop
 from services.backtest import metrics
 from services.backtest.account import make_desk
 from services.backtest.data import RunData, load
 from services.backtest.equity import EquityCurve, equity_curve
-from services.backtest.form import EVENT, OUTRIGHT, choose_form, make_host, run_form
+from services.backtest.form import OUTRIGHT, choose_form, goes_bar_by_bar, make_host, run_form
+from services.backtest.loops import make_loop, ticks_of
 from services.backtest.outright import Outright
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest, checked
@@ -104,8 +103,8 @@ class Bench:
         self._clock = clock
         self._risk = plan.request.risk(settings.risk)
         self._calendar = load_calendar(root, plan.request.exchange)
-        db = DatabaseManager(root, Role.BACKTEST, settings=settings, clock=clock)
-        self._data = load(db, plan.request, plan.warmup_bars)
+        self._db = DatabaseManager(root, Role.BACKTEST, settings=settings, clock=clock)
+        self._data = load(self._db, plan.request, plan.warmup_bars)
         self._outright: Outright | None = None
         #: By the branch of the parameters: what was proved; empty where it was not.
         self._outright_proofs: dict[str, str] = {}
@@ -132,8 +131,7 @@ class Bench:
         with without_collection():
             done = self._without_minutes(request, data) or self._minute_by_minute(request, data)
         form, why, fills, curve, error = done
-        bar_us = TIMEFRAMES[request.timeframe] * US_PER_MINUTE
-        figures = metrics.compute(data.columns, curve, fills, request.cash_paise, bar_us)
+        figures = metrics.compute(data.columns, curve, fills, request.cash_paise)
         returns = metrics.daily_returns(curve, request.cash_paise)
         return PointResult(
             parameters=parameters,
@@ -152,7 +150,7 @@ class Bench:
     def _without_minutes(self, request: RunRequest, data: RunData) -> _Done | None:
         """Work the point out of its wishes alone; None where that was not proved, or a limit might come into play."""
         branch = branch_of(request.parameters)
-        if request.form == EVENT or self._outright_proofs.get(branch) == "":
+        if goes_bar_by_bar(request) or self._outright_proofs.get(branch) == "":
             return None
         try:
             if self._outright is None:
@@ -173,8 +171,9 @@ class Bench:
         form, why = self._forms[branch]
         desk = make_desk(request, data, self._risk)
         recorder = RunRecorder(desk)
-        loop = TradingLoop(desk, request.fills, self._calendar.session)
-        faults = list(run_form(form, request, data, loop, recorder, self._calendar).take_faults())
+        with ticks_of(self._db, request, data) as ticks:
+            loop = make_loop(request, desk, self._calendar, ticks)
+            faults = list(run_form(form, request, data, loop, recorder, self._calendar).take_faults())
         error = f"{len(faults)} faults of the strategy, first: {faults[0].kind.value}" if faults else ""
         return form, why, recorder.fills, equity_curve(data.columns, recorder.fills, request.cash_paise), error
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from libs.contracts import SignalEvent
+from libs.contracts import OHLCVBar, SignalEvent
 from libs.contracts.signals import signal_id
+from libs.core.clock import US_PER_DAY, US_PER_MINUTE
 from libs.strategies import BaseStrategy, registry
 from libs.strategies.user import load_directory
-from libs.trading.strategy_host import Budget, FaultKind, StrategyHost, Withheld
+from libs.trading.strategy_host import Budget, FaultKind, StrategyHost, StrategyInstance, Withheld
+from tests.kit.market_days import MONDAY, at_us
 from tests.kit.regimes import market, minutes
 from tests.kit.strategies import instance, run
 
@@ -293,3 +295,25 @@ def test_minute_runs_by_instance_then_symbol():
     host.on_bars(list(reversed(next(iter(minutes(BARS))))))
 
     assert order == [("a", "ALFA"), ("a", "BETA"), ("b", "ALFA"), ("b", "BETA")]
+
+
+def test_a_shipped_strategy_holds_day_bars_through_the_night():
+    """A day bar ends with the session; the rule to be flat before the close is for bars within a day."""
+    start_us = at_us(MONDAY, 0)
+    closes = [100.0 - n for n in range(8)] + [93.0 + n for n in range(20)]
+    for timeframe, step_us, first_us, expected in (
+        ("1d", US_PER_DAY, start_us, ["enter_long"]),
+        ("1m", US_PER_MINUTE, start_us + (15 * 60 + 15) * US_PER_MINUTE, []),
+    ):
+        host = StrategyHost(
+            [StrategyInstance(strategy="sma_cross", symbols=("ACME",), timeframe=timeframe,
+                              parameters={"fast": 2, "slow": 5, "allow_short": False})],
+            daily_anchor=False,
+        )  # fmt: skip
+        bars = [
+            OHLCVBar("ACME", timeframe, first_us + n * step_us, close, close + 1, close - 1, close, 1000)
+            for n, close in enumerate(closes)
+        ]
+        said = [signal.signal_type.value for bar in bars for signal in host.on_bars([bar])]
+
+        assert said == expected

@@ -73,7 +73,7 @@ def test_account_figures_by_hand():
     exposure = np.array([0, 500_00, 0, 500_00, 0, 0])
     curve = EquityCurve(stamps, equity - exposure, equity, exposure)
 
-    figures = compute([], curve, [fill(1, Side.BUY, 5, 100.0), fill(2, Side.SELL, 5, 120.0)], 1000_00, US_PER_MINUTE)
+    figures = compute([], curve, [fill(1, Side.BUY, 5, 100.0), fill(2, Side.SELL, 5, 120.0)], 1000_00)
 
     expected = {
         "profit_paise": 45_00, "drawdown_max_paise": 110_00, "drawdown_max_ratio": 0.1, "drawdown_days_max": 1,

@@ -1,0 +1,141 @@
+"""Fills on captured ticks, each worked out by hand: what the quotes were, what was traded, when."""
+
+from __future__ import annotations
+
+import pytest
+
+from libs.contracts.market import Tick
+from libs.core.clock import US_PER_SECOND
+from libs.orders.fills import FillSettings
+from libs.orders.positions import PositionKey
+from libs.trading.exits import ExitRules
+from libs.trading.tick_loop import TickLoop
+from tests.kit.engine import START_US, engine_rig
+from tests.kit.orders import MINUTE_US, OPEN_US
+from tests.kit.trading import bar, fills_of, make_loop, run, signal
+
+KEY = PositionKey("trend", "ACME")
+
+
+class Recorded:
+    """Ticks as they were captured: seconds since the open, price, bid, ask, volume."""
+
+    def __init__(self, *rows, symbol="ACME"):
+        self.ticks = [
+            Tick(symbol, OPEN_US + round(second * US_PER_SECOND), price, volume, bid, ask)
+            for second, price, bid, ask, volume in rows
+        ]
+        self.read = []
+
+    def between(self, symbol, start_us, end_us):
+        self.read.append(symbol)
+        for tick in self.ticks:
+            if tick.symbol == symbol and start_us <= tick.timestamp_us < end_us:
+                yield tick
+
+
+def traded(ticks, *, kinds=("enter_long",), minutes=3, rules=None, **fills):
+    """Signals on minutes 0, 1, …; give the fills as seconds since the open, price and quantity."""
+
+    def kind(desk, settings, session_of):
+        return TickLoop(desk, settings, session_of, ticks)
+
+    loop = make_loop(kind=kind, rules=rules, fills=FillSettings(**fills))
+    days = {
+        n: ([bar(n, 100)], [signal(n, kinds[n])] if n < len(kinds) and kinds[n] else []) for n in range(minutes)
+    }  # fmt: skip
+    found = fills_of(run(loop, days))
+    return loop, [((f.timestamp_us - OPEN_US) / US_PER_SECOND, f.price, f.quantity) for f in found]
+
+
+def test_a_buy_pays_the_ask_of_the_first_tick_after_its_minute():
+    """Decided at 60 s. The tick at 59.9 s is of the past; at 60.4 s the ask is 100.20, whatever the last price was."""
+    ticks = Recorded((59.9, 99, 98.95, 99.05, 50), (60.4, 100.1, 100.05, 100.2, 50), (61, 100, 99.95, 100.05, 50))
+
+    assert traded(ticks)[1] == [(60.4, 100.2, 10)]
+
+
+def test_a_sale_gets_the_bid():
+    ticks = Recorded((60.4, 100.1, 100.05, 100.2, 50), (121, 101, 100.9, 101.1, 50))
+
+    assert traded(ticks, kinds=("enter_long", "exit_long"))[1] == [(60.4, 100.2, 10), (121, 100.9, 10)]
+
+
+def test_without_quotes_half_the_spread_is_paid_and_slippage_comes_on_top():
+    """Spread of 4 ticks of 0.05: half is 0.10. 2 ticks of slippage more: 100.00 + 0.10 + 0.10 = 100.20."""
+    assert traded(Recorded((60, 100, None, None, 50)), spread_ticks=4, slippage_ticks=2)[1] == [(60, 100.2, 10)]
+
+
+def test_partial_fills_take_their_share_of_each_tick():
+    """10 wanted, a quarter of the volume may be taken: 12 gives 3, 3 gives none, 20 gives 5, then the last 2."""
+    ticks = Recorded(
+        (60, 100, 99.95, 100.0, 12), (61, 100, 99.95, 100.05, 3), (62, 100, 99.95, 100.1, 20),
+        (125, 100, 99.95, 100.15, 400),
+    )  # fmt: skip
+
+    loop, fills = traded(ticks, participation_percent_max=25)
+    assert fills == [(60, 100.0, 3), (62, 100.1, 5), (125, 100.15, 2)]
+    assert loop.desk.positions.get(KEY).quantity == 10
+
+
+def test_an_order_takes_its_time_to_the_exchange():
+    """250 ms on its way: the tick at 60.2 s is gone when it gets there."""
+    ticks = Recorded((60.2, 100, 99.95, 100.0, 50), (60.3, 101, 100.95, 101.0, 50))
+
+    assert traded(ticks, latency_ms=250)[1] == [(60.3, 101.0, 10)]
+
+
+def test_a_stop_is_judged_on_ticks_and_fills_behind_the_one_that_reached_it():
+    """Bought at 100.00, 1 % below is 99.00. The tick at 99.00 reaches it; the next one's bid is what there is."""
+    ticks = Recorded(
+        (60, 100, 99.95, 100.0, 50), (70, 99.1, 99.05, 99.15, 50), (80, 99.0, 98.95, 99.05, 50),
+        (80, 98.6, 98.55, 98.65, 50), (81, 99.9, 99.85, 99.95, 50),
+    )  # fmt: skip
+
+    loop, fills = traded(ticks, rules=ExitRules(stop_percent=1, square_off=False))
+    assert fills == [(60, 100.0, 10), (80, 98.55, 10)]
+    assert not loop.desk.guards
+
+
+def test_only_symbols_with_something_at_stake_are_read():
+    ticks = Recorded((60, 100, 99.95, 100.0, 50))
+    traded(ticks, kinds=("",))
+    assert ticks.read == []
+
+    traded(ticks)
+    assert set(ticks.read) == {"ACME"}
+
+
+def test_a_day_without_ticks_leaves_the_order_unfilled():
+    loop, fills = traded(Recorded())
+    assert fills == []
+
+    (order,) = loop.desk.orders.unsettled()
+    loop.end(OPEN_US + 375 * MINUTE_US)
+    assert loop.desk.orders.get(order.order_id).status == "expired"
+
+
+@pytest.mark.parametrize("stop_percent", [0.0, 1.0])
+def test_the_paper_broker_fills_the_same_ticks_alike(tmp_path, stop_percent):
+    """One code decides on ticks, live and here: same times, prices, quantities, from entry to exit."""
+    prices = [(1, 100.0), (2, 100.4), (20, 99.2), (25, 98.95), (26, 98.5), (40, 98.0), (61, 97.5), (70, 97.0)]
+    quiet = {"signal_age_max_s": 0, "price_age_max_s": 0}
+    with engine_rig(tmp_path / "d", stop_percent=stop_percent, **quiet) as rig:
+        rig.tick(100.0, seconds=0)
+        rig.signal("enter_long", signal_id="trend-ACME-0-enter_long")
+        for second, price in prices:
+            if second > 60:
+                break
+            rig.tick(price, seconds=second - (rig.clock.now_us() - START_US) / 1e6)
+        rig.clock.advance(60 - (rig.clock.now_us() - START_US) / 1e6)
+        rig.signal("exit_long", signal_id="trend-ACME-1-exit_long")
+        for second, price in prices:
+            if second > 60:
+                rig.tick(price, seconds=second - (rig.clock.now_us() - START_US) / 1e6)
+        live = rig.rows("SELECT timestamp_us - ?, price, quantity FROM trades ORDER BY timestamp_us", START_US)
+
+    ticks = Recorded(*((60 + second, price, price - 0.05, price + 0.05, 1000) for second, price in prices))
+    rules = ExitRules(stop_percent=stop_percent, square_off=False)
+    _, past = traded(ticks, kinds=("enter_long", "exit_long"), rules=rules, minutes=4)
+    assert len(live) == 2
+    assert [(us / 1e6, price, quantity) for us, price, quantity in live] == [(at - 60, p, q) for at, p, q in past]
