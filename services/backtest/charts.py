@@ -56,7 +56,7 @@ def histogram(values: Floats, bins: int = 31) -> str:
             f"{count}</title></rect>"
         )
     labels = [f"{edge:,.0f}" for edge in edges]
-    return _svg(_axis(0.0, most) + _dates(labels) + "".join(bars))
+    return _svg(_axis(0.0, most, whole=True) + _dates(labels) + "".join(bars))
 
 
 def candle_chart(
@@ -89,7 +89,7 @@ def candle_chart(
 
 
 def _svg(inside: str) -> str:
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{inside}</svg>'
+    return f'<div class="wide"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{inside}</svg></div>'
 
 
 def _range(low: float, high: float) -> tuple[float, float]:
@@ -107,17 +107,21 @@ def _y(value: float, low: float, high: float) -> float:
     return 6 + (HEIGHT - FOOT - 12) * (1 - (value - low) / ((high - low) or 1.0))
 
 
-def _axis(low: float, high: float, *, percent: bool = False) -> str:
+def _axis(low: float, high: float, *, percent: bool = False, whole: bool = False) -> str:
     parts = []
-    for step in range(_TICKS + 1):
-        value = low + (high - low) * step / _TICKS
+    for value in _steps(low, high, whole=whole):
         y = _y(value, low, high)
-        text = f"{value:.1%}" if percent else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}"
+        text = f"{value:.1%}" if percent else f"{value:,.0f}" if whole or abs(value) >= 1000 else f"{value:.2f}"
         parts.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>'
         )
     return "".join(parts)
+
+
+def _steps(low: float, high: float, *, whole: bool) -> list[float]:
+    steps = [low + (high - low) * step / _TICKS for step in range(_TICKS + 1)]
+    return sorted({float(round(step)) for step in steps}) if whole else steps
 
 
 def _dates(labels: Sequence[str]) -> str:

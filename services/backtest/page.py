@@ -15,7 +15,8 @@ background:var(--paper)}
 h1{font-size:1.5em}h2{font-size:1.1em;margin-top:2em}table{border-collapse:collapse;margin:.5em 0}
 td,th{padding:.2em .8em .2em 0;text-align:right;border-bottom:1px solid var(--rule)}
 td:first-child,th:first-child{text-align:left}td{font-variant-numeric:tabular-nums}.wide{overflow-x:auto}
-svg{width:100%;height:auto}svg text{font-size:11px;fill:var(--faint)}.grid{stroke:var(--rule)}.wick{stroke:var(--wick)}
+svg{width:100%;min-width:640px;height:auto;display:block}p{overflow-wrap:anywhere}summary{cursor:pointer}
+svg text{font-size:11px;fill:var(--faint)}.grid{stroke:var(--rule)}.wick{stroke:var(--wick)}
 .line{fill:none;stroke:var(--line);stroke-width:1.5}.area{fill:var(--loss);opacity:.35}
 .up,.buy{fill:var(--gain)}.down,.sell{fill:var(--loss)}
 .heat td,.heat th{padding:.3em .6em;text-align:center;border:1px solid var(--paper)}.heat td{min-width:3em}

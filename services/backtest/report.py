@@ -19,6 +19,18 @@ from services.backtest.equity import day_rows
 from services.backtest.page import page, section, table
 
 ROLLING_DAYS = 63
+#: Fewer days of a window than this say nothing.
+_ROLLING_DAYS_MIN = 10
+#: What a person reads, the figure's name in the file, how it is spelled.
+_SHOWN = (
+    ("Return", "return_ratio", "percent"), ("Return a year", "cagr", "percent"),
+    ("Volatility a year", "volatility", "percent"), ("Sharpe", "sharpe", "number"), ("Sortino", "sortino", "number"),
+    ("Calmar", "calmar", "number"), ("Deepest drawdown", "drawdown_max_ratio", "percent"),
+    ("Longest drawdown, days", "drawdown_days_max", "number"), ("Time in the market", "exposure", "percent"),
+    ("Turnover, times the cash", "turnover_ratio", "number"), ("Trades", "trades", "number"),
+    ("Won", "win_rate", "percent"), ("Profit factor", "profit_factor", "number"),
+    ("Bars held, on average", "bars_held_average", "number"), ("Charges, share of profit", "fees_share", "percent"),
+)  # fmt: skip
 CANDLES_MAX = 300
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -48,7 +60,7 @@ def render(db: DatabaseManager, run_id: str) -> str:
         section("By symbol", _by_symbol(metrics, run["symbols"])),
         section("Costs", _costs(metrics.get("", {}))),
         section("Data quality", _quality(run)),
-        section("Parameters", f"<pre>{escape(_json(run['parameters']))}\n{escape(_json(run['settings']))}</pre>"),
+        section("Parameters", _parameters(run)),
         section("Log", table(("Level", "Event", "Detail"),
                                [(row["level"], row["event"], row["detail_json"]) for row in found["log"]])),
     ]  # fmt: skip
@@ -68,15 +80,25 @@ def _curves(curve: Any, cash_paise: int) -> list[str]:
     return [
         section("Equity, rupees", line_chart(equity / 100, labels)),
         section("Drawdown", line_chart((equity - peak) / peak, labels, kind="area", percent=True)),
-        section(f"Rolling Sharpe, {ROLLING_DAYS} days", line_chart(_rolling_sharpe(returns), days)),
+        _rolling(returns, days),
         section("Exposure, of equity", line_chart(curve[:, 2] / np.maximum(equity, 1), labels, percent=True)),
     ]
 
 
-def _rolling_sharpe(returns: Any) -> Any:
+def _rolling(returns: Any, days: Sequence[str]) -> str:
+    """Draw the Sharpe ratio of a quarter at a time; of a third of the run where it is shorter than two."""
+    window = min(ROLLING_DAYS, len(returns) // 3)
+    if window < _ROLLING_DAYS_MIN:
+        text = f"<p>{len(returns)} days are too few: {3 * _ROLLING_DAYS_MIN} would do.</p>"
+        return section("Rolling Sharpe", text)
+    chart = line_chart(_rolling_sharpe(returns, window)[window - 1 :], days[window - 1 :])
+    return section(f"Rolling Sharpe, {window} days", chart)
+
+
+def _rolling_sharpe(returns: Any, days: int) -> Any:
     found = np.full(len(returns), np.nan)
-    for end in range(ROLLING_DAYS, len(returns) + 1):
-        window = returns[end - ROLLING_DAYS : end]
+    for end in range(days, len(returns) + 1):
+        window = returns[end - days : end]
         deviation = window.std(ddof=1)
         if deviation > 0:
             found[end - 1] = window.mean() / deviation * np.sqrt(252)
@@ -84,14 +106,10 @@ def _rolling_sharpe(returns: Any) -> Any:
 
 
 def _figures(metrics: dict[str, dict[str, float | None]]) -> str:
-    names = ("return_ratio", "cagr", "volatility", "sharpe", "sortino", "calmar", "drawdown_max_ratio",
-             "drawdown_days_max", "exposure", "turnover_ratio", "trades", "win_rate", "profit_factor",
-             "bars_held_average")  # fmt: skip
     own, held = metrics.get("", {}), metrics.get("benchmark", {})
-    return table(
-        ("", "Run", "Buy and hold"),
-        [(name.replace("_", " "), _number(own.get(name)), _number(held.get(name))) for name in names],
-    )
+    spell = {"percent": _percent, "number": _number}
+    rows = [(name, spell[how](own.get(key)), spell[how](held.get(key))) for name, key, how in _SHOWN]
+    return table(("", "Run", "Buy and hold"), rows, is_html=True)
 
 
 def _months(figures: dict[str, float | None]) -> str:
@@ -138,10 +156,10 @@ def _by_symbol(metrics: dict[str, dict[str, float | None]], symbols: Iterable[st
         own = metrics.get(symbol, {})
         profit = own.get("profit_trades_paise")
         rows.append(
-            (symbol, _number(own.get("trades")), _number(own.get("win_rate")), _number(own.get("profit_factor")),
-             "" if profit is None else f"{profit / 100:,.2f}")
+            (escape(symbol), _number(own.get("trades")), _percent(own.get("win_rate")),
+             _number(own.get("profit_factor")), "" if profit is None else f"{profit / 100:,.2f}")
         )  # fmt: skip
-    return table(("", "Trades", "Won", "Profit factor", "Profit, rupees"), rows)
+    return table(("", "Trades", "Won", "Profit factor", "Profit, rupees"), rows, is_html=True)
 
 
 def _costs(own: dict[str, float | None]) -> str:
@@ -160,6 +178,13 @@ def _quality(run: dict[str, Any]) -> str:
     missing = ", ".join(data.get("days_missing", [])) or "none"
     head = f"<p>Missing days: {escape(missing)}. Fingerprint {escape(run['data_fingerprint'])}.</p>"
     return head + table(("", "Bars", "Expected", "Days", "Gaps over 20 %"), rows)
+
+
+def _parameters(run: dict[str, Any]) -> str:
+    """The parameters as a table; everything else that decided the run, folded away."""
+    rows = [(name, "none" if value is None else str(value)) for name, value in run["parameters"].items()]
+    settings = escape(_json(run["settings"]))
+    return table(("", ""), rows) + f"<details><summary>All settings</summary><pre>{settings}</pre></details>"
 
 
 def _percent(value: float | None) -> str:

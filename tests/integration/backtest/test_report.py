@@ -56,3 +56,15 @@ def test_report_stands_alone_and_tells_the_run(tmp_path):
     assert marks[-len(late) :] == [fill["side"] for fill in late]
     fees = sum(fill["fees_paise"] for fill in fills) / 100
     assert f"{fees:,.2f}" in shown
+    figures = reading.describe(db, run_id)["metrics"]
+    for scope in ("", "benchmark"):
+        for key, digits in (("return_ratio", ".2%"), ("sharpe", ",.4g"), ("volatility", ".2%"), ("cagr", ".2%")):
+            assert f"{figures[scope][key]:{digits}}" in shown, f"{key} of {scope or 'the run'} is not on the page"
+    for key, digits in (
+        ("trades", ",.4g"),
+        ("win_rate", ".2%"),
+        ("profit_factor", ",.4g"),
+        ("drawdown_max_ratio", ".2%"),
+    ):
+        assert f"{figures[''][key]:{digits}}" in shown, key
+    assert f"{figures['']['return_month_2026-02']:.2%}" in shown
