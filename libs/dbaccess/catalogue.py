@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import NamedTuple, Self
 from libs.core.clock import Clock
 from libs.core.version import CODE_VERSION
 from libs.dbaccess.connections import attach_day, duckdb_memory, sqlite_reader, sqlite_writer
+from libs.dbaccess.figures import Figures, figures_of
 from libs.dbaccess.init import ensure_file
 from libs.dbaccess.layout import Layout, closed_days
 from libs.settings.storage import Sqlite
@@ -62,10 +63,13 @@ def ensure(layout: Layout, *, clock: Clock, settings: Sqlite) -> None:
     ensure_file(layout, layout.catalogue, "catalogue", clock=clock, settings=settings)
 
 
-def record_day(layout: Layout, path: Path, *, origin: str, clock: Clock, settings: Sqlite) -> None:
-    """List a day that was just closed; the caller holds the history lock."""
+def record_day(
+    layout: Layout, path: Path, *, origin: str, clock: Clock, settings: Sqlite,
+    figures: Mapping[str, Figures] | None = None,
+) -> None:  # fmt: skip
+    """List a day that was just closed; the caller holds the history lock, and gives its figures if it has them."""
     with _writer(layout, clock, settings) as connection:
-        _record(connection, layout, path, origin, clock)
+        _record(connection, layout, path, origin, clock, figures)
 
 
 def refresh(layout: Layout, *, clock: Clock, settings: Sqlite) -> list[Path]:
@@ -124,9 +128,12 @@ def _writer(layout: Layout, clock: Clock, settings: Sqlite) -> Iterator[sqlite3.
         yield connection
 
 
-def _record(connection: sqlite3.Connection, layout: Layout, path: Path, origin: str, clock: Clock) -> None:
+def _record(
+    connection: sqlite3.Connection, layout: Layout, path: Path, origin: str, clock: Clock,
+    figures: Mapping[str, Figures] | None = None,
+) -> None:  # fmt: skip
     key = DayKey.of(layout, path)
-    symbols = _symbols(path, key.data_type)
+    symbols = figures if figures is not None else _figures(path, key.data_type)
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(
@@ -136,13 +143,14 @@ def _record(connection: sqlite3.Connection, layout: Layout, path: Path, origin: 
         connection.execute(
             "INSERT INTO catalogue_days VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'hot', ?, ?, NULL)",
             (
-                *key.columns(), path.relative_to(layout.root).as_posix(), sum(row[1] for row in symbols), len(symbols),
-                path.stat().st_size, checksum(path), origin, CODE_VERSION, clock.now_us(),
+                *key.columns(), path.relative_to(layout.root).as_posix(),
+                sum(each.rows for each in symbols.values()), len(symbols), path.stat().st_size,
+                checksum(path), origin, CODE_VERSION, clock.now_us(),
             ),
         )  # fmt: skip
         connection.executemany(
             "INSERT INTO catalogue_symbols VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(*key.columns(), *row) for row in symbols],
+            [(*key.columns(), symbol, *each[:6]) for symbol, each in sorted(symbols.items())],
         )
         connection.execute("COMMIT")
     except BaseException:
@@ -150,12 +158,7 @@ def _record(connection: sqlite3.Connection, layout: Layout, path: Path, origin: 
         raise
 
 
-def _symbols(path: Path, table: str) -> list[tuple[str, int, int, int, float, float, int]]:
-    """Count a day's rows symbol by symbol."""
-    low, high = ("price", "price") if table == "ticks" else ("low", "high")
+def _figures(path: Path, table: str) -> dict[str, Figures]:
     with duckdb_memory() as connection:
         attach_day(connection, path, "day")
-        return connection.execute(
-            f"SELECT symbol, count(*), epoch_us(min(timestamp)), epoch_us(max(timestamp)), min({low}), max({high}), "
-            f"sum(volume)::BIGINT FROM day.{table} GROUP BY symbol ORDER BY symbol"
-        ).fetchall()
+        return figures_of(connection, f"SELECT * FROM day.{table}", table, ("symbol", "timestamp"))

@@ -33,6 +33,10 @@ class ImmutableDay(Refused):
     """The day is closed; history is never opened for writing again."""
 
 
+class RepeatedCandle(Refused):
+    """A day was offered two candles of one symbol and minute; it holds each once."""
+
+
 class StoreCorrupt(Corrupt):
     """A store's file does not hold what it must; names the file."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from itertools import pairwise
@@ -17,8 +17,9 @@ import pyarrow as pa
 from libs.core.clock import US_PER_DAY, day_start_us
 from libs.core.errors import Refused
 from libs.core.faults import crash_point
-from libs.dbaccess.connections import duckdb_memory, naming_disk, quote
-from libs.dbaccess.errors import ImmutableDay
+from libs.dbaccess.connections import attach_day, duckdb_memory, naming_disk, quote
+from libs.dbaccess.errors import ImmutableDay, RepeatedCandle
+from libs.dbaccess.figures import Figures, figures_of
 from libs.dbaccess.files import CLOSED_FILE, make_directory, sync_directory, sync_file
 from libs.dbaccess.result import Result
 
@@ -30,6 +31,9 @@ _ALLOWED = {duckdb.StatementType.SELECT, duckdb.StatementType.INSERT}
 _CHANGING_WORDS = {"update", "delete", "alter", "merge", "truncate", "drop", "attach", "copy"}
 _LOADER_NAME = "__rows"
 _LOAD_ROWS = 500_000
+#: What `verify` is given: the figures of each symbol in the finished file.
+Verify = Callable[[Mapping[str, Figures]], None]
+
 #: A symbol's rows of a day lie in one row group or two, and what is not in a group is not read: a quarter of DuckDB's
 #: own size makes a symbol's day a fifth faster and costs neither space nor time to write.
 _ROW_GROUP_SIZE = 32_768
@@ -91,6 +95,22 @@ class DayLoader(DayWriter):
         super().__init__(connection, table)
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
+        self._copied = ""
+        #: Of each symbol in the closed file, once it is closed.
+        self.figures: dict[str, Figures] = {}
+
+    def copy_from(self, path: Path, name: str, select: str) -> None:
+        """Fill the day with what a SELECT gives of a DuckDB file, which it knows under this name, and nothing else.
+
+        The rows go from file to file, sorted on the way; they are never all in memory.
+        """
+        attach_day(self._connection, path, name)
+        self._copied = select
+
+    @property
+    def source(self) -> str:
+        """The SELECT of the day's rows, as they came."""
+        return self._copied or f"SELECT * FROM memory.{self.table}"
 
     def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> Result:
         self.load()
@@ -142,30 +162,32 @@ def write_day(
     data_type: str,
     timeframe: str | None,
     day: date,
-    verify: Callable[[Path], None] | None = None,
-) -> Iterator[DayWriter]:
-    """Load a day, then close it: checked, sorted by symbol and time, synced, renamed into place, 0444.
+    *,
+    verify: Verify | None = None,
+    memory_max_mib: int | None = None,
+) -> Iterator[DayLoader]:
+    """Load a day, then close it: sorted by symbol and time, read back and checked, synced, renamed into place, 0444.
 
     The caller holds the history lock. If the block raises, or a row does not belong to the day, nothing is left.
-    `verify` is given the finished file before it gets its name, and raises if it does not hold what it must.
+    `verify` is given what the finished file holds before it gets its name, and raises if that is not what it must.
     """
     refuse_closed(path)
     make_directory(path.parent, root)
     _remove_staged(path)  # left by a killed writer; the lock is ours now
     staged = path.with_name(f".{path.name}.{os.getpid()}.staged")
     try:
-        with naming_disk(path), duckdb_memory() as connection:
+        with naming_disk(path), duckdb_memory(memory_max_mib=memory_max_mib) as connection:
             connection.execute(f"SET temp_directory = {quote(staged.with_suffix('.spill'))}")
             connection.execute(ddl)
             writer = DayLoader(connection, data_type)
             yield writer
             writer.load()
-            if not _has_rows(connection, data_type):
+            columns = [row[0] for row in connection.execute(f"DESCRIBE {writer.source}").fetchall()]
+            if not _write_sorted(connection, staged, ddl, data_type, writer.source):
                 return  # nothing was written, so nothing is closed: an empty day would bar the real one for ever
-            _check_rows(connection, data_type, timeframe, day)
-            _write_sorted(connection, staged, ddl, data_type)
+            writer.figures = _read_back(connection, staged, data_type, columns, timeframe, day)
         if verify is not None:
-            verify(staged)
+            verify(writer.figures)
         sync_file(staged)
         staged.chmod(CLOSED_FILE)
         crash_point("history.rename.before")
@@ -188,38 +210,62 @@ def refuse_closed(path: Path) -> None:
         raise ImmutableDay(f"{path}: this day is closed; history is never opened for writing again")
 
 
-def _write_sorted(connection: duckdb.DuckDBPyConnection, staged: Path, ddl: str, table: str) -> None:
+def _write_sorted(connection: duckdb.DuckDBPyConnection, staged: Path, ddl: str, table: str, source: str) -> int:
     order = "symbol, timestamp, seq" if table == "ticks" else "symbol, timeframe, timestamp"
     connection.execute(f"ATTACH {quote(staged)} AS day (ROW_GROUP_SIZE {_ROW_GROUP_SIZE})")
     connection.execute("USE day")
     connection.execute(ddl)
-    connection.execute(f"INSERT INTO day.{table} BY NAME SELECT * FROM memory.{table} ORDER BY {order}")
-    connection.execute("CHECKPOINT day")
     connection.execute("USE memory")
+    [(rows,)] = connection.execute(
+        f"INSERT INTO day.{table} BY NAME SELECT * FROM ({source}) ORDER BY {order}"
+    ).fetchall()
+    connection.execute("CHECKPOINT day")
     connection.execute("DETACH day")
+    return int(rows)
 
 
-def _has_rows(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    return bool(connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchall())
+def _read_back(
+    connection: duckdb.DuckDBPyConnection, staged: Path, table: str, columns: Sequence[str],
+    timeframe: str | None, day: date,
+) -> dict[str, Figures]:  # fmt: skip
+    """Read every block of the finished file; give its figures, or raise when a row is not of this day."""
+    attach_day(connection, staged, "day")
+    try:
+        found = figures_of(connection, f"SELECT * FROM day.{table}", table, columns)
+        _refuse_strangers(connection, table, day, found)
+        if table == "candles":
+            _refuse_odd_candles(connection, timeframe)
+    finally:
+        connection.execute("DETACH day")
+    return found
 
 
-def _check_rows(connection: duckdb.DuckDBPyConnection, table: str, timeframe: str | None, day: date) -> None:
+def _refuse_strangers(
+    connection: duckdb.DuckDBPyConnection, table: str, day: date, found: Mapping[str, Figures]
+) -> None:
     start = day_start_us(day)
-    strangers = connection.execute(
-        f"SELECT count(*), min(timestamp)::VARCHAR FROM {table} WHERE epoch_us(timestamp) NOT BETWEEN ? AND ?",
-        [start, start + US_PER_DAY - 1],
-    ).fetchall()[0]
-    if strangers[0]:
-        raise Refused(f"{strangers[0]} {table} are not of {day} (IST), the first at {strangers[1]}; one day a file")
-    if table != "candles":
+    end = start + US_PER_DAY
+    if all(start <= each.first_us and each.last_us < end for each in found.values()):
         return
-    others = connection.execute("SELECT DISTINCT timeframe FROM candles WHERE timeframe <> ?", [timeframe]).fetchall()
-    if others:
-        raise Refused(f"candles of {others[0][0]!r} offered for a file of {timeframe}; one timeframe a file")
+    [(count, first)] = connection.execute(
+        f"SELECT count(*), min(timestamp)::VARCHAR FROM day.{table} WHERE epoch_us(timestamp) NOT BETWEEN ? AND ?",
+        [start, end - 1],
+    ).fetchall()
+    raise Refused(f"{count} {table} are not of {day} (IST), the first at {first}; one day a file")
+
+
+def _refuse_odd_candles(connection: duckdb.DuckDBPyConnection, timeframe: str | None) -> None:
+    others = connection.execute("SELECT timeframe FROM day.candles WHERE timeframe <> ? LIMIT 1", [timeframe])
+    if found := others.fetchall():
+        raise Refused(f"candles of {found[0][0]!r} offered for a file of {timeframe}; one timeframe a file")
+    # The file is sorted, so two of one minute lie side by side: a look at the neighbour costs a twentieth of grouping.
     twice = connection.execute(
-        "SELECT symbol, timestamp::VARCHAR, rows FROM (SELECT symbol, timestamp, count(*) AS rows FROM candles "
-        "GROUP BY symbol, timestamp) WHERE rows > 1 LIMIT 1"  # as texts the times take thrice as long to group
+        "SELECT symbol, timestamp::VARCHAR FROM (SELECT symbol, timestamp, symbol = lag(symbol) OVER ()"
+        " AND timestamp = lag(timestamp) OVER () AS again FROM day.candles) WHERE again LIMIT 1"
     ).fetchall()
     if twice:
-        symbol, timestamp, count = twice[0]
-        raise Refused(f"{count} candles of {symbol} at {timestamp}: a closed day holds each candle once")
+        symbol, timestamp = twice[0]
+        [(count,)] = connection.execute(
+            "SELECT count(*) FROM day.candles WHERE symbol = ? AND timestamp = ?::TIMESTAMPTZ", [symbol, timestamp]
+        ).fetchall()
+        raise RepeatedCandle(f"{count} candles of {symbol} at {timestamp}: a closed day holds each candle once")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -16,7 +16,7 @@ from libs.core.errors import Refused
 from libs.dbaccess import catalogue, live, schema
 from libs.dbaccess.connections import duckdb_reader, sqlite_reader, sqlite_writer
 from libs.dbaccess.held import HeldLocks
-from libs.dbaccess.history import DayWriter, refuse_closed, write_day
+from libs.dbaccess.history import DayLoader, Verify, refuse_closed, write_day
 from libs.dbaccess.init import ensure_file, ensure_store, require_root
 from libs.dbaccess.layout import Layout, day_of
 from libs.dbaccess.live import LiveBuffer, SnapshotReader
@@ -75,11 +75,12 @@ class DatabaseManager:
         day: date,
         *,
         origin: str = "import",
-        verify: Callable[[Path], None] | None = None,
-    ) -> Iterator[DayWriter]:
+        verify: Verify | None = None,
+        memory_max_mib: int | None = None,
+    ) -> Iterator[DayLoader]:
         """Write one new day and close it for ever when the block ends; if it raises, nothing is left.
 
-        `verify` is given the finished file before it gets its name, and raises if it does not hold what it must.
+        `verify` is given what the finished file holds before it gets its name, and raises if that is not what it must.
         """
         require_owner(self.role, Store.HISTORY)
         if origin not in ORIGINS:  # found out later, it would leave a closed day that no catalogue lists
@@ -90,10 +91,16 @@ class DatabaseManager:
         ddl = schema.day_ddl(data_type)
         with self.history_lock(), self._turns[Store.HISTORY]:
             catalogue.ensure(self.layout, clock=self.clock, settings=self.settings.sqlite)  # fails before, not after
-            with write_day(path, self.layout.root, ddl, data_type, timeframe, day_of(day), verify) as writer:
+            with write_day(
+                path, self.layout.root, ddl, data_type, timeframe, day_of(day),
+                verify=verify, memory_max_mib=memory_max_mib,
+            ) as writer:  # fmt: skip
                 yield writer
             if path.exists():  # a block that wrote nothing closes nothing
-                catalogue.record_day(self.layout, path, origin=origin, clock=self.clock, settings=self.settings.sqlite)
+                catalogue.record_day(
+                    self.layout, path, origin=origin, clock=self.clock, settings=self.settings.sqlite,
+                    figures=writer.figures,
+                )  # fmt: skip
 
     @contextmanager
     def history_lock(self) -> Iterator[None]:

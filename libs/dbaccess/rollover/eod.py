@@ -6,7 +6,7 @@ next run, or an ingestor that knows nothing of it, finds every row in the live b
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -22,12 +22,13 @@ from libs.dbaccess.calendars import load_calendar
 from libs.dbaccess.connections import attach_day, naming_disk
 from libs.dbaccess.coverage import certify_day
 from libs.dbaccess.errors import ImmutableDay
+from libs.dbaccess.figures import Figures, require_same_figures
 from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import exchange_name
 from libs.dbaccess.live.paths import TABLES, LivePaths
 from libs.dbaccess.manager import DatabaseManager
 from libs.dbaccess.roles import Store, require_owner
-from libs.dbaccess.rollover.compare import difference, require_same
+from libs.dbaccess.rollover.compare import SOURCE, difference
 from libs.dbaccess.rollover.fresh import swap_in, write_fresh
 from libs.dbaccess.rollover.frozen import FrozenBuffer, Series, frozen_buffer
 from libs.dbaccess.rollover.steps import record_step
@@ -135,31 +136,21 @@ class EODRollover:
         path = db.layout.day(exchange, series.data_type, series.timeframe, series.day)
         if not stands:
 
-            def verify(staged: Path) -> None:
+            def verify(found: Mapping[str, Figures]) -> None:
                 crash_point("rollover.verify.before")
-                self._require_same(frozen, series, staged)
+                require_same_figures(frozen.figures[series], found, what=f"{path} as staged", source=SOURCE)
                 crash_point("rollover.verify.after")
 
             where = (exchange, series.data_type, series.timeframe, series.day)
             with db.historical_writer(*where, origin="rollover", verify=verify) as writer:
-                for rows in frozen.read(series):
-                    writer.append(rows)
+                table = series.data_type
+                writer.copy_from(self._paths.file(table), f"live_{table}", frozen.select(series))
         elif path not in catalogue.checksums(db.layout, db.settings.sqlite):  # killed between the two
             catalogue.record_day(db.layout, path, origin="rollover", clock=db.clock, settings=db.settings.sqlite)
         done: Literal["closed", "same"] = "same" if stands else "closed"
         record_step(db, exchange, series.day, done, path=str(path.relative_to(db.layout.root)), rows=series.rows)
         crash_point("rollover.close.after")
         return Rolled(*series, done)
-
-    def _require_same(self, frozen: FrozenBuffer, series: Series, staged: Path) -> None:
-        attach_day(frozen.connection, staged, "staged")
-        try:
-            columns = frozen.columns[series.data_type]
-            theirs = f"SELECT {', '.join(columns)} FROM staged.{series.data_type}"
-            ours = frozen.select(series)
-            require_same(frozen.connection, ours, theirs, series.data_type, columns, str(staged))
-        finally:
-            frozen.connection.execute("DETACH staged")
 
     def _stands(self, frozen: FrozenBuffer, exchange: str, series: Series) -> bool:
         """Whether history has the series already, with the same rows; raise ImmutableDay if with others."""

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
-import pyarrow as pa
 
-from libs.core.clock import US_PER_DAY, day_start_us
+from libs.core.clock import US_PER_DAY, day_start_us, trading_date
 from libs.core.errors import RetryLater
-from libs.dbaccess.connections import SESSION_ZONE, attach_day, duckdb_memory, quote
+from libs.dbaccess.connections import attach_day, duckdb_memory, quote
 from libs.dbaccess.errors import StoreCorrupt
+from libs.dbaccess.figures import Figures, figures_select
 from libs.dbaccess.live.paths import TABLES, LivePaths
-from libs.dbaccess.queries.arrow import batches
+
+#: Where the trading dates are counted from.
+_EPOCH_DAY_US = day_start_us(date(1970, 1, 1))
 
 
 class Series(NamedTuple):
@@ -37,44 +39,54 @@ class FrozenBuffer:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
+        #: Of each series that was listed, what it comes to by symbol.
+        self.figures: dict[Series, dict[str, Figures]] = {}
         self.columns = {
             table: tuple(name for name, *_ in connection.execute(f"DESCRIBE live_{table}.{table}").fetchall())
             for table in TABLES
         }
 
     def series(self, last: date) -> list[Series]:
-        """List what there is of the days up to and including `last`, oldest day first."""
-        found = []
+        """List what there is of the days up to and including `last`, oldest day first, and count it: one reading."""
+        self.figures = {}
         for table, timeframe in (("ticks", "NULL"), ("candles", "timeframe")):
+            # The date by arithmetic: asking the time zone for that of every row takes longer than all the rest.
             rows = self.connection.execute(
-                f"""SELECT (timestamp AT TIME ZONE '{SESSION_ZONE}')::DATE AS day, {timeframe} AS timeframe, count(*)
-                    FROM live_{table}.{table} WHERE epoch_us(timestamp) < {_end_us(last)} GROUP BY ALL"""
+                f"""SELECT (epoch_us(timestamp) - {_EPOCH_DAY_US}) // {US_PER_DAY} AS day, {timeframe} AS timeframe,
+                           symbol, {figures_select(table, self.columns[table])}
+                    FROM live_{table}.{table} WHERE timestamp < {_instant(_end_us(last))} GROUP BY ALL"""
             ).fetchall()
-            found += [Series(day, table, length, count) for day, length, count in rows]
-        return sorted(found, key=lambda each: (each.day, each.data_type, each.timeframe or ""))
+            found: dict[tuple[int, str | None], dict[str, Figures]] = {}
+            for number, length, symbol, *figures in rows:
+                found.setdefault((number, length), {})[symbol] = Figures(*figures)
+            for (number, length), by_symbol in found.items():
+                count = sum(each.rows for each in by_symbol.values())
+                day = trading_date(_EPOCH_DAY_US + number * US_PER_DAY)
+                self.figures[Series(day, table, length, count)] = by_symbol
+        return sorted(self.figures, key=lambda each: (each.day, each.data_type, each.timeframe or ""))
 
     def select(self, series: Series) -> str:
         """Spell the SELECT of a series' rows."""
-        start_us = day_start_us(series.day)
-        where = f"epoch_us(timestamp) BETWEEN {start_us} AND {start_us + US_PER_DAY - 1}"
+        start, end = _instant(day_start_us(series.day)), _instant(_end_us(series.day))
+        where = f"timestamp >= {start} AND timestamp < {end}"
         if series.timeframe:
             where += f" AND timeframe = {quote(series.timeframe)}"
         return f"SELECT {', '.join(self.columns[series.data_type])} FROM {self._table(series.data_type)} WHERE {where}"
 
     def select_after(self, table: str, last: date) -> str:
         """Spell the SELECT of the rows of days after `last`: what stays in the live buffer."""
-        where = f"epoch_us(timestamp) >= {_end_us(last)}"
+        where = f"timestamp >= {_instant(_end_us(last))}"
         return f"SELECT {', '.join(self.columns[table])} FROM {self._table(table)} WHERE {where}"
-
-    def read(self, series: Series) -> Iterator[pa.Table]:
-        """Give the rows of a series in pieces."""
-        for batch in batches(self.connection, self.select(series)):
-            yield pa.Table.from_batches([batch])
 
     def prove_unique(self, series: Series) -> None:
         """Raise StoreCorrupt if a tick is there twice: ticks have no key, their seq is what tells them apart."""
         if series.data_type != "ticks":
             return  # the live table has a key, and closing a day proves it again
+        falls = self.connection.execute(
+            f"SELECT 1 FROM (SELECT seq <= lag(seq) OVER () AS falls FROM ({self.select(series)})) WHERE falls LIMIT 1"
+        ).fetchall()
+        if not falls:
+            return  # as the journal numbers them; only rows in another order have to be sorted out
         (distinct,) = self.connection.execute(f"SELECT count(DISTINCT seq) FROM ({self.select(series)})").fetchall()[0]
         if distinct != series.rows:
             raise StoreCorrupt(
@@ -107,3 +119,8 @@ def frozen_buffer(paths: LivePaths) -> Iterator[FrozenBuffer]:
 
 def _end_us(day: date) -> int:
     return day_start_us(day) + US_PER_DAY
+
+
+def _instant(moment_us: int) -> str:
+    """Spell an instant as a constant, which lets whole blocks of other days be passed over."""
+    return f"make_timestamptz({moment_us})"

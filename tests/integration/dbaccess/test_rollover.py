@@ -19,7 +19,7 @@ from libs.dbaccess import (
     StoreCorrupt,
     WriterLockHeld,
 )
-from libs.dbaccess.rollover.frozen import FrozenBuffer
+from libs.dbaccess.history import DayLoader
 from libs.simulation.clock import ManualClock
 from tests.kit.market_days import archive_day, arrow, at_us, candle, close_day, minutes, stores, tick
 from tests.kit.processes import first_line, fleet, running_code
@@ -147,18 +147,12 @@ def test_tick_stored_twice_stops_it(root):
 def test_copy_that_is_not_the_source_is_never_closed(root, monkeypatch, fault):
     """The finished file is read again and compared before it gets its name."""
     capture(root, ticks=day_ticks(MONDAY, 1))
-    read = FrozenBuffer.read
-
-    def wrong(frozen, series):
-        for rows in read(frozen, series):
-            if fault == "a row is lost":
-                yield rows.slice(1)
-            else:
-                at = rows.schema.get_field_index("bid")
-                yield rows.set_column(at, "bid", rows.column("price"))
-
-    monkeypatch.setattr(FrozenBuffer, "read", wrong)
-    with pytest.raises(StoreCorrupt, match=r"has (rows|hash|first)"):
+    copy_from = DayLoader.copy_from
+    what = "SELECT * FROM ({}) OFFSET 1" if fault == "a row is lost" else "SELECT * REPLACE (price AS bid) FROM ({})"
+    monkeypatch.setattr(
+        DayLoader, "copy_from", lambda writer, path, name, sql: copy_from(writer, path, name, what.format(sql))
+    )
+    with pytest.raises(StoreCorrupt, match=r"has (rows|hashes|first_us)"):
         EODRollover(ingestor(root)).execute(MONDAY)
 
     found = everything(root)

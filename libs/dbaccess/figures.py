@@ -1,0 +1,57 @@
+"""What rows come to, symbol by symbol: figures that tell two sets of rows apart without holding either in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import duckdb
+
+from libs.dbaccess.errors import StoreCorrupt
+
+_PRICES = {"ticks": ("price", "price"), "candles": ("low", "high")}
+
+
+class Figures(NamedTuple):
+    """One symbol's rows. The sum of the hashes of all columns tells rows apart that the other figures would not."""
+
+    rows: int
+    first_us: int
+    last_us: int
+    lowest: float
+    highest: float
+    volume: int
+    hashes: int
+
+
+def figures_select(table: str, columns: Sequence[str]) -> str:
+    """Spell the aggregates of `Figures`, in its order; every column of every row goes into the hash."""
+    low, high = _PRICES[table]
+    return (
+        f"count(*), epoch_us(min(timestamp)), epoch_us(max(timestamp)), min({low}), max({high}),"
+        f" sum(volume)::HUGEINT, sum(hash({', '.join(columns)}))::HUGEINT"
+    )
+
+
+def figures_of(
+    connection: duckdb.DuckDBPyConnection, rows: str, table: str, columns: Sequence[str]
+) -> dict[str, Figures]:
+    """Read every block of the rows a SELECT gives, and give the figures of each symbol."""
+    found = connection.execute(
+        f"SELECT symbol, {figures_select(table, columns)} FROM ({rows}) GROUP BY symbol"
+    ).fetchall()
+    return {symbol: Figures(*rest) for symbol, *rest in found}
+
+
+def require_same_figures(
+    expected: Mapping[str, Figures], found: Mapping[str, Figures], *, what: str, source: str
+) -> None:
+    """Raise StoreCorrupt, naming a symbol and its first figure that differs, unless both come to the same."""
+    for symbol in sorted(expected.keys() | found.keys()):
+        want, got = expected.get(symbol), found.get(symbol)
+        if want == got:
+            continue
+        if want is None or got is None:
+            raise StoreCorrupt(f"{what}: {symbol} is {'too many' if want is None else 'missing'}")
+        name = next(name for name, a, b in zip(Figures._fields, want, got, strict=True) if a != b)
+        raise StoreCorrupt(f"{what}: {symbol} has {name} {getattr(got, name)}, {source} has {getattr(want, name)}")
