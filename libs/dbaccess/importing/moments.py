@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,10 @@ _FORMATS = (
     *(f"%Y-%m-%d{hour}" for hour in _ISO_TIMES),
 )
 _PARSED_MIN = 0.5
+_PLAIN_ISO = (
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "%Y-%m-%d %H:%M:%S"),
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"), "%Y-%m-%dT%H:%M:%S"),
+)
 #: Stands for the text of a time until the form is chosen.
 _TEXT = "$text_of_time$"
 #: Seconds, milli-, micro- and nanoseconds since the epoch lie in different ranges from 1973 to 5138.
@@ -33,10 +38,16 @@ _WHEN_OFFSETS_DIFFER = [datetime(year, month, 1, tzinfo=UTC) for year in range(1
 
 
 class Moments(msgspec.Struct, frozen=True):
-    """The form of a file's times, in words for the plan, and how to read them."""
+    """The form of a file's times, in words for the plan, and how to read them.
+
+    Where one form fits the whole sample to the letter, `strict` is that form, for a reader that refuses every other,
+    and `naive_sql` what to make of the wall-clock time it gives.
+    """
 
     form: str
     sql: str
+    strict: str = ""
+    naive_sql: str = ""
 
 
 def moments_of(
@@ -58,7 +69,7 @@ def moments_of(
         return Moments(f"{kind.lower()}, taken in {zone}", _in_zone(f"CAST({column} AS TIMESTAMP)", zone))
     text = f"CAST({column} AS VARCHAR)"
     if given:
-        return _strptime(text, given, zone)
+        return _with_column(_strptime(text, given, zone), text, column)
     rows = connection.execute(f"SELECT {text} FROM {source} WHERE {column} IS NOT NULL LIMIT 2000").fetchall()
     sample = [str(row[0]) for row in rows]
     if not sample:
@@ -66,7 +77,22 @@ def moments_of(
     best, share = _best(connection, [*_epoch_forms(sample), *_text_forms(zone)], sample)
     if share < _PARSED_MIN:
         raise Refused(f"{path}: times such as {sample[0]!r} are of no form we know; say it with --time-format '%d…'")
-    return Moments(best.form, best.sql.replace(_TEXT, text))
+    if not best.strict and best.form.startswith("ISO"):
+        best = _strict_iso(best, sample, zone)
+    return _with_column(best, text, column)
+
+
+def _with_column(moments: Moments, text: str, column: str) -> Moments:
+    sql, naive_sql = moments.sql.replace(_TEXT, text), moments.naive_sql.replace(_TEXT, column)
+    return Moments(moments.form, sql, moments.strict, naive_sql)
+
+
+def _strict_iso(iso: Moments, sample: Sequence[str], zone: str) -> Moments:
+    """Nearly every file has its times to the second and no offset; the reader is then told so, and told to mind."""
+    for pattern, form in _PLAIN_ISO:
+        if all(pattern.fullmatch(each) for each in sample):
+            return Moments(iso.form, iso.sql, form, _in_zone(_TEXT, zone))
+    return iso
 
 
 def _best(
@@ -110,7 +136,8 @@ def _text_forms(zone: str) -> list[Moments]:
 
 
 def _strptime(text: str, form: str, zone: str) -> Moments:
-    return Moments(f"{form}, taken in {zone}", _in_zone(f"try_strptime({text}, {quote(form)})", zone))
+    read = _in_zone(f"try_strptime({text}, {quote(form)})", zone)
+    return Moments(f"{form}, taken in {zone}", read, form, _in_zone(_TEXT, zone))
 
 
 def _in_zone(naive: str, zone: str) -> str:

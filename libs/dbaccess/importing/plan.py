@@ -34,8 +34,31 @@ class ImportRequest(msgspec.Struct, frozen=True):
     keep_repeats: bool = False
 
 
+class CsvSource(msgspec.Struct, frozen=True):
+    """How the lines of a CSV file become cells."""
+
+    path: str
+    names: tuple[str, ...]
+    header: bool
+    delimiter: str
+
+    def sql(self, kinds: Mapping[str, str] = {}, time_form: str = "") -> str:
+        """Spell its rows; a column comes as text unless `kinds` says what it must be."""
+        spec = ", ".join(f"{quote(name)}: {quote(kinds.get(name, 'VARCHAR'))}" for name in self.names)
+        form = f", timestampformat = {quote(time_form)}" if time_form else ""
+        return (
+            f"read_csv({quote(self.path)}, auto_detect = false, header = {str(self.header).lower()}, "
+            f"delim = {quote(self.delimiter)}, quote = '\"', escape = '\"', columns = {{{spec}}}, "
+            f"store_rejects = true, rejects_limit = 0{form})"
+        )
+
+
 class FilePlan(msgspec.Struct, frozen=True):
-    """How a file is read. `source` is the SQL of its rows, the others are for people."""
+    """How a file is read. `source` is the SQL of its rows, the others are for people.
+
+    A CSV whose times all have one form can also be read as numbers and times at once, which a bad cell would break:
+    `csv`, with `time_form` and `naive_sql` for its times.
+    """
 
     path: str
     columns: dict[str, str]
@@ -44,17 +67,22 @@ class FilePlan(msgspec.Struct, frozen=True):
     ignored: tuple[str, ...]
     source: str
     moment_sql: str
+    csv: CsvSource | None = None
+    time_form: str = ""
+    naive_sql: str = ""
 
 
 def plan_file(connection: duckdb.DuckDBPyConnection, path: Path, request: ImportRequest) -> FilePlan:
     """Guess how to read a file, looking at its first rows only."""
     if not path.is_file():
         raise StoreMissing(path, "expected a CSV or Parquet file")
+    csv = None
     if path.suffix.lower() in _PARQUET:
         source = f"read_parquet({quote(path)}, hive_partitioning = false)"
         names, kinds = _parquet_columns(connection, source, path)
     else:
-        names, source = _csv_source(path, request)
+        csv = _csv_source(path, request)
+        names, source = list(csv.names), csv.sql()
         kinds = dict.fromkeys(names, "VARCHAR")
     found = guess(names, request.data_type, request.chosen, path)
     if "timestamp" in found:
@@ -68,7 +96,11 @@ def plan_file(connection: duckdb.DuckDBPyConnection, path: Path, request: Import
     symbol = request.symbol or ("" if "symbol" in found else symbol_of_file(path))
     used = {*found.values()}
     ignored = tuple(name for name in names if name not in used)
-    return FilePlan(str(path), found, moments.form, symbol, ignored, source, moments.sql)
+    one_column = csv if "timestamp" in found else None
+    return FilePlan(
+        str(path), found, moments.form, symbol, ignored, source, moments.sql, one_column, moments.strict,
+        moments.naive_sql,
+    )  # fmt: skip
 
 
 def plan_files(paths: Sequence[Path], request: ImportRequest) -> list[FilePlan]:
@@ -92,7 +124,7 @@ def _parquet_columns(
     return [row[0] for row in rows], {row[0]: row[1] for row in rows}
 
 
-def _csv_source(path: Path, request: ImportRequest) -> tuple[list[str], str]:
+def _csv_source(path: Path, request: ImportRequest) -> CsvSource:
     """Read the first line ourselves: every column comes as text, so that a bad cell spoils its row and no more."""
     first = _first_line(path)
     delimiter = max(_DELIMITERS, key=first.count)
@@ -105,11 +137,7 @@ def _csv_source(path: Path, request: ImportRequest) -> tuple[list[str], str]:
         )
     if len(names) != len(cells):
         raise Refused(f"{path}: {len(names)} columns named, its first line has {len(cells)}")
-    spec = ", ".join(f"{quote(name)}: 'VARCHAR'" for name in names)
-    return names, (
-        f"read_csv({quote(path)}, auto_detect = false, header = {str(header).lower()}, delim = {quote(delimiter)}, "
-        f"quote = '\"', escape = '\"', columns = {{{spec}}}, store_rejects = true, rejects_limit = 0)"
-    )
+    return CsvSource(str(path), tuple(names), header, delimiter)
 
 
 def _named(cells: Sequence[str], path: Path) -> list[str]:

@@ -35,28 +35,44 @@ def staging_ddl(data_type: str) -> str:
     return f"CREATE TABLE rows (day INTEGER, symbol VARCHAR, ts_us BIGINT, {columns}, reason VARCHAR, raw VARCHAR)"
 
 
-def staging_select(plan: FilePlan, request: ImportRequest) -> str:
-    """Give the SELECT whose rows go into it, in the order of the file."""
+def can_be_strict(plan: FilePlan) -> bool:
+    """Whether a file can be read as numbers and times at once: twice as fast, and of use only if all of it is good."""
+    return plan.csv is not None and bool(plan.time_form)
+
+
+def staging_select(plan: FilePlan, request: ImportRequest, *, strict: bool = False) -> str:
+    """Give the SELECT whose rows go into it, in the order of the file; `strict` ones say nothing of a bad cell."""
     found = plan.columns
     values = VALUES[request.data_type]
     symbol = f"trim(CAST({identifier(found['symbol'])} AS VARCHAR))" if "symbol" in found else quote(plan.symbol)
-    parts = [f"{symbol} AS symbol", f"{plan.moment_sql} AS ts_us"]
-    parts += [f"{_value(found.get(name), kind)} AS {name}" for name, kind in values.items()]
-    bad = " OR ".join(
-        f"({identifier(found[name])} IS NOT NULL AND {_value(found[name], kind)} IS NULL)"
-        for name, kind in values.items()
-        if kind == "BIGINT" and name in found
-    )
-    raw = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in found.values())
-    parts += [f"({bad or 'false'}) AS bad_volume", f"concat_ws(',', {raw}) AS line"]
+    if strict and plan.csv:
+        kinds = {found[name]: kind for name, kind in values.items() if name in found}
+        source = plan.csv.sql(kinds | {found["timestamp"]: "TIMESTAMP"}, plan.time_form)
+        parts = [f"{symbol} AS symbol", f"{plan.naive_sql} AS ts_us"]
+        parts += [f"{_strict_value(found.get(name), kind)} AS {name}" for name, kind in values.items()]
+        parts += ["false AS bad_volume", "NULL::VARCHAR AS line"]
+    else:
+        source = plan.source
+        parts = [f"{symbol} AS symbol", f"{plan.moment_sql} AS ts_us"]
+        parts += [f"{_value(found.get(name), kind)} AS {name}" for name, kind in values.items()]
+        bad = " OR ".join(
+            f"({identifier(found[name])} IS NOT NULL AND {_value(found[name], kind)} IS NULL)"
+            for name, kind in values.items()
+            if kind == "BIGINT" and name in found
+        )
+        raw = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in found.values())
+        parts += [f"({bad or 'false'}) AS bad_volume", f"concat_ws(',', {raw}) AS line"]
     moment = "ts_us"
     if request.timeframe == "1d":  # a day's bar is stamped with its midnight, whenever the vendor thinks it was
         moment = f"{_DAY}::BIGINT * {US_PER_DAY} - {IST_OFFSET_US}"
-    kept = ", ".join(name for name in values)
     return (
-        f"SELECT {_DAY} AS day, symbol, {moment} AS ts_us, {kept}, {_reason(request)} AS reason,"
-        f" CASE WHEN reason IS NOT NULL THEN line END AS raw FROM (SELECT {', '.join(parts)} FROM {plan.source})"
+        f"SELECT {_DAY} AS day, symbol, {moment} AS ts_us, {', '.join(values)}, {_reason(request)} AS reason,"
+        f" CASE WHEN reason IS NOT NULL THEN line END AS raw FROM (SELECT {', '.join(parts)} FROM {source})"
     )
+
+
+def _strict_value(column: str | None, kind: str) -> str:
+    return identifier(column) if column else f"NULL::{kind}"
 
 
 def _value(column: str | None, kind: str) -> str:

@@ -13,7 +13,7 @@ from libs.dbaccess.errors import StoreMissing
 from libs.dbaccess.importing.closing import DayCloser, day_of_number
 from libs.dbaccess.importing.plan import ImportRequest
 from libs.dbaccess.importing.report import ImportReport
-from libs.dbaccess.importing.staging import Report, staged, staging_folder
+from libs.dbaccess.importing.staging import SCRATCH, Report, staged, staging_folder
 from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import Layout, exchange_name
 from libs.dbaccess.live.manifest import read_manifest
@@ -31,13 +31,12 @@ def import_files(
     *,
     report: Report,
     origin: str = "import",
-    verify: bool = False,
 ) -> ImportReport:
     """Read files of candles or ticks and close every date they hold, each whole or not at all.
 
     A date that is closed already with the same rows counts as `same`; one with other rows is refused. Killed anywhere,
-    the same call goes on where it was. `verify` reads each closed day
-    back. `WriterLockHeld` while the ingestor, or another import, runs.
+    the same call goes on where it was. Each file is read back and compared before it is closed.
+    `WriterLockHeld` while the ingestor, or another import, runs.
     """
     require_owner(db.role, Store.HISTORY)
     require_root(db.layout)
@@ -49,16 +48,14 @@ def import_files(
     calendar = _calendar(db.layout, exchange_name(request.exchange))
     with (
         WriterLock(staging_folder(db.layout) / ".writer.lock"),
-        staged(db.layout, paths, request, db.settings.importing, report) as (connection, found),
+        staged(db.layout, paths, request, db.settings.importing, report) as (connection, scratch, found),
     ):
         _refuse_strange(found, db.settings.importing.refused_max_percent)
         days = connection.execute(
-            "SELECT day, count(*) FROM rows JOIN names USING (symbol)"
+            f"SELECT day, count(*) FROM {SCRATCH}.rows JOIN {SCRATCH}.names USING (symbol)"
             " WHERE reason IS NULL AND clean IS NOT NULL GROUP BY day ORDER BY day"
         ).fetchall()
-        closer = DayCloser(
-            db, connection, request, calendar, _open_days(db.layout), found, origin=origin, verify=verify
-        )
+        closer = DayCloser(db, connection, scratch, request, calendar, _open_days(db.layout), found, origin=origin)
         for done, (number, rows) in enumerate(days, 1):
             day = day_of_number(number)
             found.days.append(closer.close(day, rows))

@@ -81,4 +81,4 @@ def place_part(
     if not target.exists():
         old.to_parquet(part.table, target, equal=part.equal)
     request = ImportRequest(part.data_type, exchange=part.exchange, timeframe=part.timeframe, zone=context.zone)
-    return import_files(db, [target], request, report=report, origin="migration", verify=True)
+    return import_files(db, [target], request, report=report, origin="migration")
