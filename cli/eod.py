@@ -1,4 +1,4 @@
-"""`fleet eod`: is the day over and done? Flat, rolled over, copied; and what the day came to."""
+"""`fleet eod`: is the day over and done? Flat, rolled over, compared, copied; and what the day came to."""
 
 from __future__ import annotations
 
@@ -13,13 +13,21 @@ from libs.core.errors import FleetError
 if TYPE_CHECKING:
     from libs.settings import Settings
 
+#: Ten seconds at the broker's pace, and most of a day's turnover.
+_COMPARED_SYMBOLS = 50
+
 
 def add(subparsers: Any) -> None:
     """Add the command."""
     parser = command(
         subparsers, "eod", "end the day: flat, settled, in history, copied; GO or NO-GO",
-        "After the close: check that nothing is held or unsettled, have the day rolled over, copy the stores, and "
-        "report the day.", run,
+        "After the close: check that nothing is held or unsettled, have the day rolled over, hold its candles to the "
+        "broker's, copy the stores, and report the day.", run,
+    )  # fmt: skip
+    parser.add_argument(
+        "--compare", type=int, default=_COMPARED_SYMBOLS, metavar="N",
+        help="hold the candles of the N most traded symbols to the broker's, one call each; 0 for none, default "
+        f"{_COMPARED_SYMBOLS}",
     )  # fmt: skip
     parser.add_argument("--date", type=date.fromisoformat, metavar="D", help="the last session that is over by default")
 
@@ -34,15 +42,16 @@ def run(options: Namespace) -> int:
     calendar = load_calendar(settings.data_root, settings.data.exchange)
     day = options.date or calendar.previous_session(SystemClock().now_us()).date
     report = _report(settings, day)
-    code = verdict(_checks(settings, day), as_json=options.json, date=day, report=report)
+    code = verdict(_checks(settings, day, max(options.compare, 0)), as_json=options.json, date=day, report=report)
     if not options.json:
         print(", ".join(f"{name} {value}" for name, value in report.items()))
     return code
 
 
-def _checks(settings: Settings, day: date) -> Iterator[Check]:
+def _checks(settings: Settings, day: date, compared: int) -> Iterator[Check]:
     yield from attempt("flat", lambda: _flat(settings), "start the engine, or look with `fleet positions`")
     yield from attempt("history", lambda: _history(settings, day), "`fleet rollover --date D` says why")
+    yield from _candles(settings, day, compared)
     yield from attempt("copies", lambda: _copies(settings), "`fleet backup all`")
 
 
@@ -72,6 +81,35 @@ def _history(settings: Settings, day: date) -> Iterator[Check]:
     files = len(found["series"])
     yield Check("history", found["in_history"], f"{day}: {files} files closed now" if files else f"{day}: in history"
                 if found["in_history"] else f"{day}: nothing was captured", "`fleet logs ingestor`")  # fmt: skip
+
+
+def _candles(settings: Settings, day: date, count: int) -> Iterator[Check]:
+    """Note in the certificates how our minutes differ from the broker's. Of a day without them, nothing is asked.
+
+    Never more than a warning: the day is what was captured, whatever the broker says afterwards, or cannot say.
+    """
+    from cli.broker_history import compare_days
+    from cli.progress import progress
+    from libs.dbaccess import DatabaseManager, Role
+    from libs.dbaccess.coverage import closed_symbols
+
+    db = DatabaseManager(settings.data_root, Role.INGESTOR, settings=settings)
+    try:
+        symbols = closed_symbols(db, settings.data.exchange, day, most_traded=count)
+        if not symbols:
+            why = "as asked" if not count else f"no closed candles of {day}"
+            yield Check("broker candles", ok=True, found=f"not compared: {why}")
+            return
+        with progress() as report:
+            found = compare_days(db, settings, [day], symbols, report)
+    except (FleetError, OSError) as e:
+        advice = f"`fleet coverage --compare --from {day} --to {day}` when the broker answers"
+        yield Check("broker candles", ok=False, found=f"not compared: {e}", advice=advice, is_warning=True)
+        return
+    differing, bars = found["bars_differing"], found["bars_compared"]
+    text = f"{differing} of {bars} minutes of the {len(symbols)} most traded symbols differ from the broker's"
+    yield Check("broker candles", ok=bool(bars) and not differing, found=text, is_warning=True,
+                advice=f"`fleet coverage --from {day} --to {day} --symbols {symbols[0]},…` shows which")  # fmt: skip
 
 
 def _copies(settings: Settings) -> Iterator[Check]:

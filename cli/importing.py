@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,8 +56,14 @@ def run(options: Namespace) -> int:
     if options.dry_run:
         return _show_plans(options, request)
     db = DatabaseManager(options.data_root or settings.data_root, Role.INGESTOR, settings=settings)
-    with progress() as report:
-        found = import_files(db, options.files, request, report=report)
+    try:
+        with progress() as report:
+            found = import_files(db, options.files, request, report=report)
+    except KeyboardInterrupt:
+        print(
+            "fleet: stopped; days that are closed stay, no day is half, and the same command goes on", file=sys.stderr
+        )
+        raise
     if options.json:
         print_json(found)
     else:

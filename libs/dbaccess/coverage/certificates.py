@@ -102,12 +102,13 @@ def certify_tables(db: DatabaseManager, exchange: str, day: date, symbols: Colle
     ]  # fmt: skip
 
 
-def closed_symbols(db: DatabaseManager, exchange: str, day: date) -> list[str]:
-    """Name the symbols that have 1m candles in a closed day, hot or archived."""
+def closed_symbols(db: DatabaseManager, exchange: str, day: date, *, most_traded: int | None = None) -> list[str]:
+    """Name the symbols that have 1m candles in a closed day, hot or archived; or so many, by what was traded."""
+    order = "symbol" if most_traded is None else f"sum(close * volume) DESC, symbol LIMIT {int(most_traded)}"
     with duckdb_memory() as connection:
         if not open_closed(connection, db, exchange, "candles", day):
             return []
-        rows = connection.execute("SELECT DISTINCT symbol FROM candles ORDER BY symbol").fetchall()
+        rows = connection.execute(f"SELECT symbol FROM candles GROUP BY symbol ORDER BY {order}").fetchall()
     return [symbol for (symbol,) in rows]
 
 
