@@ -97,3 +97,8 @@ def capture(root: Path, candles: Sequence[dict[str, Any]] = (), ticks: Sequence[
                 if part:
                     buffer.append(table, arrow(part))
                     buffer.flush()
+
+
+def moments(frame: pd.DataFrame) -> list[int]:
+    """Give a frame's times as microseconds since the epoch."""
+    return [int(moment.timestamp() * 1_000_000) for moment in frame["timestamp"]]

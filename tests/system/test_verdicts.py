@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 
 import pytest
 
 from cli.main import main
+from libs.dbaccess import DatabaseManager
+from libs.dbaccess.coverage import stored_certificates
 from tests.kit.exchange_sim import running_simulator
 from tests.kit.ingestor import ingestor
 from tests.kit.roots import ROOMY, make_stores
 from tests.kit.service import service
 
+MONDAY = date(2026, 2, 2)
 OWN = {
     "TRADEFLEET_SCANNER_STRATEGIES": "sma_cross", "TRADEFLEET_SCANNER_SYMBOLS": "RELIANCE",
     "TRADEFLEET_INGESTOR_ROLLOVER_DELAY_S": "60", **ROOMY,
@@ -73,4 +77,14 @@ def test_a_living_fleet_goes_and_ends_its_day(data_root, said):
         code, found = said("eod", "--date", "2026-02-02", **captured.environment)
         assert (code, found["failed"]) == (0, []), found
         assert found["report"]["orders"] == 0
+        compared = next(check for check in found["checks"] if check["name"] == "broker candles")
+        assert "most traded symbols" in compared["found"], compared
+        certificates = stored_certificates(DatabaseManager(data_root), "nse", MONDAY, MONDAY)
+        assert sum(each.bars_compared or 0 for each in certificates) > 0
+
+        nobody = captured.environment | {"TRADEFLEET_UPSTOX_API_URL": "http://127.0.0.1:9"}
+        code, found = said("eod", "--date", "2026-02-02", **nobody)
+        compared = next(check for check in found["checks"] if check["name"] == "broker candles")
+        assert (code, compared["state"]) == (0, "warning"), found
+        assert compared["found"].startswith("not compared: ")
         assert list((data_root / "backups" / "trading").rglob("trading_*.db"))
