@@ -1,4 +1,4 @@
-"""B5, C2: longer bars are read where they are stored, and made of minutes where they are not; what there is of each day."""
+"""B5, C2: longer bars are read where they are stored, and made of minutes where they are not."""
 
 from __future__ import annotations
 
