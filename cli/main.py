@@ -53,6 +53,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "token": ("cli.token", "the broker's token: its state, log in, store one"),
     "user": ("cli.user", "who may log in to the dashboard and the API"),
     "scans": ("cli.scans", "what can be looked for over the whole market, with parameters"),
+    "analytics": ("cli.analytics", "confluence, regime and patterns of symbols: show, update"),
     "new": ("cli.new", "a strategy from the template"),
 }
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from libs.settings.storage import Positive
+
+Timeframe = Literal["1m", "5m", "15m", "1h", "4h", "1d"]
 
 
 class Scanner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,3 +22,5 @@ class Scanner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scans: list[str] = msgspec.field(default_factory=list)
     scan_picks_max: Positive = 50
     index: str = "NIFTY"
+    analytics_timeframes: list[Timeframe] = msgspec.field(default_factory=lambda: ["5m"])
+    analytics_symbols: list[str] = msgspec.field(default_factory=list)

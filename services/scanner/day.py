@@ -12,6 +12,7 @@ from libs.core.clock import Clock, day_start_us, trading_date
 from libs.dbaccess import DatabaseManager, MarketDataQuery
 from libs.settings import Settings
 from libs.trading.strategy_host import Budget, StrategyFault, StrategyHost, StrategyInstance, Withheld
+from services.scanner.history import bars_of
 from services.scanner.minutes import Minute, Minutes
 from services.scanner.suspensions import Suspensions
 
@@ -112,16 +113,5 @@ class Runner:
                 days = count * TIMEFRAMES[timeframe] // _BARS_A_DAY + _SPARE_DAYS
                 start = today - timedelta(days=2 * days)
                 frame = query.get_candles(symbol, exchange, timeframe, start, today, output="arrow")
-                self.host.warm_up(_bars(frame.slice(max(0, frame.num_rows - count)), exchange))
+                self.host.warm_up(bars_of(frame.slice(max(0, frame.num_rows - count)), exchange))
         self.host.adopt(self._earlier(day_start_us(today)))
-
-
-def _bars(table: Any, exchange: str) -> list[OHLCVBar]:
-    instants = table["timestamp"].cast("int64").to_pylist()
-    return [
-        OHLCVBar(
-            row["symbol"], row["timeframe"], instant, row["open"], row["high"], row["low"], row["close"],
-            row["volume"], exchange,
-        )
-        for row, instant in zip(table.to_pylist(), instants, strict=True)
-    ]  # fmt: skip

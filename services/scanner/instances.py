@@ -40,6 +40,11 @@ def choose(manager: DatabaseManager, settings: Settings) -> Chosen:
     return Chosen(_defaults(settings), "settings")
 
 
+def analysed(settings: Settings, instances: tuple[StrategyInstance, ...]) -> set[str]:
+    """Say which symbols are analysed: the settings', or those the strategies run on."""
+    return set(settings.scanner.analytics_symbols) or {symbol for each in instances for symbol in each.symbols}
+
+
 def _configured(connection: Any) -> tuple[tuple[StrategyInstance, ...], tuple[str, ...]]:
     instances: list[StrategyInstance] = []
     broken: list[str] = []

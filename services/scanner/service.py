@@ -21,15 +21,17 @@ from libs.runtime.outbox import OutboxSource
 from libs.runtime.running import run_service_loops
 from libs.settings import Settings
 from libs.strategies.user import Broken
+from services.scanner.analytics import LiveInsights, Updates
 from services.scanner.day import Runner
 from services.scanner.days_before import days_from
-from services.scanner.instances import Chosen, choose
+from services.scanner.instances import Chosen, analysed, choose
 from services.scanner.manifest import NAME
 from services.scanner.minutes import Minute
 from services.scanner.scan_configs import ChosenScans, choose_scans
 from services.scanner.scanning import Scans
 from services.scanner.settings import checked
 from services.scanner.store import STREAMS, SignalsStore
+from services.scanner.study import Study
 from services.scanner.suspensions import Suspensions
 
 _LOOK_S = 0.2
@@ -75,6 +77,8 @@ class Running:
         self._chosen = Chosen((), "")
         self._chosen_scans = ChosenScans(())
         self._scans: Scans | None = None
+        self._insights: LiveInsights | None = None
+        self._updates = Updates(manager, settings.data.exchange, calendar.session, store.keep_insights)
         self._scan_due = asyncio.Event()
         self._scanned = self._picked = self._scans_failed = 0
         self._runs = self._signals = self._repeated = self._gaps = 0
@@ -85,7 +89,10 @@ class Running:
         await run_service_loops(
             NAME, self._publisher, stop, [self._strategies_loop], settings=self._settings, clock=self._clock,
             status=self._status, pulse=self._pulse,
-            commands={"resume": lambda request: self._resume(**request.arguments)},
+            commands={
+                "resume": lambda request: self._resume(**request.arguments),
+                "update_analytics": lambda request: self._updates.begin(dict(request.arguments)),
+            },
         )  # fmt: skip
 
     async def _strategies_loop(self) -> None:
@@ -93,6 +100,7 @@ class Running:
             self._chosen = choose(self._manager, self._settings)
             self._chosen_scans = choose_scans(self._manager, self._settings)
             self._scans = self._make_scans()
+            self._insights = self._make_insights()
             self._tell_broken()
             get_logger().info(
                 "scanner.run",
@@ -110,7 +118,8 @@ class Running:
             giving_up = asyncio.create_task(self._give_up(self._runner))
             changed = asyncio.create_task(self._configuration_changed(self._scans))
             scanning = asyncio.create_task(self._scan(self._scans))
-            tasks = {listening, giving_up, changed, scanning}
+            analysing = asyncio.create_task(self._insights.run())
+            tasks = {listening, giving_up, changed, scanning, analysing}
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
                 task.cancel()
@@ -139,6 +148,14 @@ class Running:
             self._chosen_scans.scans, exchange, days_from(self._manager, exchange),
             picks_max=self._settings.scanner.scan_picks_max, index=self._settings.scanner.index,
         )  # fmt: skip
+
+    def _make_insights(self) -> LiveInsights:
+        wanted = self._settings.scanner
+        symbols = analysed(self._settings, self._chosen.instances)
+        study = Study(
+            self._manager, self._settings.data.exchange, symbols, wanted.analytics_timeframes, self._calendar.session
+        )
+        return LiveInsights(study, self._store.keep_insights)
 
     async def _scan(self, scans: Scans) -> None:
         """Scan what is newest, one scan after another; a scan that fails is told, and the others go on."""
@@ -198,9 +215,10 @@ class Running:
         for one in stored:
             self._publisher.publish(one.topic, one.payload, seq=one.seq)
         self._tell_faults()
-        if self._scans is not None:  # the strategies are done, and told: only now
+        if self._scans is not None and self._insights is not None:  # the strategies are done, and told: only now
             self._scans.add(minute)
             self._scan_due.set()
+            self._insights.add(minute)
 
     def _tell_faults(self) -> None:
         assert self._runner is not None
@@ -234,6 +252,10 @@ class Running:
             "scans": [each.scan_id for each in self._chosen_scans.scans], "scanned": self._scanned,
             "picked": self._picked, "scans_failed": self._scans_failed,
             "scans_passed_over": self._scans.passed_over if self._scans else 0,
+            "insights": self._insights.rows if self._insights else 0,
+            "insights_behind": self._insights.behind if self._insights else 0,
+            "insights_failed": self._insights.failed if self._insights else 0,
+            "analytics_update": self._updates.status(),
         }  # fmt: skip
 
     def _pulse(self) -> Pulse:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from libs.analytics.study import Findings
 from libs.contracts import Decided, SignalEvent
 from libs.contracts.analytics import ScanResult
 from libs.contracts.topics import topic
@@ -13,6 +14,7 @@ from libs.core.clock import US_PER_DAY, Clock
 from libs.core.faults import crash_point
 from libs.dbaccess.outbox import Outbox
 from libs.dbaccess.sqlite_session import SqliteSession
+from services.scanner.insights import write
 from services.scanner.scan_store import SCANS, keep
 
 SIGNALS, DECISIONS = "signals", "decisions"
@@ -82,6 +84,11 @@ class SignalsStore:
         with self._session.transaction() as connection:
             kept = [keep(connection, self.outbox, result, now_us) for result in results]
         return [Stored(told, topic("scan", told.scan_id), seq) for told, seq in filter(None, kept)]
+
+    def keep_insights(self, found: Iterable[Findings]) -> int:
+        """Store what analytics found; give how many rows."""
+        with self._session.transaction() as connection:
+            return write(connection, found, self._clock.now_us())
 
     def earlier(self, before_us: int) -> list[SignalEvent]:
         """Give the signals of the days before an instant, in the order they were given."""
