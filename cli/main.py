@@ -54,7 +54,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "user": ("cli.user", "who may log in to the dashboard and the API"),
     "scans": ("cli.scans", "what can be looked for over the whole market, with parameters"),
     "analytics": ("cli.analytics", "confluence, regime and patterns of symbols: show, update"),
-    "new": ("cli.new", "a strategy from the template"),
+    "new": ("cli.new", "a strategy or a scan from the template"),
 }
 
 

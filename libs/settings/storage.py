@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -9,6 +10,12 @@ from msgspec import Meta
 
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
+
+
+def in_data_root(path: str, data_root: str) -> Path:
+    """Give a directory of the settings: in the data root when it is relative."""
+    found = Path(path).expanduser()
+    return found if found.is_absolute() else Path(data_root) / found
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from libs.settings.storage import Positive
+from libs.settings.storage import Positive, in_data_root
 
 
 class Strategies(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,5 +20,4 @@ class Strategies(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def directory(self, data_root: str) -> Path:
         """The user's directory: beside the stores when it is relative."""
-        path = Path(self.user_directory).expanduser()
-        return path if path.is_absolute() else Path(data_root) / path
+        return in_data_root(self.user_directory, data_root)
