@@ -10,41 +10,15 @@ import msgspec
 
 from libs.contracts import Health
 from libs.core.clock import Clock
-from libs.core.errors import RetryLater
 from libs.messaging import Subscriber
 from libs.settings import Settings
+from services.api.pushing import News, Page, Pushing
 
 #: What a page may ask to be told of.
 FAMILIES = ("candle", "signal", "order", "trade", "position", "risk", "backtest", "alert", "telemetry", "config")
 _TOPICS = (
     "candle.1m.", "signal.", "order.", "trade.", "position.", "risk.", "backtest.", "alert.", "telemetry.health.",
 )  # fmt: skip
-
-
-class News(msgspec.Struct, frozen=True):
-    """The newest message of one topic."""
-
-    topic: str
-    published_us: int
-    payload: Any
-    wire: bytes = b""  # as pages get it: made once, not once a page
-
-
-class Page:
-    """One open page: what changed since it was last told. Latest wins, so it holds no more than there are topics."""
-
-    def __init__(self, families: frozenset[str]) -> None:
-        self.families = families
-        self.pending: dict[str, News] = {}
-
-    def offer(self, news: News) -> None:
-        if news.topic.partition(".")[0] in self.families:
-            self.pending[news.topic] = news
-
-    def take(self) -> list[News]:
-        """Give what changed, and forget it."""
-        taken, self.pending = list(self.pending.values()), {}
-        return taken
 
 
 class Watch:
@@ -55,7 +29,7 @@ class Watch:
         self._clock = clock
         self.latest: dict[str, News] = {}
         self.health: dict[str, Health] = {}
-        self._pages: set[Page] = set()
+        self.pushing = Pushing(settings.api.push_interval_ms, settings.api.push_clients_max, clock.now_us)
 
     async def run(self) -> None:
         """Take in messages for ever."""
@@ -76,30 +50,20 @@ class Watch:
             self.latest.pop(next(iter(self.latest)))
         if isinstance(payload, Health):
             self.health[payload.service] = payload
-        for page in self._pages:
-            page.offer(news)
+        self.pushing.offer(news)
 
     def open(self, families: frozenset[str]) -> Page:
         """Begin to tell a page; it catches up with the newest of each topic first."""
-        if len(self._pages) >= self._settings.api.push_clients_max:
-            raise RetryLater(f"{len(self._pages)} live pages are open, the most there may be (api.push_clients_max)")
-        page = Page(families)
-        for news in self.latest.values():
-            page.offer(news)
-        self._pages.add(page)
-        return page
+        return self.pushing.open(families, self.latest.values())
 
-    def close(self, page: Page) -> None:
-        self._pages.discard(page)
-
-    @property
-    def pages(self) -> int:
-        return len(self._pages)
+    def heard_market_us(self) -> int:
+        """The market's own time, as the ingestor last told it; 0 before it did."""
+        beat = self.health.get("ingestor")
+        return int(beat.figures.get("session_us", 0)) if beat else 0
 
     def market_us(self) -> int:
-        """The market's own time, as the ingestor last told it; ours before it did."""
-        beat = self.health.get("ingestor")
-        return (int(beat.figures.get("session_us", 0)) if beat else 0) or self._clock.now_us()
+        """The market's own time; this machine's before the ingestor told it."""
+        return self.heard_market_us() or self._clock.now_us()
 
     def services(self) -> list[dict[str, Any]]:
         """Each service that was heard, with the age of its heartbeat."""

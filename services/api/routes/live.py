@@ -2,54 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 from litestar import Request, get
 from litestar.params import Parameter
-from litestar.response import ServerSentEvent, ServerSentEventMessage
+from litestar.response import Stream
 
 from libs.core.errors import Refused
 from services.api.access import Principal
 from services.api.context import Context
-from services.api.watch import FAMILIES, Page
-
-_BEAT_S = 2.0
-_NEWS_MAX = 2000
+from services.api.watch import FAMILIES
 
 
 @get("/api/live", role="viewer")
 async def live(
     request: Request[Any, Any, Any], context: Context, families: Annotated[str, Parameter(max_length=200)] = "candle"
-) -> ServerSentEvent:
+) -> Stream:
     """Tell what changes: first the newest of each topic, then what is new, and a beat that shows the stream lives."""
     wanted = frozenset(families.split(","))
     if unknown := wanted - set(FAMILIES):
         raise Refused(f"no family {', '.join(sorted(unknown))}; there are {', '.join(FAMILIES)}")
-    return ServerSentEvent(_tell(context, context.watch.open(wanted), request.user), retry_duration=1000)
+    context.watch.pushing.check_room()
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return Stream(_tell(context, wanted, request.user), media_type="text/event-stream", headers=headers)
 
 
-async def _tell(context: Context, page: Page, who: Principal) -> AsyncGenerator[ServerSentEventMessage, None]:
-    pause_s = context.settings.api.push_interval_ms / 1000
-    beats = 0.0
+async def _tell(context: Context, families: frozenset[str], who: Principal) -> AsyncGenerator[bytes, None]:
+    # Opened here and not before: what is never read from is never closed, either.
+    page = context.watch.open(families)
     try:
-        yield ServerSentEventMessage(event="beat", data=str(context.clock.now_us()))
+        yield b"retry: 1000\n\n" + context.watch.pushing.beat().wire
         while True:
-            news = page.take()
-            for start in range(0, len(news), _NEWS_MAX):
-                text = b",".join(each.wire for each in news[start : start + _NEWS_MAX]).decode()
-                yield ServerSentEventMessage(event="news", data=f"[{text}]")
-            beats += pause_s
-            if beats >= _BEAT_S:
-                beats = 0.0
-                if not _may_still(context, who):
-                    yield ServerSentEventMessage(event="ended", data="the session is over")
-                    return
-                yield ServerSentEventMessage(event="beat", data=str(context.clock.now_us()))
-            await asyncio.sleep(pause_s)
+            chunk = await page.take()
+            if chunk.is_beat and not _may_still(context, who):
+                yield b"event: ended\ndata: the session is over\n\n"
+                return
+            yield chunk.wire
     finally:
-        context.watch.close(page)
+        context.watch.pushing.close(page)
 
 
 def _may_still(context: Context, who: Principal) -> bool:

@@ -123,7 +123,7 @@ def coverage(
     """Say for each trading day which minutes there are, by origin, and which are missing."""
     exchange = exchange or context.settings.data.exchange
     calendar = load_calendar(context.settings.data_root, exchange)
-    last = end or calendar.previous_session(context.clock.now_us()).date
+    last = end or calendar.previous_session(context.watch.market_us()).date
     first = start or last - timedelta(days=30)
     if not 0 <= (last - first).days < _DAYS_MAX:
         raise Refused(f"{first} to {last}: expected 1 to {_DAYS_MAX} days, the first one first")

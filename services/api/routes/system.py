@@ -43,7 +43,7 @@ def health(context: Context) -> dict[str, Any]:
 def metrics(context: Context) -> Response[str]:
     """Give the figures of the heartbeats as Prometheus reads them."""
     lines = exposition(context.watch.services(), context.clock.now_us())
-    lines += ["# TYPE tradefleet_api_pages gauge", f"tradefleet_api_pages {context.watch.pages}"]
+    lines += ["# TYPE tradefleet_api_pages gauge", f"tradefleet_api_pages {context.watch.pushing.pages}"]
     return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
 
