@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from cli.exits import FAILED, OK
 from cli.verdict import Check, ask, attempt, command, verdict
 
 if TYPE_CHECKING:
@@ -17,11 +18,12 @@ _INSTRUMENTS_MAX_DAYS = 1
 
 def add(subparsers: Any) -> None:
     """Add the command."""
-    command(
+    parser = command(
         subparsers, "preflight", "may trading begin? GO or NO-GO, with reasons",
         "Look at everything trading needs, in the order in which it starts: stores, calendar, instruments, token, "
-        "ingestor, scanner, engine.", run,
+        "ingestor, scanner, engine. Under the profile live the engine enters nothing on a day before it said GO.", run,
     )  # fmt: skip
+    parser.add_argument("--override", default="", metavar="REASON", help="trade on a NO-GO; kept with your name")
 
 
 def run(options: Namespace) -> int:
@@ -29,7 +31,27 @@ def run(options: Namespace) -> int:
     from libs.settings import load_settings
 
     settings = load_settings()
-    return verdict(_checks(settings), as_json=options.json, profile=settings.profile)
+    failed: list[str] = []
+
+    def noted() -> Iterator[Check]:
+        for check in _checks(settings):
+            if not check.ok and not check.is_warning:
+                failed.append(check.name)
+            yield check
+
+    code = verdict(noted(), as_json=options.json, profile=settings.profile)
+    return _clear(failed, options.override) if settings.profile == "live" else code
+
+
+def _clear(failed: list[str], override: str) -> int:
+    """Tell the engine, which keeps every verdict; give the exit code."""
+    import getpass
+
+    from cli.engine_door import ask_engine
+
+    found = {"verdict": "NO-GO" if failed else "GO", "failed": failed, "override": override if failed else ""}
+    cleared = ask_engine("preflight", found | {"sender": getpass.getuser()})["cleared"]
+    return OK if cleared else FAILED
 
 
 def _checks(settings: Settings) -> Iterator[Check]:
@@ -123,8 +145,10 @@ def _scanner(settings: Settings) -> Iterator[Check]:
 
 def _engine(settings: Settings) -> Iterator[Check]:
     status = ask("execution_engine", settings)
+    # One that waits for this very verdict is as it should be.
+    ready = status["state"] == "active" or status["cause"] == "preflight"
     yield Check(
-        "trading state", status["state"] == "active", f"{status['state']} {status['reason']}".rstrip(),
+        "trading state", ready, f"{status['state']} {status['reason']}".rstrip(),
         "`fleet kill-switch resume --reason …` once the reason is gone",
     )  # fmt: skip
     yield Check(

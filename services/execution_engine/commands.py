@@ -84,6 +84,14 @@ class Settle(Command, frozen=True, kw_only=True):
     reason: Text
 
 
+class Preflight(Command, frozen=True, kw_only=True):
+    """What `fleet preflight` found. `override` is why a NO-GO shall not keep the day from being traded."""
+
+    verdict: Annotated[str, Meta(pattern="^(GO|NO-GO)$")]
+    failed: list[str] = msgspec.field(default_factory=list)
+    override: Annotated[str, Meta(max_length=500)] = ""
+
+
 class BrokerSwitch(Command, frozen=True, kw_only=True):
     """Read the broker's own kill switch."""
 
@@ -98,6 +106,7 @@ class BrokerLock(Command, frozen=True, kw_only=True):
 COMMANDS: dict[str, type[Command]] = {
     "status": Status, "halt": Halt, "reduce": Reduce, "resume": Resume, "flatten": Flatten, "square_off": SquareOff,
     "cancel": Cancel, "modify": Modify, "reconcile": Reconcile, "settle": Settle,
+    "preflight": Preflight,
     "broker_switch": BrokerSwitch, "broker_lock": BrokerLock,
 }  # fmt: skip
 

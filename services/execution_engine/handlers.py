@@ -23,6 +23,7 @@ from libs.dbaccess.trading.control import (
 )
 from libs.orders import evidence as ev
 from services.execution_engine import commands as cmd
+from services.execution_engine.clearance import Clearance
 from services.execution_engine.closing import Closing, Job
 from services.execution_engine.engine import Engine
 from services.execution_engine.last_lock import LastLock
@@ -37,6 +38,7 @@ class Handlers:
     def __init__(
         self, engine: Engine, closing: Closing, clock: Clock, *, kill_file: Path,
         status: Callable[[], dict[str, Any]], reconcile: Callable[[], None], last_lock: LastLock,
+        clearance: Clearance,
     ) -> None:  # fmt: skip
         self._engine = engine
         self._closing = closing
@@ -45,6 +47,7 @@ class Handlers:
         self._status = status
         self._reconcile = reconcile
         self._last_lock = last_lock
+        self._clearance = clearance
 
     def handle(self, request: CommandRequest) -> Any:
         """Do a command and give its answer; raise `Refused` for what cannot be done."""
@@ -63,7 +66,7 @@ class Handlers:
         return self._run(request.command_id, command)
 
     def resume_unfinished(self) -> None:
-        """Do again what an earlier process left undone, or say that it was left."""
+        """Do again what an earlier process left undone, or say that it was left; then whether today is cleared."""
         for command_id, name, arguments in unfinished_commands(self._engine.store.session.connection):
             if name not in _SAFE_TO_REPEAT:
                 self._finish(command_id, "failed", {"error": "the engine ended before it was done; ask again"})
@@ -72,6 +75,7 @@ class Handlers:
                 self._run(command_id, cmd.parse(name, arguments))
             except Refused:
                 continue  # written as refused
+        self._clearance.demand()
 
     def _run(self, command_id: str, command: cmd.Command) -> Any:
         try:
@@ -104,6 +108,8 @@ class Handlers:
                 return self._last_lock.begin(command_id, command), False
             case cmd.Resume():
                 answer = self._resume(command_id, command)
+            case cmd.Preflight():
+                answer = self._clearance.take(command_id, command)
             case cmd.Cancel():
                 answer = {"cancelled": self._cancel(command)}
             case cmd.Modify():

@@ -34,6 +34,7 @@ from libs.settings.charges import read_charges
 from services.execution_engine.barrier import Barrier
 from services.execution_engine.books import position_event
 from services.execution_engine.building import build, known_instruments, wire_broker
+from services.execution_engine.clearance import Clearance
 from services.execution_engine.closing import Closing
 from services.execution_engine.comparing import Comparing
 from services.execution_engine.corrections import CorrectedInstruments
@@ -131,9 +132,11 @@ class Running:
             manager, engine.desk.gate.state, settings.data.exchange, lambda: known_instruments(manager, settings)
         )
         self._corrected.refresh(engine.store, clock.now_us())
+        self._clearance = Clearance(engine, clock, is_needed=settings.profile == "live")
         self.handlers = Handlers(
             engine, self._closing, clock, kill_file=kill_file, status=self.status,
             reconcile=lambda: self._comparing.begin("command"), last_lock=LastLock(engine, clock),
+            clearance=self._clearance,
         )  # fmt: skip
         self._commands: CommandServer | None = None
         self._joined: Callable[[], bool] = lambda: False
@@ -142,9 +145,7 @@ class Running:
 
     def commands(self) -> CommandServer:
         """Open the command socket."""
-        self._commands = CommandServer.open(
-            NAME, self.handlers.handle, settings=self._settings, clock=self._clock
-        )  # fmt: skip
+        self._commands = CommandServer.open(NAME, self.handlers.handle, settings=self._settings, clock=self._clock)
         return self._commands
 
     async def until(self, stop: asyncio.Event, publisher: Publisher) -> None:
@@ -233,6 +234,7 @@ class Running:
                 self._tell_positions(publisher)
                 self._limits.refresh(self._engine.store, self._clock.now_us())
                 self._corrected.refresh(self._engine.store, self._clock.now_us())
+                self._clearance.demand()
             self._comparing.on_time()
             if self._barrier:
                 self._barrier.on_time()

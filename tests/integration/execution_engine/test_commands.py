@@ -9,15 +9,16 @@ from libs.contracts.bus import CommandRequest
 from libs.contracts.risk import TradingState
 from libs.core.errors import Refused
 from libs.orders import evidence as ev
+from services.execution_engine.clearance import Clearance
 from services.execution_engine.handlers import Handlers
 from services.execution_engine.last_lock import LastLock
 from tests.kit.engine import Rig, engine_rig
 
 
-def handlers(rig: Rig) -> Handlers:
+def handlers(rig: Rig, *, real_money: bool = False) -> Handlers:
     return Handlers(
         rig.engine, rig.closing, rig.clock, kill_file=rig.rounds._kill_file, status=dict, reconcile=lambda: None,
-        last_lock=LastLock(rig.engine, rig.clock),
+        last_lock=LastLock(rig.engine, rig.clock), clearance=Clearance(rig.engine, rig.clock, is_needed=real_money),
     )  # fmt: skip
 
 
@@ -134,3 +135,52 @@ class LostWire:
         self.sent += 1
         lost = ev.NoAnswer(at_us=order.created_us, reason="read timed out")
         self.answered(Answer(order_id=order.order_id, request="place", evidence=lost, outcome="unknown"))
+
+
+def preflight(rig: Rig, command_id: str, **found):
+    request = CommandRequest(command_id, "preflight", found | {"sender": "tester"})
+    return handlers(rig, real_money=True).handle(request)
+
+
+def test_real_money_is_not_traded_before_the_day_is_cleared(rig):
+    """Exits only until GO; the verdict outlives the engine, and the next day needs its own."""
+    handlers(rig, real_money=True).resume_unfinished()
+    assert (rig.engine.states.account, rig.engine.states.find(("account", "")).cause) == ("reducing", "preflight")
+    rig.signal("enter_long")
+    assert rig.rows("SELECT count(*) FROM orders") == [(0,)]
+
+    assert preflight(rig, "p1", verdict="NO-GO", failed=["feed"]) == {"cleared": False}
+    assert rig.engine.states.account is TradingState.REDUCING
+    assert preflight(rig, "p2", verdict="GO") == {"cleared": True}
+    assert rig.engine.states.account is TradingState.ACTIVE
+    handlers(rig, real_money=True).resume_unfinished()
+    assert rig.engine.states.account is TradingState.ACTIVE, "the verdict is of today, whoever was restarted"
+
+    rig.clock.advance(86_400)
+    handlers(rig, real_money=True).resume_unfinished()
+    assert rig.engine.states.account is TradingState.REDUCING, "yesterday's GO is no clearance"
+
+
+def test_no_go_is_overridden_on_record_only(rig):
+    """Who did it and why is in the store; a resume alone is not enough, and a halt of another cause stays."""
+    ours = handlers(rig, real_money=True)
+    ours.resume_unfinished()
+    ask(rig, "resume", reason="I want to trade")
+    ours.resume_unfinished()
+    assert rig.engine.states.account is TradingState.REDUCING
+
+    answer = preflight(rig, "p1", verdict="NO-GO", failed=["limits"], override="limits are the broker's today")
+    assert answer == {"cleared": True}
+    assert rig.engine.states.account is TradingState.ACTIVE
+    (reason,) = rig.rows("SELECT reason FROM trading_state_changes ORDER BY at_us DESC, rowid DESC LIMIT 1")[0]
+    assert reason == "NO-GO (limits) overridden: limits are the broker's today"
+    assert ("preflight", "tester", "done") in rig.rows("SELECT kind, sender, state FROM commands")
+
+    ask(rig, "halt", "id of another halt", reason="fire")
+    assert preflight(rig, "p2", verdict="GO") == {"cleared": True}
+    assert rig.engine.states.account is TradingState.HALTED
+
+
+def test_play_money_needs_no_clearance(rig):
+    handlers(rig).resume_unfinished()
+    assert rig.engine.states.account is TradingState.ACTIVE

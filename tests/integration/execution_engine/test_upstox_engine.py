@@ -16,6 +16,7 @@ from libs.settings.risk import Risk
 from libs.simulation.clock import ManualClock
 from libs.upstox.orders import Ask
 from services.exchange_sim.market.instruments import Listing
+from services.execution_engine.clearance import Clearance
 from services.execution_engine.comparing import Comparing
 from services.execution_engine.handlers import Handlers
 from services.execution_engine.last_lock import CONFIRMATION, LastLock
@@ -48,7 +49,7 @@ class Trader:
         self.comparing = Comparing(broker, rig.reconciler, SystemClock(), interval_s=1)
         self.handlers = Handlers(
             rig.engine, rig.closing, rig.clock, kill_file=rig.rounds._kill_file, status=dict, reconcile=lambda: None,
-            last_lock=LastLock(rig.engine, rig.clock),
+            last_lock=LastLock(rig.engine, rig.clock), clearance=Clearance(rig.engine, rig.clock, is_needed=False),
         )  # fmt: skip
         rows = sim.ask("GET", f"/v3/market-quote/ltp?instrument_key={key.replace('|', '%7C')}", token=TRADING_TOKEN)[1]
         self.price = round(next(iter(rows["data"].values()))["last_price"], 1)
