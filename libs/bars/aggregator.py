@@ -177,12 +177,16 @@ class BarAggregator:
             slot.bar = self._book(tick, minute, tick.volume)
 
     def on_recorded(self, tick: Tick) -> Outcome:
-        """Book a tick of a recording with the volume it was recorded with; say where it belongs."""
+        """Book a tick of a recording with the volume it was recorded with; say where it belongs.
+
+        It was no late tick then, so it is none now: of a minute that is closed it repeats the trade, as a quote does
+        that moves long after it.
+        """
         minute = tick.timestamp_us // US_PER_MINUTE * US_PER_MINUTE
         if not self.session.trades_at(tick.timestamp_us):
             return _OUTSIDE
         if minute <= self._closed_through:
-            return _LATE
+            return _REPEAT
         self.replay_tick(tick)
         return _BOOKED
 

@@ -247,6 +247,9 @@ class _Running:
         if supervisor is None or supervisor.state not in {LinkState.LIVE, LinkState.ENDED}:
             state = HealthState.ERROR if capture.is_open else HealthState.WARNING
             detail = supervisor.last_error if supervisor else "the instruments file was not had yet"
+        elif odds_us := capture.session_clock.odds_us:
+            state = HealthState.ERROR
+            detail = f"the feed's time is {odds_us / 1e6:.0f} s from the machine's and not believed; set the clock"
         elif capture.unscheduled.date == capture.day.dated:
             state = HealthState.ERROR
             detail = f"{capture.unscheduled.ticks} trades today, and the calendar has no session: they are not captured"

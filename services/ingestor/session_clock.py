@@ -15,6 +15,8 @@ class SessionClock:
 
     def __init__(self, clock: Clock, *, silence_us: int, skew_max_us: int = 0) -> None:
         self.refused = 0
+        #: How far the newest frame's time was from the machine's when that was too far to believe; else 0.
+        self.odds_us = 0
         self._clock = clock
         self._silence_ns = silence_us * 1000
         self._skew_max_us = skew_max_us
@@ -29,9 +31,12 @@ class SessionClock:
 
     def on_frame(self, exchange_us: int) -> int:
         """Take the exchange's time from a frame; give the session's."""
-        if self._skew_max_us and abs(exchange_us - self._clock.now_us()) > self._skew_max_us:
+        apart_us = exchange_us - self._clock.now_us()
+        if self._skew_max_us and abs(apart_us) > self._skew_max_us:
             self.refused += 1
+            self.odds_us = apart_us if exchange_us else 0
             return self.now_us()
+        self.odds_us = 0
         self._anchor_us = max(self._anchor_us, exchange_us)
         self._anchor_ns = self._clock.monotonic_ns()
         self._highest_us = max(self._highest_us, self._anchor_us)

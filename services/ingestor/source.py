@@ -72,6 +72,7 @@ def learned_calendar(session: BrokerSession, manager: DatabaseManager, exchange:
     Give the calendar with its word in it; without the broker, with the last word it gave. Called in a thread.
     """
     try:
+        session.authorize()  # the process may have outlived the token it last connected with
         holidays, timings = broker_calendar(session, since)
         merged = merge_broker(Calendar.load(exchange), [row for row in holidays if row.date >= since], timings)
         if keep_learned(manager, exchange, merged.dates, since):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from libs.bars import BarAggregator, Outcome
 from libs.contracts import MinuteClosed, OHLCVBar, Tick
@@ -84,6 +85,21 @@ def test_a_quote_without_a_trade_is_not_late():
 
     assert bars.on_tick(tick(5, 101.0, 10)) == (Outcome.REPEAT, 0)
     assert close(bars, 3) == [MinuteClosed("nse", OPEN + 3 * US_PER_MINUTE, 0)]
+
+
+def test_a_quote_that_moved_after_its_minute_is_a_tick_of_the_recording_too():
+    """It was one when it was captured; as a late tick the replayed day would lack it."""
+    live, replayed = aggregator(), aggregator()
+    traded, moved = tick(5, 101.0, 10), tick(5, 101.0, 10)
+    live.on_tick(traded)
+    close(live, 2)
+    assert live.on_tick(moved) == (Outcome.REPEAT, 0)
+    assert replayed.on_recorded(replace(traded, volume=10)) is Outcome.BOOKED
+    made = close(replayed, 2)
+
+    assert replayed.on_recorded(moved) is Outcome.REPEAT
+    assert [bar.volume for bar in made if isinstance(bar, OHLCVBar)][:1] == [10]
+    assert [bar for bar in close(replayed, 3) if isinstance(bar, OHLCVBar)] == []
 
 
 def test_first_value_of_a_connection_is_a_baseline():

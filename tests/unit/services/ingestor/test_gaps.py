@@ -119,3 +119,6 @@ def test_absurd_exchange_time_moves_nothing():
 
     assert session_clock.now_us() == OPEN
     assert session_clock.refused == 1
+    assert session_clock.odds_us == 86_400 * SECOND, "the heartbeat says so"
+    session_clock.on_frame(OPEN + SECOND)
+    assert session_clock.odds_us == 0
