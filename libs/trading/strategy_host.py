@@ -77,6 +77,8 @@ class StrategyHost:
 
     def on_bars(self, bars: Sequence[OHLCVBar]) -> list[SignalEvent]:
         """Take the bars that closed together; give the signals in order. A bar that was seen before is left out."""
+        if len(bars) == 1:  # nothing to put in order: a symbol's strategies are kept so
+            return self.on_bar(bars[0])
         work = [
             (bar.timestamp_us, rank, slot, bar)
             for bar in bars
