@@ -48,6 +48,7 @@ from services.execution_engine.recovery import resume
 from services.execution_engine.rounds import Rounds
 from services.execution_engine.settings import checked, fills_on_bars, lives_on_bars, skew_max_us
 from services.execution_engine.signals import SignalSource
+from services.execution_engine.told import log_told
 
 _TURN_S = 0.1
 _TOLD_NS = 1_000_000_000
@@ -92,6 +93,7 @@ def _open_publisher(engine: Engine, settings: Settings, clock: Clock) -> Publish
 
     def publish(message: Message) -> None:
         publisher.publish(message.topic, message.payload, seq=message.seq, event_us=message.event_us)
+        log_told(message.payload)
 
     engine.store.publish = publish
     return publisher

@@ -214,6 +214,11 @@ class Running:
         self._signals += fresh
         for one in stored:
             self._publisher.publish(one.topic, one.payload, seq=one.seq)
+            if isinstance(one.payload, SignalEvent):
+                get_logger().info(
+                    "signal.told", signal=one.payload.signal_id, strategy=one.payload.strategy_id,
+                    symbol=one.payload.symbol, kind=one.payload.signal_type.value,
+                )  # fmt: skip
         self._tell_faults()
         if self._scans is not None and self._insights is not None:  # the strategies are done, and told: only now
             self._scans.add(minute)

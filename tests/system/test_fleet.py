@@ -34,6 +34,7 @@ FAST = {
     "TRADEFLEET_SCANNER_STRATEGIES": "flipper", "TRADEFLEET_SCANNER_SYMBOLS": "RELIANCE",
     "TRADEFLEET_INGESTOR_ROLLOVER_DELAY_S": "60", "TRADEFLEET_WATCHDOG_HUNG_S": "6",
     "TRADEFLEET_WATCHDOG_RESTARTS_MAX": "100", "TRADEFLEET_EXCHANGE_SIM_SKIP_CLOSED": "false",
+    "UPSTOX_ACCESS_TOKEN": "not for everybody",
 }  # fmt: skip
 
 
@@ -180,6 +181,8 @@ def check_what_is_left(fleet: WholeFleet, listener: Listener) -> None:
 def test_fleet_survives_its_processes_through_to_the_end_of_the_day():
     with whole_fleet(**FAST) as fleet:
         started(fleet)
+        tokens = {name: psutil.Process(pid).environ()["UPSTOX_ACCESS_TOKEN"] for name, pid in fleet.pids().items()}
+        assert {name for name, token in tokens.items() if token} == {"ingestor", "execution_engine", "api", "ops"}
         socket = fleet.data_root / "run" / "s.sock"
         assert socket.stat().st_mode & 0o777 == 0o700
         with Listener(fleet) as listener:

@@ -123,6 +123,10 @@ def test_a_signal_becomes_a_position_and_survives_the_scanner(captured):
         assert scanner.stop() == 0
         assert engine.stop() == 0, engine.log.read_text()[-3000:]
 
+    followed = {line["signal"]: line["order"] for line in log_lines(engine) if line["event"] == "order.traded"}
+    said = {line["signal"] for line in log_lines(scanner) if line["event"] == "signal.told"}
+    assert followed
+    assert followed.keys() & said, "no order can be followed from the scanner's log into the engine's"
     rows = signals_of(data_root)
     assert [seq for seq, *_ in rows] == list(range(1, len(rows) + 1))
     minutes = [at_us // 60_000_000 for _, at_us, _ in rows]
@@ -140,6 +144,10 @@ def test_a_signal_becomes_a_position_and_survives_the_scanner(captured):
     assert bought > 0
     assert held == bought - sold, "position is not the sum of the fills"
     assert decided >= last
+
+
+def log_lines(running):
+    return [json.loads(line) for line in running.log.read_text().splitlines() if line.startswith("{")]
 
 
 def filled_of(data_root):
