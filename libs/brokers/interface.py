@@ -6,7 +6,7 @@ engine's thread and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -15,8 +15,8 @@ from libs.brokers.switch import SwitchReader
 from libs.contracts.market import OHLCVBar, Tick
 from libs.core.errors import Corrupt, FleetError
 from libs.orders import evidence as ev
-from libs.orders.model import Change, Fill, Order
-from libs.orders.reconcile import BrokerBook
+from libs.orders.model import Change, Order
+from libs.orders.reconcile import AccountKey, BrokerBook
 from libs.risk.verdict import Approved
 
 Reports = Iterable[ev.BrokerReport | ev.TradeReport]
@@ -74,8 +74,8 @@ class Broker(Protocol):
         """Hand over what came since the last call; say how much it was."""
         ...
 
-    def start(self, orders: Iterable[Order], fills: Iterable[Fill]) -> None:
-        """Take in what the journal holds: today's orders, and every fill that is still part of a position."""
+    def start(self, orders: Iterable[Order], held: Mapping[AccountKey, int]) -> None:
+        """Take in what the journal holds: today's orders, and what is held by account."""
         ...
 
     def on_tick(self, tick: Tick) -> None:

@@ -6,7 +6,7 @@ Its truth is the engine's own journal: at a start every order that may have left
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -112,10 +112,9 @@ class PaperBroker:
 
     # -- the broker's books -------------------------------------------------------------------------------------------
 
-    def start(self, orders: Iterable[Order], fills: Iterable[Fill]) -> None:
-        """Let every order rest again that may have left and is not over; `fills` make up the positions."""
-        for fill in fills:
-            self._hold(fill)
+    def start(self, orders: Iterable[Order], held: Mapping[AccountKey, int]) -> None:
+        """Let every order rest again that may have left and is not over."""
+        self._net.update(held)
         for order in orders:
             self._trades += [fill for fill in order.fills if fill.key not in order.reversed]
             if not order.is_sent or order.is_refused or order.is_lapsed:

@@ -23,7 +23,7 @@ from libs.core.errors import FleetError, OutcomeUnknown, Refused, RetryLater
 from libs.core.faults import crash_point
 from libs.core.money import PAISE_PER_RUPEE
 from libs.orders import evidence as ev
-from libs.orders.model import FINAL, Change, Fill, Order, Product
+from libs.orders.model import FINAL, Change, Order, Product
 from libs.orders.reconcile import AccountKey, BrokerBook
 from libs.risk.verdict import Approved
 from libs.settings.upstox import Upstox
@@ -165,7 +165,7 @@ class UpstoxBroker:
         found, self._is_reconnected = self._is_reconnected, False
         return found
 
-    def start(self, orders: Iterable[Order], fills: Iterable[Fill]) -> None:  # noqa: ARG002  # the broker has its own
+    def start(self, orders: Iterable[Order], held: Mapping[AccountKey, int]) -> None:  # noqa: ARG002  # it has its own
         try:
             self._calls.session.authorize()
         except FleetError as e:

@@ -136,6 +136,10 @@ class PositionBook:
         entries.insert(at, _Entry(place, fill, Position(key)))
         return self._fold(key, at)
 
+    def carry(self, position: Position) -> None:
+        """Take in what a position was before any fill that is told of here; before the first of them."""
+        self._carried[position.key] = self._positions[position.key] = position
+
     def key(self, strategy_id: str, symbol: str, exchange: str, product: Product) -> PositionKey:
         """Give a position's key, the same object always: its hash is worked out once, and comparing it is a look."""
         fields = (strategy_id, symbol, exchange, product)

@@ -6,7 +6,7 @@ what happened. Who calls it (the engine with its journal, the backtest's loop) b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date
 
 from msgspec.structs import replace
@@ -70,10 +70,11 @@ class Desk:
         """Give what the account is worth at the prices seen."""
         return self._valuation.equity_paise
 
-    def restore(
-        self, orders: Iterable[Order], fills: Iterable[Fill], guards: Mapping[PositionKey, Protection] | None = None
-    ) -> None:
-        """Take in what a store remembers of an earlier run; positions come from fills, with the fees these carry."""
+    def restore(self, orders: Iterable[Order], fills: Iterable[Fill], carried: Iterable[Position] = ()) -> None:
+        """Take in what a store remembers of an earlier run: fills, with their fees, upon what was `carried`."""
+        for position in carried:
+            self.positions.carry(position)
+            self._moved(position, None)
         for order in orders:
             self.orders.add(order)
             self.gate.state.on_order(order)
@@ -83,9 +84,6 @@ class Desk:
             if fill.side is Side.SELL:
                 self._debited.add((trading_date(fill.timestamp_us), fill.symbol))
             self._moved(self.positions.apply(fill), fill)
-        for key, guard in (guards or {}).items():
-            if key in self.guards:
-                self.guards[key] = guard
 
     # -- time and prices ----------------------------------------------------------------------------------------------
 

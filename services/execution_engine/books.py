@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from libs.contracts.orders import OrderEvent, TradeEvent, TradeStatus
 from libs.contracts.risk import PositionEvent
@@ -30,8 +31,9 @@ class Books:
         self._trades: Counter[PositionKey] = Counter()
         self._stored_guards: dict[PositionKey, Protection] = {}
 
-    def restored(self, fills: tuple[Fill, ...]) -> None:
-        """Count what the store gave back."""
+    def restored(self, fills: Iterable[Fill], trades: Mapping[PositionKey, int]) -> None:
+        """Count what the store gave back: fills, and how many trades made each position before them."""
+        self._trades.update(trades)
         for fill in fills:
             self._count(fill)
         self._stored_guards = dict(self.desk.guards)

@@ -30,7 +30,7 @@ def restore(desk: Desk, loaded: Loaded, session_of: Callable[[date], Session | N
         # Values the account as it was last seen; of no age that would let an entry pass.
         desk.on_price(exchange, symbol, price, 0)
     earlier = [fill for fill in loaded.fills if trading_date(fill.timestamp_us) < last]
-    desk.restore([], earlier)
+    desk.restore([], earlier, [each.position for each in loaded.carried])
     desk.on_day(last, session_of(last))
     desk.restore(loaded.orders, [fill for fill in loaded.fills if trading_date(fill.timestamp_us) >= last])
     guards = {}
@@ -54,7 +54,7 @@ def restore(desk: Desk, loaded: Loaded, session_of: Callable[[date], Session | N
 
 def resume(engine: Engine, loaded: Loaded) -> None:
     """Settle what the last process left half done: intents never left; what may have left got no answer."""
-    engine.books.restored(loaded.fills)
+    engine.books.restored(loaded.fills, {each.position.key: each.trades for each in loaded.carried})
     engine.cursor = SignalPlace(loaded.cursor.store_uuid, loaded.cursor.outbox_seq)
     engine.desk.gate.state.trading_state = engine.states.account
     for order in list(engine.desk.orders):

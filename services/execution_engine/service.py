@@ -69,7 +69,7 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         wire = wire_broker(engine, settings, clock, manager)
         stack.callback(wire.close)
         resume(engine, loaded)
-        wire.start(engine.desk.orders, loaded.fills)
+        wire.start(engine.desk.orders, engine.desk.positions.net())
         log.info(
             "engine.recovered", orders=len(loaded.orders), fills=len(loaded.fills),
             positions=len(engine.desk.positions.open()), state=engine.states.account.value,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from libs.dbaccess import DatabaseManager
 from services.execution_engine.deciding import SignalPlace
-from tests.kit.engine import SYMBOLS, engine_rig, make_signal
+from tests.kit.engine import SYMBOLS, Rig, engine_rig, make_signal
 
 STRATEGIES = 8
 NO_LIMITS = {
@@ -45,7 +46,24 @@ class Reader(threading.Thread):
             self.error = e
 
 
+def memory_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def assert_nothing_doubled_or_lost(rig: Rig) -> None:
+    """One decision a signal, one order a decision, one fill an order, and a position is the sum of its fills."""
+    one = "SELECT count(*), count(DISTINCT {}) FROM {}"
+    signals = rig.rows(one.format("signal_id", "processed_signals"))[0]
+    orders = rig.rows(one.format("signal_id_reference", "orders"))[0]
+    trades = rig.rows(one.format("order_id", "trades"))[0]
+    approved = rig.rows("SELECT count(*) FROM processed_signals WHERE decision = 'approved'")[0][0]
+    assert signals == (rig.seq, rig.seq)
+    assert orders == trades == (approved, approved)
+    assert rig.rows("SELECT sum(quantity) FROM trades") == rig.rows("SELECT sum(quantity) FROM orders")
+
+
 def trade(root: Path, orders: int) -> None:
+    before_bytes = 0
     with engine_rig(root, **NO_LIMITS) as rig:
         readers = [Reader(root) for _ in range(3)]
         for reader in readers:
@@ -54,6 +72,7 @@ def trade(root: Path, orders: int) -> None:
             for number in range(orders // (2 * STRATEGIES) + 1):
                 for symbol in SYMBOLS:
                     rig.tick(100.0, symbol, seconds=0.01)
+                before_bytes = before_bytes or (memory_bytes() if number else 0)  # once all is loaded that will be
                 for strategy in range(STRATEGIES):
                     for place, symbol in enumerate(SYMBOLS):
                         kind = "exit_long" if number % 2 else "enter_long"
@@ -63,6 +82,7 @@ def trade(root: Path, orders: int) -> None:
                         )  # fmt: skip
                         seq = (number * STRATEGIES + strategy) * len(SYMBOLS) + place + 1
                         rig.engine.on_signal(made, SignalPlace("store", seq))
+                        rig.seq = seq
         finally:
             for reader in readers:
                 reader.over.set()
@@ -72,6 +92,12 @@ def trade(root: Path, orders: int) -> None:
         count = rig.rows("SELECT count(*) FROM orders WHERE status = 'filled'")[0][0]
         assert rig.rows("PRAGMA integrity_check") == [("ok",)]
         assert rig.rows("PRAGMA foreign_key_check") == []
+        assert_nothing_doubled_or_lost(rig)
+        grown_mib = (memory_bytes() - before_bytes) / 2**20
+        held = rig.engine.desk.positions.net()
+    assert grown_mib < 10 + count * 0.02, f"{grown_mib:.0f} MiB for {count} orders"
+    with engine_rig(root, **NO_LIMITS) as rig:
+        assert (len(list(rig.engine.desk.orders)), rig.engine.desk.positions.net()) == (count, held)
 
     assert [reader.error for reader in readers] == [None] * 3
     assert all(reader.reads > 3 for reader in readers)

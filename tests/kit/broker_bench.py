@@ -125,5 +125,5 @@ def upstox_broker(
         calls, settings.upstox, SystemClock(), exchange="nse", keys=lambda: {"ACME": key},
         market_us=market_us or SystemClock().now_us, with_stream=with_stream,
     )  # fmt: skip
-    broker.start([], [])
+    broker.start([], {})
     return broker

@@ -140,6 +140,6 @@ def engine_rig(
         )  # fmt: skip
         resume(engine, loaded)
         if wire is None:
-            carrier.start(engine.desk.orders, loaded.fills)
+            carrier.start(engine.desk.orders, engine.desk.positions.net())
             rounds.on_new_day = lambda _day: carrier.end_day(engine.market.now_us())
         yield Rig(engine, carrier, clock, rounds, closing, Reconciler(engine, "paper", clock), made)

@@ -131,7 +131,7 @@ def main(root: str, url: str, *symbols: str) -> int:
         )  # fmt: skip
         broker.answered, broker.reported, engine.wire = engine.answered, engine.reported, broker
         resume(engine, loaded)
-        broker.start(engine.desk.orders, loaded.fills)
+        broker.start(engine.desk.orders, engine.desk.positions.net())
         rounds = Rounds(
             engine, Closing(engine, clock), settings.execution, clock, kill_file=Path(root) / "KILL",
             session_of=session_of,

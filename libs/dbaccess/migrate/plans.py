@@ -7,12 +7,18 @@ as migration 1, change the schema, raise its version, and add the migration betw
 from __future__ import annotations
 
 from libs.dbaccess.migrate.model import Migration
-from libs.dbaccess.schema import SCHEMAS
+from libs.dbaccess.schema import SCHEMAS, trading
+from libs.dbaccess.schema.common import SCHEMA_MIGRATIONS
 
 PLANS: dict[str, tuple[Migration, ...]] = {
     name: (Migration(1, "initial schema", schema.statements),)
     for name, schema in SCHEMAS.items()
     if schema.engine == "sqlite"
+} | {
+    "trading": (
+        Migration(1, "initial schema", (SCHEMA_MIGRATIONS, *trading.V1)),
+        Migration(2, "find orders that are not settled", trading.V2),
+    )
 }
 
 

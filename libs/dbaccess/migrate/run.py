@@ -44,8 +44,9 @@ def migrate(
             raise Refused(f"{store}: version {found} holds data; it is not migrated without a backup")
         backup()
     with _foreign_keys_deferred(connection):
-        for step in pending:
-            _apply(connection, store, step, clock)
+        # A new store is made whole or not at all; one that holds data goes step by step.
+        for together in [pending] if found is None else [[step] for step in pending]:
+            _apply(connection, store, together, clock)
     return [step.version for step in pending]
 
 
@@ -79,15 +80,16 @@ def _compare_applied(connection: sqlite3.Connection, store: str, steps: Sequence
         )
 
 
-def _apply(connection: sqlite3.Connection, store: str, step: Migration, clock: Clock) -> None:
+def _apply(connection: sqlite3.Connection, store: str, steps: Sequence[Migration], clock: Clock) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        step.apply(connection)
-        connection.execute(
-            "INSERT INTO schema_migrations VALUES (?, ?, ?, ?, ?)",
-            (step.version, step.name, clock.now_us(), CODE_VERSION, step.checksum),
-        )
-        _require_whole_references(connection, store, step)
+        for step in steps:
+            step.apply(connection)
+            connection.execute(
+                "INSERT INTO schema_migrations VALUES (?, ?, ?, ?, ?)",
+                (step.version, step.name, clock.now_us(), CODE_VERSION, step.checksum),
+            )
+            _require_whole_references(connection, store, step)
         crash_point("migrate.commit.before")
         connection.execute("COMMIT")
     except BaseException:

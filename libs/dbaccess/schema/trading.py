@@ -265,4 +265,12 @@ CREATE TABLE portfolio_snapshots (
 """,
 )
 
-STATEMENTS: tuple[str, ...] = (*IDENTITY, *OUTBOX, *_ORDERS, *_HOLDINGS, *CONTROL)
+#: Released as version 1; never edited.
+V1: tuple[str, ...] = (*IDENTITY, *OUTBOX, *_ORDERS, *_HOLDINGS, *CONTROL)
+#: Orders that are not over, or whose trades are not all known. A start finds these without looking through the rest.
+NOT_SETTLED = (
+    "status IN ('intent', 'sent', 'acknowledged', 'open', 'partially_filled', 'cancel_sent', 'unknown') "
+    "OR quantity_filled > quantity_traded"
+)
+V2: tuple[str, ...] = (f"CREATE INDEX orders_not_settled ON orders (order_id) WHERE {NOT_SETTLED}",)
+STATEMENTS: tuple[str, ...] = (*V1, *V2)

@@ -14,7 +14,8 @@ from libs.contracts.risk import TradingState
 from libs.core.clock import day_start_us
 from libs.dbaccess.trading import rows
 from libs.dbaccess.trading.entry import ExitPlan
-from libs.orders.model import FINAL, Child, Fill, FillKey, Order
+from libs.dbaccess.trading.holdings import WANTED_ORDERS, Carried, holdings, read_rows, wanted_trades
+from libs.orders.model import Child, Fill, FillKey, Order
 
 Scope = tuple[str, str]
 
@@ -49,6 +50,7 @@ class Loaded(msgspec.Struct, frozen=True):
     """The store's whole state, as far as decisions need it."""
 
     orders: tuple[Order, ...]
+    carried: tuple[Carried, ...]
     fills: tuple[Fill, ...]
     exit_plans: tuple[ExitPlan, ...]
     marks: dict[tuple[str, str], float]
@@ -60,56 +62,50 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 def load(connection: sqlite3.Connection) -> Loaded:
-    """Read everything that still matters: the last day's orders, older unsettled ones, and every trade that stands."""
+    """Read everything that still matters, however much there was: the last day, what is unsettled, what is held."""
     figures = _last_day(connection)
     since_us = day_start_us(figures.day) if figures else 0
+    carried, fills = holdings(connection, wanted_trades(connection, since_us))
     return Loaded(
         orders=_orders(connection, since_us),
-        fills=tuple(
-            rows.fill_of(row)
-            for row in _rows(connection, "SELECT * FROM trades WHERE status = 'filled' ORDER BY timestamp_us")
-        ),
-        exit_plans=tuple(_exit_plan(row) for row in _rows(connection, "SELECT * FROM exit_plans")),
+        carried=carried,
+        fills=fills,
+        exit_plans=tuple(_exit_plan(row) for row in read_rows(connection, "SELECT * FROM exit_plans")),
         marks={
             (row["exchange"], row["symbol"]): row["price_mark"]
-            for row in _rows(connection, "SELECT * FROM positions WHERE quantity <> 0 AND price_mark IS NOT NULL")
+            for row in read_rows(connection, "SELECT * FROM positions WHERE quantity <> 0 AND price_mark IS NOT NULL")
         },
         cursor=_cursor(connection),
         states={
             (row["scope_kind"], row["scope"]): StoredState(
                 TradingState(row["state"]), row["cause"], row["reason"], row["set_by"], row["since_us"]
             )
-            for row in _rows(connection, "SELECT * FROM trading_states")
+            for row in read_rows(connection, "SELECT * FROM trading_states")
         },
         day=figures,
         loss_lock_day=_loss_lock(connection),
         is_drawdown_locked=bool(
-            _rows(connection, "SELECT 1 AS x FROM risk_locks WHERE kind = 'drawdown' AND cleared_at_us IS NULL")
+            read_rows(connection, "SELECT 1 AS x FROM risk_locks WHERE kind = 'drawdown' AND cleared_at_us IS NULL")
         ),
     )
 
 
 def _orders(connection: sqlite3.Connection, since_us: int) -> tuple[Order, ...]:
-    # `unknown` is not final, `fill_pending` shows as a difference of the two figures: both may be of an earlier day.
-    wanted = (
-        "SELECT order_id FROM orders WHERE created_at_us >= ? "
-        f"OR status NOT IN ({', '.join(repr(status.value) for status in sorted(FINAL))}) "
-        "OR quantity_filled > quantity_traded"
-    )
+    wanted = WANTED_ORDERS
     children: dict[str, list[Child]] = defaultdict(list)
     fills: dict[str, list[Fill]] = defaultdict(list)
     gone: dict[str, list[FillKey]] = defaultdict(list)
-    for row in _rows(connection, f"SELECT * FROM broker_orders WHERE order_id IN ({wanted})", since_us):
+    for row in read_rows(connection, f"SELECT * FROM broker_orders WHERE order_id IN ({wanted})", since_us):
         children[row["order_id"]].append(rows.child_of(row))
     # In the sequence they were taken in, as the order held them.
-    for row in _rows(
+    for row in read_rows(
         connection, f"SELECT * FROM trades WHERE order_id IN ({wanted}) ORDER BY recorded_at_us, timestamp_us", since_us
     ):
         fill = rows.fill_of(row)
         fills[row["order_id"]].append(fill)
         if row["status"] == TradeStatus.REVERSED.value:
             gone[row["order_id"]].append(fill.key)
-    found = _rows(connection, f"SELECT * FROM orders WHERE order_id IN ({wanted}) ORDER BY created_at_us", since_us)
+    found = read_rows(connection, f"SELECT * FROM orders WHERE order_id IN ({wanted}) ORDER BY created_at_us", since_us)
     return tuple(
         rows.order_of(row, children[row["order_id"]], fills[row["order_id"]], gone[row["order_id"]]) for row in found
     )
@@ -124,29 +120,23 @@ def _exit_plan(row: dict[str, Any]) -> ExitPlan:
 
 
 def _cursor(connection: sqlite3.Connection) -> Cursor:
-    found = _rows(connection, "SELECT * FROM signal_cursors WHERE source = 'signals'")
+    found = read_rows(connection, "SELECT * FROM signal_cursors WHERE source = 'signals'")
     return Cursor(found[0]["store_uuid"], found[0]["outbox_seq"]) if found else Cursor()
 
 
 def _last_day(connection: sqlite3.Connection) -> DayFigures | None:
-    found = _rows(connection, "SELECT * FROM trading_days ORDER BY trading_date DESC LIMIT 1")
+    found = read_rows(connection, "SELECT * FROM trading_days ORDER BY trading_date DESC LIMIT 1")
     if not found:
         return None
     row = found[0]
-    high = _rows(connection, "SELECT max(equity_high_paise) AS high FROM trading_days")[0]["high"]
+    high = read_rows(connection, "SELECT max(equity_high_paise) AS high FROM trading_days")[0]["high"]
     return DayFigures(date.fromisoformat(row["trading_date"]), row["equity_start_paise"], high, row["orders_sent"])
 
 
 def _loss_lock(connection: sqlite3.Connection) -> date | None:
-    found = _rows(
+    found = read_rows(
         connection,
         "SELECT trading_date FROM risk_locks WHERE kind = 'daily_loss' AND scope_kind = 'account' "
         "AND cleared_at_us IS NULL ORDER BY trading_date DESC LIMIT 1",
     )
     return date.fromisoformat(found[0]["trading_date"]) if found else None
-
-
-def _rows(connection: sqlite3.Connection, sql: str, *parameters: Any) -> list[dict[str, Any]]:
-    cursor = connection.execute(sql, parameters)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

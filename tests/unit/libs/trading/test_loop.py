@@ -224,7 +224,8 @@ def test_restored_desk_knows_what_the_first_one_knew():
     fills = fills_of(run(first, minutes))
     second = make_loop(rules=rules)
     second.desk.on_price("nse", "ACME", 100.5, OPEN_US + 2 * MINUTE_US)
-    second.desk.restore(list(first.desk.orders), fills, dict(first.desk.guards))
+    second.desk.restore(list(first.desk.orders), fills)
+    second.desk.guards.update(first.desk.guards)
 
     assert list(second.desk.positions) == list(first.desk.positions)
     assert second.desk.guards == first.desk.guards
