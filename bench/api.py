@@ -118,7 +118,7 @@ async def _run(root: Path, process: psutil.Process, cookies: httpx.Cookies, view
                 end = time.monotonic() + seconds
                 taken = await _asked(client, lambda: time.monotonic() > end)
                 memory_mb = before, process.memory_info().rss / 2**20
-                heard = json.loads((await pages.communicate())[0])
+                heard = json.loads((await pages.communicate(b""))[0])
             finally:
                 if pages.returncode is None:
                     pages.kill()
