@@ -87,6 +87,9 @@ function listen({ families = "telemetry", hear = null, redraw = true }) {
     if (hear) hear(concerned, context);
     if (redraw) waiting ??= setTimeout(() => { waiting = null; draw(); }, 1000);
   });
+  // A page that was left may be kept for the way back, with its stream; a browser has six connections to one host.
+  addEventListener("pagehide", () => stream.close());
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   // Reconnects by itself; the clock below says how old the page is meanwhile.
   setInterval(() => {
     const age = Math.round((Date.now() - heard) / 1000), stale = Boolean(heard) && age > 5;

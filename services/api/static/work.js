@@ -131,7 +131,7 @@ async function brokerToken({ ask, act, session, redraw }) {
   const made = [element("p", {}, `Orders go to: ${found.broker}. Token: `, chip(found.state, TOKEN[found.state] ?? "down"), ` ${found.detail}${ending(found)}.`)];
   if (found.unanswered) made.push(element("p", { class: "warn" }, `The broker could not be asked about it: ${found.unanswered}`));
   if (session.role !== "admin") return made;
-  if (found.login) return [...made, element("p", { class: "muted" }, `One cannot log in at the broker from here: ${found.login}. \`fleet token login\` does it on the machine.`)];
+  if (found.login) return [...made, element("p", { class: "muted" }, `To log in at the broker from here: ${found.login}.`)];
   return [...made, element("p", {}, button("Log in at the broker", act, async () => { location.assign((await ask("/api/broker/login", { method: "POST" })).url); }, found.state === "valid" ? "" : "main"), " ",
     button("Ask the broker about the token", act, async () => { await ask("/api/broker/check", { method: "POST" }); await redraw(); }))];
 }
