@@ -20,6 +20,7 @@ from libs.core.clock import US_PER_MINUTE, trading_date
 from libs.core.money import UNITS_PER_RUPEE
 from libs.orders.fills import FillSettings, Resting, slipped
 from libs.orders.instrument import Instrument
+from libs.orders.model import Product
 from libs.settings.risk import Risk
 from libs.trading.columns import Columns
 from libs.trading.exits import NEVER_US, ExitRules
@@ -144,6 +145,8 @@ class _Account:
             return
         if self._held and not self._waiting:  # the strategy thinks it is flat: the entry closes what is there
             self._ask(day, row, -self._held, is_entry=False)
+        if direction < 0 and self._terms.plan.product is Product.DELIVERY:
+            return  # shares cannot be sold short for delivery
         close = day.closes[row]
         quantity = size(self._terms.plan.sizing, price=close, equity_paise=1, lot=self._instrument.lot_size)
         if quantity:
