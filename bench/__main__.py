@@ -27,6 +27,7 @@ from bench import (
     query,
     risk,
     rollover,
+    scanner,
     stores,
     sweep,
 )
@@ -48,6 +49,7 @@ BENCHES: dict[str, Callable[[], Iterable[Measure]]] = {
     "ingest": lambda: ingest.measures(20, 70_000),
     "bus": lambda: bus.measures(1),
     "candles": candles.measures,
+    "scanner": scanner.measures,
     "risk": risk.measures,
     "orders": orders.measures,
     "peers": peers.measures,

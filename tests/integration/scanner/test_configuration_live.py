@@ -90,13 +90,15 @@ def test_other_scans_and_strategies_are_picked_up(given, data_root):
             configure(data_root, STRATEGY)
             strategies = await talk.until(lambda status: status["instances"] == ["trend"], "the strategy")
             configure(data_root, "UPDATE scan_configs SET is_enabled = 0")
-            after = await talk.until(lambda status: status["scans"] == [], "no scan")
-        return [before, scans, strategies, after]
+            none = await talk.until(lambda status: status["scans"] == [], "no scan")
+            configure(data_root, "UPDATE scan_configs SET is_enabled = 1")
+            again = await talk.until(lambda status: status["scans"] == ["mine"], "the scan again")
+        return [before, scans, strategies, none, again]
 
-    before, scans, strategies, after = asyncio.run(story())
+    before, scans, strategies, none, again = asyncio.run(story())
 
     assert (before["scans"], before["instances"]) == ([], [])
-    assert [each["runs"] for each in (before, scans, strategies, after)] == [1, 1, 2, 2]
+    assert [each["runs"] for each in (before, scans, strategies, none, again)] == [1, 1, 2, 2, 2]
     assert strategies["origin"] == "config store"
 
 
