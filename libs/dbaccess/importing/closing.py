@@ -223,10 +223,11 @@ def _longer_sql(rows: str, timeframe: str, session: Session) -> str:
         length = TIMEFRAMES[timeframe] * US_PER_MINUTE
         start = f"ts_us - ((ts_us - {session.open_us}) % {length} + {length}) % {length}"
     return (
-        f"SELECT symbol, '{timeframe}' AS timeframe, make_timestamptz({start}) AS timestamp,"
-        " arg_min(open, ts_us) AS open, max(high) AS high, min(low) AS low, arg_max(close, ts_us) AS close,"
-        " sum(volume)::BIGINT AS volume, 'import' AS origin"
-        f" FROM (SELECT *, epoch_us(timestamp) AS ts_us FROM {rows}) GROUP BY ALL"
+        f"SELECT symbol, '{timeframe}' AS timeframe, make_timestamptz(start_us) AS timestamp, open, high, low, close,"
+        " volume, 'import' AS origin FROM (SELECT symbol, start_us, arg_min(open, ts_us) AS open, max(high) AS high,"
+        " min(low) AS low, arg_max(close, ts_us) AS close, sum(volume)::BIGINT AS volume"
+        f" FROM (SELECT *, {start} AS start_us FROM (SELECT *, epoch_us(timestamp) AS ts_us FROM {rows}))"
+        " GROUP BY symbol, start_us)"
     )
 
 
