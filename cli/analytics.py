@@ -127,15 +127,15 @@ def _waited(client: CommandClient, clock: Clock) -> dict[str, Any]:
 def _by_us(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
     import msgspec
 
-    from libs.calendar import Calendar
     from libs.dbaccess import DatabaseManager, Role
+    from libs.dbaccess.calendars import load_calendar
     from libs.dbaccess.roles import Store
     from services.scanner.store import SignalsStore
     from services.scanner.study import Asked, recomputed
 
     clock, exchange, asked = SystemClock(), settings.data.exchange, msgspec.convert(arguments, Asked)
     manager = DatabaseManager(settings.data_root, Role.SCANNER, settings=settings, clock=clock)
-    sessions = Calendar.load(exchange).session
+    sessions = load_calendar(settings.data_root, exchange).session
     rows = done = 0
     with manager.writer_session(Store.SIGNALS) as session:
         store = SignalsStore(session, clock)
