@@ -100,25 +100,33 @@ def write_columns(path: Path, columns: Columns) -> None:
     )  # fmt: skip
 
 
+#: Between the bench and the process: Linux counts the memory of who forked it as the process's own at the least.
+_LAUNCHER = """
+import json, os, sys, time
+start = time.perf_counter()
+pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+seconds = time.perf_counter() - start
+with open(sys.argv[1], "w") as file:
+    json.dump([os.waitstatus_to_exitcode(status), seconds, usage.ru_maxrss], file)
+"""
+
+
 def timed_process(command: Sequence[str | Path], **environment: str) -> tuple[str, float, float]:
     """Run a process; give what it printed, its seconds and its greatest memory in MiB."""
-    import time
-
     # Installed packages have their bytecode beside them, ours as the peers', whatever the shell of the bench says.
     environment = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(ENVIRONMENT / "bytecode")} | environment
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            list(map(str, command)), stdout=output, stderr=errors, env=os.environ | environment, cwd=HERE.parents[1]
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
+    with tempfile.TemporaryFile("w+") as errors, tempfile.NamedTemporaryFile("r") as measured:
+        launcher = [sys.executable, "-S", "-c", _LAUNCHER, measured.name]
+        done = subprocess.run(
+            [*launcher, *map(str, command)], stdout=subprocess.PIPE, stderr=errors, env=os.environ | environment,
+            cwd=HERE.parents[1], text=True, check=True,
+        )  # fmt: skip
+        code, seconds, peak_kib = json.load(measured)
         errors.seek(0)
-        if process.returncode:
-            raise RuntimeError(f"{command[1]} ended with {process.returncode}: {errors.read()[-500:]}")
-        return output.read(), seconds, usage.ru_maxrss / 1024
+        if code:
+            raise RuntimeError(f"{command[1]} ended with {code}: {errors.read()[-500:]}")
+        return done.stdout, seconds, peak_kib / 1024
 
 
 def by_peer(script: str, columns: Path) -> Outcome:
