@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import numpy as np
 from msgspec import Meta
 
-from libs.scanners.interface import BaseScan, Found, Parameters, certain
+from libs.scanners.interface import BaseScan, Found, Parameters, reached
 from libs.scanners.panel import Panel
 
 
@@ -36,5 +35,4 @@ class Template(BaseScan[TemplateParameters]):
         """Score every symbol at once, NaN where it is not picked. Rows are symbols, columns bars; NaN: not traded."""
         bars = min(self.parameters.bars, panel.bars)
         moved = (panel.last("close") / panel.close[:, -bars] - 1.0) * 100.0
-        score = np.where(np.abs(moved) >= self.parameters.percent, moved, np.nan)
-        return Found(score, certain(moved, self.parameters.percent), {"moved_percent": moved})
+        return reached(moved, self.parameters.percent, both_ways=True, moved_percent=moved)

@@ -85,6 +85,18 @@ def pick(scan: BaseScan[Any], panel: Panel, limit: int = 50) -> list[Pick]:
     ]  # fmt: skip
 
 
+def reached(measure: Floats, threshold: float, *, both_ways: bool = False, **features: Floats) -> Found:
+    """Pick what reaches a threshold, upwards or in its size; the measure is the score."""
+    size = np.abs(measure) if both_ways else measure
+    return Found(np.where(size >= threshold, measure, np.nan), certain(measure, threshold), features)
+
+
+def nothing(panel: Panel) -> Found:
+    """Pick nothing."""
+    none = np.full(len(panel.symbols), np.nan)
+    return Found(none, none, {})
+
+
 def certain(score: Floats, threshold: float) -> Floats:
     """Confidence of a score over its threshold: a half at the threshold, whole at twice of it."""
     with np.errstate(all="ignore"):

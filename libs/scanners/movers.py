@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from libs.indicators import registry
 from libs.indicators.columns import Floats
-from libs.scanners.interface import BaseScan, Found, Parameters, certain
+from libs.scanners.interface import BaseScan, Found, Parameters, nothing, reached
 from libs.scanners.panel import Panel
 
 Percent = Annotated[float, Meta(gt=0.0, le=100.0)]
@@ -35,8 +35,7 @@ class Gainers(BaseScan[MoveParameters]):
 
     def scan(self, panel: Panel) -> Found:
         change = _change(panel)
-        score = np.where(change >= self.parameters.percent, change, np.nan)
-        return Found(score, certain(change, self.parameters.percent), {"change_percent": change})
+        return reached(change, self.parameters.percent, change_percent=change)
 
 
 class Losers(BaseScan[MoveParameters]):
@@ -46,8 +45,7 @@ class Losers(BaseScan[MoveParameters]):
 
     def scan(self, panel: Panel) -> Found:
         change = _change(panel)
-        score = np.where(change <= -self.parameters.percent, -change, np.nan)
-        return Found(score, certain(change, self.parameters.percent), {"change_percent": change})
+        return reached(-change, self.parameters.percent, change_percent=change)
 
 
 class GapParameters(Parameters, frozen=True, kw_only=True):
@@ -67,10 +65,7 @@ class Gap(BaseScan[GapParameters]):
         first = np.where(traded.any(axis=1), traded.argmax(axis=1), 0)
         opened = panel.open[np.arange(len(panel.symbols)), first]
         gap = (opened / panel.of_day("previous_close") - 1.0) * 100.0
-        score = np.where(np.abs(gap) >= self.parameters.percent, gap, np.nan)
-        return Found(
-            score, certain(gap, self.parameters.percent), {"gap_percent": gap, "change_percent": _change(panel)}
-        )
+        return reached(gap, self.parameters.percent, both_ways=True, gap_percent=gap, change_percent=_change(panel))
 
 
 class SurgeParameters(Parameters, frozen=True, kw_only=True):
@@ -93,8 +88,7 @@ class VolumeSurge(BaseScan[SurgeParameters]):
         earlier = np.nan_to_num(panel.volume[:, -self.parameters.bars - 1 : -1])
         mean = earlier.mean(axis=1) if earlier.shape[1] else np.full(len(panel.symbols), np.nan)
         times = panel.last("volume") / np.where(mean > 0, mean, np.nan)
-        score = np.where(times >= self.parameters.times, times, np.nan)
-        return Found(score, certain(times, self.parameters.times), {"times": times, "volume": panel.last("volume")})
+        return reached(times, self.parameters.times, times=times, volume=panel.last("volume"))
 
 
 class DistanceParameters(Parameters, frozen=True, kw_only=True):
@@ -112,8 +106,7 @@ class VwapDistance(BaseScan[DistanceParameters]):
     def scan(self, panel: Panel) -> Found:
         vwap = panel.each(lambda columns: float(registry.compute("vwap", columns)["value"][-1]))
         away = (panel.last("close") / vwap - 1.0) * 100.0
-        score = np.where(np.abs(away) >= self.parameters.percent, away, np.nan)
-        return Found(score, certain(away, self.parameters.percent), {"vwap": vwap, "distance_percent": away})
+        return reached(away, self.parameters.percent, both_ways=True, vwap=vwap, distance_percent=away)
 
 
 class StrengthParameters(Parameters, frozen=True, kw_only=True):
@@ -135,12 +128,10 @@ class RelativeStrength(BaseScan[StrengthParameters]):
 
     def scan(self, panel: Panel) -> Found:
         if panel.index.size != panel.bars:
-            nothing = np.full(len(panel.symbols), np.nan)
-            return Found(nothing, nothing, {})
+            return nothing(panel)
         begin = max(0, panel.bars - self.parameters.bars)
         moved = (panel.last("close") / panel.close[:, begin] - 1.0) * 100.0
         market = (panel.index[-1] / panel.index[begin] - 1.0) * 100.0
         stronger = moved - market
-        score = np.where(np.abs(stronger) >= self.parameters.points, stronger, np.nan)
-        features = {"change_percent": moved, "index_percent": np.full(len(moved), market)}
-        return Found(score, certain(stronger, self.parameters.points), features)
+        index = np.full(len(moved), market)
+        return reached(stronger, self.parameters.points, both_ways=True, change_percent=moved, index_percent=index)

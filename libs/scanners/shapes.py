@@ -10,7 +10,7 @@ from msgspec import Meta
 from libs.indicators import registry
 from libs.indicators.columns import Floats
 from libs.scanners.expression import Expression
-from libs.scanners.interface import BaseScan, Found, Parameters, certain
+from libs.scanners.interface import BaseScan, Found, Parameters, certain, nothing
 from libs.scanners.panel import Panel
 
 Bars = Annotated[int, Meta(ge=2, le=500)]
@@ -128,8 +128,7 @@ class NarrowRange(BaseScan[Parameters]):
     def scan(self, panel: Panel) -> Found:
         ranges = (panel.high - panel.low)[:, -_NARROW:]
         if ranges.shape[1] < _NARROW:
-            nothing = np.full(len(panel.symbols), np.nan)
-            return Found(nothing, nothing, {})
+            return nothing(panel)
         known, now = np.isfinite(ranges), ranges[:, -1]
         widest = np.where(known, ranges, -np.inf).max(axis=1)
         narrowest = np.where(known, ranges, np.inf).min(axis=1)
@@ -166,7 +165,7 @@ def _range(panel: Panel, bars: int) -> tuple[Floats, Floats]:
     """Highest and lowest of the bars before the newest."""
     highs, lows = panel.high[:, -bars - 1 : -1], panel.low[:, -bars - 1 : -1]
     if not highs.shape[1]:
-        nothing = np.full(len(panel.symbols), np.nan)
-        return nothing, nothing
+        unknown = np.full(len(panel.symbols), np.nan)
+        return unknown, unknown
     highest = np.where(np.isnan(highs), -np.inf, highs).max(axis=1)
     return highest, np.where(np.isnan(lows), np.inf, lows).min(axis=1)
