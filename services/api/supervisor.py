@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy  # our own supervisor, over a 0700 socket
 
@@ -12,8 +13,9 @@ from libs.settings import PROJECT_ROOT
 def _proxy() -> Any:
     from supervisor.xmlrpc import SupervisorTransport
 
-    path = PROJECT_ROOT / "data" / "run" / "s.sock"
-    return ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, f"unix://{path}")).supervisor
+    # Its own supervisor, when it runs under one; else the one that `fleet up` starts.
+    url = os.environ.get("SUPERVISOR_SERVER_URL") or f"unix://{PROJECT_ROOT / 'data' / 'run' / 's.sock'}"
+    return ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, url)).supervisor
 
 
 def programs() -> dict[str, dict[str, Any]]:

@@ -1,12 +1,8 @@
-"""The real api on a loopback port: in a thread of the test's process, or in a process of its own."""
+"""The real api on a loopback port, in a thread of the test's process."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import re
-import subprocess
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -24,7 +20,6 @@ from services.api.changes import Asked, perform
 from services.api.passwords import hash_password
 from services.api.service import serve
 from tests.kit.fleet import free_port
-from tests.kit.paths import PROJECT
 from tests.kit.processes import wait_until
 from tests.kit.roots import make_stores, settings
 
@@ -103,32 +98,3 @@ def _answers(client: httpx.Client) -> bool:
         return client.get("/login").status_code == 200
     except httpx.TransportError:
         return False
-
-
-@contextmanager
-def api_process(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client, dict[str, str], Path]]:
-    """Run one api on a new root, of which nothing is left: its process, a client, what it runs with, its log."""
-    root, port = folder / "d", free_port()
-    root.mkdir(mode=0o700)
-    make_stores(root)
-    environment = {"TRADEFLEET_DATA": str(root), "TRADEFLEET_API_PORT": str(port)}
-    log = folder / "log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "services.api"], cwd=PROJECT, env=os.environ | environment, stderr=out
-        )
-    try:
-        wait_until(lambda: "api.started" in log.read_text() or process.poll() is not None, "the api to start")
-        assert process.poll() is None, log.read_text()
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            yield process, client, environment, log
-    finally:
-        process.kill()
-        process.wait()
-
-
-def first_admin_secret(log: Path) -> str:
-    """Give the secret of the link that a new api prints."""
-    found = re.search(r"welcome#([\w-]+)", log.read_text())
-    assert found, log.read_text()
-    return found[1]

@@ -176,13 +176,15 @@ def test_who_may_do_what(shared):
     assert PASSWORD not in log.read_text() + json.dumps(audit)
 
 
-def test_nothing_asked_as_the_schema_says_breaks_the_api(shared):
+@pytest.mark.parametrize("examples_each", [1, pytest.param(25, marks=pytest.mark.matrix)])
+def test_nothing_asked_as_the_schema_says_breaks_the_api(shared, examples_each):
     """Whatever fits the schema, and what almost does, is answered or refused in the one shape, never with a 500."""
     _, client, _, log = shared
     logged_in(client, "asha")
+    scopes = ["read", "trade", "config"]
     token = client.post(
         "/api/config/token.add",
-        json={"arguments": {"name": "asha", "token_name": "fuzz", "scopes": ["read", "trade", "config"]}},
+        json={"arguments": {"name": "asha", "token_name": f"fuzz-{examples_each}", "scopes": scopes}},
     ).json()["result"]["token"]
     schema = schemathesis.openapi.from_dict(client.get("/schema").json())
     asked, broken = {}, []
@@ -192,7 +194,7 @@ def test_nothing_asked_as_the_schema_says_breaks_the_api(shared):
             if operation.path == "/api/live":  # never ends
                 continue
 
-            @examples(max_examples=3, deadline=None, database=None, derandomize=True,
+            @examples(max_examples=examples_each, deadline=None, database=None, derandomize=True,
                       suppress_health_check=list(HealthCheck))  # fmt: skip
             @given(operation.as_strategy())
             def ask(case):

@@ -20,6 +20,7 @@ import pytest
 
 from libs.dbaccess import DatabaseManager
 from libs.messaging import Subscriber
+from tests.kit.acting import check_actions
 from tests.kit.fleet import SERVICES, WholeFleet, whole_fleet
 from tests.kit.paths import PROJECT
 from tests.kit.processes import fleet as command
@@ -203,6 +204,7 @@ def test_fleet_survives_its_processes_through_to_the_end_of_the_day():
             end_the_day(fleet)
             check_what_is_left(fleet, listener)
         check_metrics(fleet)
+        check_actions(fleet)
         assert '"service": "ingestor"' in fleet.control("supervisorctl", "tail", "-2000", "ingestor")
         supervisord = psutil.Process(int(fleet.control("supervisorctl", "pid").strip()))
         everybody = supervisord.children(recursive=True)

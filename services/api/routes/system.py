@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from litestar import MediaType, Response, get, post
+from litestar import MediaType, Request, Response, get, post
 from litestar.params import Parameter
 
-from libs.core.errors import Refused
+from libs.core.errors import FleetError, Refused
 from libs.settings import PROJECT_ROOT
 from services.api import supervisor
-from services.api.changes import NotThere
+from services.api.changes import Asked, Done, NotThere, record
 from services.api.context import Context
 from services.api.exposition import exposition
+from services.api.guards import address_of
 from services.api.stores import states, system_info
 
 _TAIL_BYTES = 524_288
@@ -57,14 +59,23 @@ def services(context: Context) -> dict[str, Any]:
     return {"rows": rows, "supervised": bool(programs)}
 
 
-@post("/api/services/{service:str}/restart", role="admin", scope="trade", status_code=200, sync_to_thread=True)
-def restart(service: str) -> dict[str, Any]:
+@post("/api/services/{service:str}/restart", role="admin", scope="trade", status_code=200)
+async def restart(request: Request[Any, Any, Any], context: Context, service: str) -> dict[str, Any]:
     """Restart one service through the supervisor."""
     if service == "api":
         raise Refused("the api does not restart itself: `fleet restart api`")
     if service not in SERVICES:
         raise NotThere(f"no service {service!r}; there are {', '.join(SERVICES)}")
-    return {"service": service, "state": supervisor.restart(service)}
+    asked = Asked(request.user.name, address_of(request), context.clock.now_us(), {})
+    outcome = "done"
+    try:
+        return {"service": service, "state": await asyncio.to_thread(supervisor.restart, service)}
+    except FleetError as e:
+        outcome = f"{type(e).__name__}: {e}"
+        raise
+    finally:
+        with context.session.transaction() as connection:
+            record(connection, asked, "service.restart", Done("service", service, None, {"outcome": outcome}))
 
 
 @get("/api/logs/{service:str}", role="viewer", sync_to_thread=True)
