@@ -17,8 +17,9 @@ def require_sound_store(connection: sqlite3.Connection, name: str, source: Path,
     if found is not None and found > latest:
         raise SchemaTooNew(f"{source}: schema version {found} is newer than this code's {latest}; upgrade the code")
     there = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    # An older version may lack what its migrations will add.
-    missing = sorted(set(schema.table_names(name)) - there) if found == latest else []
+    # An older version may lack what its migrations will add, but nothing of what the first one made.
+    wanted = schema.table_names(name) if found == latest else schema.first_table_names(name)
+    missing = sorted(set(wanted) - there) if found else []
     if found is None or missing:
         wrong = f"lacks {', '.join(missing)}" if missing else f"has no record of migrations, expected version {latest}"
         raise Refused(f"{source}: is no {what} of the {name} store: it {wrong}")

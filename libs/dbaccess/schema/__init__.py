@@ -89,6 +89,12 @@ def table_names(store: str) -> tuple[str, ...]:
     return tuple(table.name for table in tables(SCHEMAS[store].statements))
 
 
+def first_table_names(store: str) -> tuple[str, ...]:
+    """Name the tables of a store's file as version 1 made it."""
+    statements = {"trading": trading.V1}.get(store, SCHEMAS[store].statements)
+    return tuple(table.name for table in tables(statements))
+
+
 def version_of(connection: sqlite3.Connection) -> int | None:
     """Give the version of an open SQLite store, None when it has no schema of ours yet."""
     has_record = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'").fetchone()
@@ -112,6 +118,7 @@ __all__ = [
     "StoreSchema",
     "Table",
     "day_ddl",
+    "first_table_names",
     "live_ddl",
     "refuse_newer",
     "run_ddl",
