@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -20,6 +21,7 @@ from bench import (
     candles,
     growth,
     imports,
+    indicators,
     ingest,
     journal,
     live,
@@ -29,6 +31,7 @@ from bench import (
     rollover,
     scanner,
     stores,
+    strategies,
     sweep,
 )
 from bench.page import page
@@ -49,6 +52,8 @@ BENCHES: dict[str, Callable[[], Iterable[Measure]]] = {
     "ingest": lambda: ingest.measures(20, 70_000),
     "bus": lambda: bus.measures(1),
     "candles": candles.measures,
+    "indicators": indicators.measures,
+    "strategies": strategies.measures,
     "scanner": scanner.measures,
     "risk": risk.measures,
     "orders": orders.measures,
@@ -60,23 +65,28 @@ BENCHES: dict[str, Callable[[], Iterable[Measure]]] = {
 OUT = Path(__file__).resolve().parent / "out"
 
 
-def main(names: list[str]) -> int:
-    """Run the named benches, or all; 2 when a name is unknown."""
-    unknown = [name for name in names if name not in BENCHES]
-    if unknown:
-        sys.stderr.write(f"bench: no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}\n")
-        return 2
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"one of {', '.join(BENCHES)}; all when none is given")
+    names = parser.parse_args().names or list(BENCHES)
+    if unknown := [name for name in names if name not in BENCHES]:
+        parser.error(f"no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}")
     found: list[Measure] = []
-    for name in names or BENCHES:
+    seconds: dict[str, float] = {}
+    for number, name in enumerate(names, 1):
         start = time.monotonic()
-        sys.stderr.write(f"{name} … ")
+        sys.stderr.write(f"[{number}/{len(names)}] {name} … ")
         sys.stderr.flush()
         found += _measured(name)
-        sys.stderr.write(f"{time.monotonic() - start:.0f} s\n")
+        seconds[name] = round(time.monotonic() - start, 1)
+        sys.stderr.write(f"{seconds[name]:.0f} s\n")
     print_measures(found)
+    judged = [measure.met for measure in found if measure.met is not None]
+    print(f"{sum(judged)} of {len(judged)} goals met, {sum(seconds.values()) / 60:.1f} minutes")
     OUT.mkdir(exist_ok=True)
-    (OUT / "bench.json").write_text(json.dumps([asdict(each) for each in found], indent=2) + "\n")
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    whole = {"machine": machine, "seconds": seconds, "measures": [asdict(each) for each in found]}
+    (OUT / "bench.json").write_text(json.dumps(whole, indent=2) + "\n")
     (OUT / "bench.html").write_text(page(found, machine))
     return 0
 
@@ -90,4 +100,4 @@ def _measured(name: str) -> list[Measure]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

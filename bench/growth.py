@@ -6,16 +6,19 @@ Every size is run several times in turn with the others, and the least is taken:
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from pathlib import Path
 
 from bench.backtest import measured, walk
 from bench.bus import BATCH, reader, settings_in, ticks, wait_line
+from bench.curves import Curve
 from bench.ingest import flooded
 from bench.query import generated
 from bench.table import Measure, print_measures, timed
@@ -25,24 +28,11 @@ from libs.trading.strategy_host import StrategyHost, StrategyInstance
 from services.backtest.form import EVENT
 from tests.kit.regimes import market
 
+PROJECT = Path(__file__).resolve().parents[1]
 ROUNDS = 3
 LINEAR = 1.25
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Seconds, or MiB, at each size."""
-
-    what: str
-    against: str
-    unit: str
-    sizes: Sequence[int]
-    values: Sequence[float]
-
-    @property
-    def growth(self) -> float:
-        """How much dearer a unit of work is at the largest size than at the smallest."""
-        return (self.values[-1] / self.sizes[-1]) / (self.values[0] / self.sizes[0])
+FLOOD_S = 8
+SENT = 3000 * BATCH
 
 
 def least(sizes: Sequence[int], work: Callable[[int], float]) -> list[float]:
@@ -51,37 +41,40 @@ def least(sizes: Sequence[int], work: Callable[[int], float]) -> list[float]:
     return [min(column) for column in zip(*rounds, strict=True)]
 
 
-def backtest_bars() -> Curve:
+def traced(work: Callable[[], object]) -> float:
+    """The most MiB that Python and numpy held while it ran."""
+    tracemalloc.start()
+    work()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return most / 2**20
+
+
+def backtest_bars() -> Iterator[Curve]:
     columns = walk("S00", 240, 0)
     sizes = [375 * days for days in (30, 60, 120, 240)]
-    values = least(sizes, lambda size: measured([columns.part(0, size)], EVENT)[0])
-    return Curve("backtest, bar by bar", "bars of one symbol", "s", sizes, values)
+
+    def run(size: int) -> float:
+        return measured([columns.part(0, size)], EVENT)[0]
+
+    yield Curve("backtest, bar by bar", "bars of one symbol", "s", sizes, least(sizes, run))
+    memory = [traced(lambda size=size: run(size)) for size in sizes[1:]]
+    yield Curve("backtest, memory", "bars of one symbol", "MiB", sizes[1:], memory)
 
 
-def backtest_symbols() -> Curve:
+def backtest_symbols() -> Iterator[Curve]:
     columns = [walk(f"S{number:02d}", 20, number) for number in range(16)]
     sizes = [2, 4, 8, 16]
-    return Curve(
-        "backtest, bar by bar", "symbols of 7,500 bars", "s", sizes,
-        least(sizes, lambda size: measured(columns[:size], EVENT)[0]),
-    )  # fmt: skip
+
+    def run(size: int) -> float:
+        return measured(columns[:size], EVENT)[0]
+
+    yield Curve("backtest, bar by bar", "symbols of 7,500 bars", "s", sizes, least(sizes, run))
+    memory = [traced(lambda size=size: run(size)) for size in sizes[:3]]
+    yield Curve("backtest, memory", "symbols of 7,500 bars", "MiB", sizes[:3], memory)
 
 
-def backtest_memory() -> Curve:
-    columns = walk("S00", 240, 0)
-    sizes = [375 * days for days in (60, 120, 240)]
-
-    def peak(size: int) -> float:
-        tracemalloc.start()
-        measured([columns.part(0, size)], EVENT)
-        _, most = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        return most / 2**20
-
-    return Curve("backtest, memory", "bars of one symbol", "MiB", sizes, [peak(size) for size in sizes])
-
-
-def strategies() -> Curve:
+def strategies() -> Iterator[Curve]:
     bars = market(("ALFA",), days=10, seed=3)
     sizes = [1, 2, 4, 8, 16]
 
@@ -91,72 +84,98 @@ def strategies() -> Curve:
         )
         return timed(lambda: [host.on_bar(bar) for bar in bars])
 
-    return Curve("strategy host", "strategies on a bar", "s", sizes, least(sizes, run))
+    yield Curve("strategy host", "strategies on a bar", "s", sizes, least(sizes, run))
+    memory = [traced(lambda size=size: run(size)) for size in sizes]
+    yield Curve("strategy host, memory", "strategies on a bar", "MiB", sizes, memory)
 
 
-def query_days() -> Curve:
+def query_days() -> Iterator[Curve]:
     sizes = [30, 60, 120]
-    roots = {days: generated(days, 100) for days in sizes}
-
-    def read(days: int) -> float:
-        with MarketDataQuery(DatabaseManager(roots[days])) as query:
-            query.get_candles("S0001", "nse", "1m", None, None)
-            return timed(lambda: query.get_candles("S0002", "nse", "1m", None, None))
-
-    return Curve("one symbol's minutes, warm", "days of 100 symbols", "s", sizes, least(sizes, read))
+    found = {days: [_child("read", generated(days, 100)) for _ in range(ROUNDS)] for days in sizes}
+    for what, unit, place in (("one symbol's minutes, warm", "s", 0), ("the process that reads them", "MiB", 1)):
+        yield Curve(what, "days of 100 symbols", unit, sizes, [min(run[place] for run in found[n]) for n in sizes])
 
 
-def ticks_a_second() -> Curve:
+def read(root: str) -> float:
+    with MarketDataQuery(DatabaseManager(Path(root))) as query:
+        query.get_candles("S0001", "nse", "1m", None, None)
+        return timed(lambda: query.get_candles("S0002", "nse", "1m", None, None))
+
+
+def ticks_a_second() -> Iterator[Curve]:
     sizes = [5_000, 10_000, 20_000, 40_000]
-    seconds = 8
-    return Curve(
-        f"ingestor's processor time for {seconds} s", "ticks a second", "s", sizes,
-        [flooded(seconds, rate)["cpu_s"] for rate in sizes],
-    )  # fmt: skip
+    found = [flooded(FLOOD_S, rate) for rate in sizes]
+    for what, unit, values in (
+        (f"ingestor's processor time for {FLOOD_S} s", "s", [each["cpu_s"] for each in found]),
+        (f"ingestor, memory after {FLOOD_S} s", "MiB", [max(each["memory"]) for each in found]),
+    ):
+        yield Curve(what, "ticks a second", unit, sizes, values)
 
 
-def subscribers() -> Curve:
+def subscribers() -> Iterator[Curve]:
     sizes = [1, 2, 4, 8]
-    count = 3000 * BATCH
-    payloads = ticks(count)
-
-    def run(size: int) -> float:
-        with (
-            tempfile.TemporaryDirectory(prefix="bus") as root,
-            Publisher.open("ingestor", settings=settings_in(root)) as publisher,
-            ExitStack() as stack,
-        ):
-            readers = [stack.enter_context(reader("ours", root, count, batched=True)) for _ in range(size)]
-            for each in readers:
-                wait_line(each, publisher.pump)
-            spent = -time.process_time()
-            for first in range(0, count, BATCH):
-                publisher.publish_ticks("nse", payloads[first : first + BATCH])
-                publisher.pump()
-            for each in readers:
-                wait_line(each, publisher.pump)
-            return spent + time.process_time()
-
-    return Curve(f"publisher's processor time for {count:,} ticks", "subscribers", "s", sizes, least(sizes, run))
+    rounds = [[_child("publish", size) for size in sizes] for _ in range(ROUNDS)]
+    for what, unit, place in (
+        (f"publisher's processor time for {SENT:,} ticks", "s", 0), ("publisher, memory", "MiB", 1),
+    ):  # fmt: skip
+        values = [min(run[place] for run in column) for column in zip(*rounds, strict=True)]
+        yield Curve(what, "subscribers", unit, sizes, values)
 
 
-CURVES = (
-    backtest_bars, backtest_symbols, backtest_memory, strategies, query_days, ticks_a_second, subscribers,
-)  # fmt: skip
+def publish(size: str) -> float:
+    payloads = ticks(SENT)
+    with (
+        tempfile.TemporaryDirectory(prefix="bus") as root,
+        Publisher.open("ingestor", settings=settings_in(root)) as publisher,
+        ExitStack() as stack,
+    ):
+        readers = [stack.enter_context(reader("ours", root, SENT, batched=True)) for _ in range(int(size))]
+        for each in readers:
+            wait_line(each, publisher.pump)
+        spent = -time.process_time()
+        for first in range(0, SENT, BATCH):
+            publisher.publish_ticks("nse", payloads[first : first + BATCH])
+            publisher.pump()
+        for each in readers:
+            wait_line(each, publisher.pump)
+        return spent + time.process_time()
+
+
+#: What is run in a process of its own, so that its memory is not this one's.
+IN_A_CHILD: dict[str, Callable[[str], float]] = {"read": read, "publish": publish}
+
+
+def _child(name: str, argument: object) -> tuple[float, float]:
+    """Seconds that it measured, and its memory in MiB at the end."""
+    command = [sys.executable, "-m", "bench.growth", name, str(argument)]
+    done = subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True)
+    seconds, mib = json.loads(done.stdout)
+    return seconds, mib
+
+
+def _most_mib() -> float:
+    """The most memory of this process; what `getrusage` says is the bench's, which it was forked from."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+CURVES = (backtest_bars, backtest_symbols, strategies, query_days, ticks_a_second, subscribers)
 
 
 def measures() -> Iterable[Measure]:
     """A line a curve: its values, and what a unit costs at the end beside the beginning."""
-    for make in CURVES:
-        curve = make()
+    for curve in (curve for make in CURVES for curve in make()):
         values = ", ".join(f"{size:,}: {value:.3g}" for size, value in zip(curve.sizes, curve.values, strict=True))
         yield Measure(
             f"{curve.what} by {curve.against}", f"{values} {curve.unit}", "a unit, last | first", curve.growth,
-            f"at most {LINEAR}x", curve.growth <= LINEAR,
+            f"at most {LINEAR}x", curve.growth <= LINEAR, curve,
         )  # fmt: skip
 
 
 def main() -> int:
+    if len(sys.argv) == 3:
+        print(json.dumps([IN_A_CHILD[sys.argv[1]](sys.argv[2]), _most_mib()]))
+        return 0
     return 0 if print_measures(measures()) else 1
 
 

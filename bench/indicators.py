@@ -103,9 +103,13 @@ def streaming(data: Columns) -> list[Measure]:
     return found
 
 
-def main() -> int:
+def measures() -> list[Measure]:
     data = columns()
-    return 0 if print_measures([*streaming(data), *vectorised(data)]) else 1
+    return [*streaming(data), *vectorised(data)]
+
+
+def main() -> int:
+    return 0 if print_measures(measures()) else 1
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from tests.kit.regimes import market
 DAYS = 60
 
 
-def main() -> int:
+def measures() -> list[Measure]:
     bars = market(("ALFA",), days=DAYS, seed=3)
 
     def host(*, daily_anchor: bool) -> None:
@@ -32,7 +32,7 @@ def main() -> int:
         lambda: host(daily_anchor=True), lambda: host(daily_anchor=False), bare, rounds=7
     )
     goal = "host at most 5x the bare indicators"
-    measures = [
+    return [
         Measure(
             f"strategy host, sma_cross, {name}",
             f"{len(bars) / seconds / 1e3:.0f} k bars/s",
@@ -43,7 +43,10 @@ def main() -> int:
         )
         for name, seconds in (("anew each day", anchored), ("running on", running))
     ]
-    return 0 if print_measures(measures) else 1
+
+
+def main() -> int:
+    return 0 if print_measures(measures()) else 1
 
 
 if __name__ == "__main__":

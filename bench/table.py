@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from bench.curves import Curve
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -18,6 +20,7 @@ class Measure:
     ratio: float | None
     goal: str
     met: bool | None
+    curve: Curve | None = None
 
 
 def timed(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
