@@ -1,4 +1,4 @@
-"""An engine to kill: `python -m tests.kit.engine_process ROOT URL SYMBOL SYMBOL` trades a script against a simulator.
+"""An engine to kill: it trades a script against a simulator.
 
 The script's place is read from the store alone, so that every life goes on where the last one died. It ends with 0
 once every step was taken and everything is settled, or unknown with nothing of it at the broker.
@@ -18,25 +18,28 @@ from urllib.request import Request, urlopen
 import msgspec
 
 from libs.brokers.upstox import UpstoxBroker
+from libs.contracts.bus import CommandRequest
 from libs.contracts.orders import OrderStatus, OrderType, Side
 from libs.contracts.signals import SignalEvent, SignalType
 from libs.core.clock import SystemClock
 from libs.core.errors import Refused, RetryLater
 from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.roles import Store
+from libs.dbaccess.trading.control import known_command
 from libs.orders.instrument import Instrument
 from libs.orders.model import Purpose, order_id
-from libs.orders.positions import PositionKey
 from libs.risk.request import OrderRequest
 from libs.trading.decisions import Placed
-from libs.trading.exits import ExitReason
 from libs.upstox.credentials import Scope
 from libs.upstox.session import BrokerSession
 from services.exchange_sim.market.instruments import Listing
 from services.execution_engine.building import build
+from services.execution_engine.clearance import Clearance
 from services.execution_engine.closing import Closing
 from services.execution_engine.deciding import SignalPlace
 from services.execution_engine.engine import Engine
+from services.execution_engine.handlers import Handlers
+from services.execution_engine.last_lock import LastLock
 from services.execution_engine.reconciliation import Reconciler
 from services.execution_engine.recovery import resume
 from services.execution_engine.rounds import Rounds
@@ -49,13 +52,17 @@ from tests.kit.trading import session_of
 SIM_SYMBOLS, SIM_SEED = 50, 7
 #: A machine under load is slow, not wrong: with a twentieth of a processor a life takes more than a minute.
 DEADLINE_S = 300.0
+#: The broker answers on its own threads; a look in between costs it seven requests.
+LOOK_EVERY_S = 0.02
 
 
 class Script:
-    """Enter, rest a limit order, change it, cancel it, and leave."""
+    """Enter twice, rest a limit order, change it, cancel it; one entry leaves by signal, one by command."""
 
-    def __init__(self, engine: Engine, symbols: list[str]) -> None:
+    def __init__(self, engine: Engine, handlers: Handlers, closing: Closing, symbols: list[str]) -> None:
         self.engine = engine
+        self.handlers = handlers
+        self.closing = closing
         self.bought, self.rested = symbols
 
     def step(self) -> bool:
@@ -64,42 +71,52 @@ class Script:
         limit = order_id(signal_id=f"limit-{self.rested}", purpose=Purpose.ENTRY)
         if not self._processed("enter"):
             self._signal("enter", SignalType.ENTER_LONG, 1)
+        elif not self._processed("also"):
+            self._signal("also", SignalType.ENTER_LONG, 2, "revert")
         elif limit not in engine.desk.orders:
             self._rest(limit)
         elif (order := engine.desk.orders.get(limit)).has_live_child and order.is_complete and not order.change_number:
             engine.change(limit, 6, None, None)
         elif order.has_live_child and not order.cancel_number:
             engine.cancel(limit, "the script wants it")
-        elif not self._processed("exit") and self._is_over(self.bought):
-            self._signal("exit", SignalType.EXIT_LONG, 2)
-        elif self._processed("exit") and self._is_over(self.bought):
-            # What the signal could not close (its order was refused), a flatten does.
-            key = PositionKey("trend", self.bought)
-            return bool(engine.desk.positions.get(key).quantity) and engine.leave(
-                key, ExitReason.FLATTEN, Purpose.FLATTEN
-            )
+        elif not self._processed("exit") and self._is_still("trend"):
+            self._signal("exit", SignalType.EXIT_LONG, 3)
+        elif not self._squared_off() and self._is_still("trend") and self._is_still("revert"):
+            # The other position, and what a refused exit left of the first one.
+            self.handlers.handle(CommandRequest("leave", "square_off", {"symbol": self.bought, "sender": "script"}))
         else:
             return False
         return True
 
-    def _is_over(self, symbol: str) -> bool:
-        orders = [order for order in self.engine.desk.orders if order.symbol == symbol]
-        return all(order.is_settled for order in orders)
+    def is_over(self) -> bool:
+        """Say whether nothing is left to do: all is settled and left, or an unknown order is in the way."""
+        orders = list(self.engine.desk.orders)
+        if any(order.status is OrderStatus.UNKNOWN for order in orders):
+            return all(order.is_settled or order.status is OrderStatus.UNKNOWN for order in orders)
+        return all(order.is_settled for order in orders) and not self.closing.jobs
+
+    def _squared_off(self) -> bool:
+        return known_command(self.engine.store.session.connection, "leave") is not None
+
+    def _is_still(self, strategy_id: str) -> bool:
+        """Say whether nothing more will be heard of a strategy's orders by itself."""
+        orders = [order for order in self.engine.desk.orders if order.strategy_id == strategy_id]
+        return all(order.is_settled or order.status is OrderStatus.UNKNOWN for order in orders)
 
     def _processed(self, name: str) -> bool:
         connection = self.engine.store.session.connection
         return bool(connection.execute("SELECT 1 FROM processed_signals WHERE signal_id = ?", (name,)).fetchone())
 
-    def _signal(self, name: str, kind: SignalType, seq: int) -> None:
+    def _signal(self, name: str, kind: SignalType, seq: int, strategy_id: str = "trend") -> None:
         at_us = (self.engine.market.now_us() // MINUTE_US - 1) * MINUTE_US
-        signal = SignalEvent(name, "trend", self.bought, at_us, kind)
+        signal = SignalEvent(name, strategy_id, self.bought, at_us, kind)
         self.engine.on_signal(signal, SignalPlace("store", seq))
 
     def _rest(self, name: str) -> None:
         engine, state = self.engine, self.engine.desk.gate.state
         price = state.symbol("nse", self.rested).price
         request = OrderRequest(
-            order_id=name, strategy_id="trend", symbol=self.rested, side=Side.BUY, quantity=10,
+            order_id=name, strategy_id="rester", symbol=self.rested, side=Side.BUY, quantity=10,
             order_type=OrderType.LIMIT, price=round(price * 0.97), signal_id=f"limit-{self.rested}",
         )  # fmt: skip
         decision = engine.desk._ask(request, engine.market.now_us(), "limit")
@@ -132,12 +149,14 @@ def main(root: str, url: str, *symbols: str) -> int:
         broker.answered, broker.reported, engine.wire = engine.answered, engine.reported, broker
         resume(engine, loaded)
         broker.start(engine.desk.orders, engine.desk.positions.net())
-        rounds = Rounds(
-            engine, Closing(engine, clock), settings.execution, clock, kill_file=Path(root) / "KILL",
-            session_of=session_of,
+        closing, kill_file = Closing(engine, clock), Path(root) / "KILL"
+        rounds = Rounds(engine, closing, settings.execution, clock, kill_file=kill_file, session_of=session_of)
+        handlers = Handlers(
+            engine, closing, clock, kill_file=kill_file, status=dict, reconcile=lambda: None,
+            last_lock=LastLock(engine, clock), clearance=Clearance(engine, clock, is_needed=False),
         )  # fmt: skip
-        reconciler = Reconciler(engine, "upstox", clock)
-        return live(engine, broker, rounds, reconciler, Script(engine, list(symbols)), Market(url, keys))
+        script = Script(engine, handlers, closing, list(symbols))
+        return live(engine, broker, rounds, Reconciler(engine, "upstox", clock), script, Market(url, keys))
 
 
 class Market:
@@ -167,10 +186,10 @@ class Market:
 def live(
     engine: Engine, broker: UpstoxBroker, rounds: Rounds, reconciler: Reconciler, script: Script, market: Market
 ) -> int:
-    """Reconcile, take a step, look again, until all is over."""
-    end, is_equal = time.monotonic() + DEADLINE_S, False
+    """Reconcile, go on with what was cut off, then take a step and look again, until all is over."""
+    end, is_equal, is_resumed = time.monotonic() + DEADLINE_S, False, False
     while time.monotonic() < end:
-        time.sleep(0.05)
+        time.sleep(LOOK_EVERY_S)
         try:
             now_us = market.now_us()
             rounds.enter(now_us)
@@ -182,15 +201,14 @@ def live(
             found = reconciler.take(broker.book(engine.market.now_us()), "timer", 0)
         except (RetryLater, Refused):
             continue  # the broker cannot be reached: nothing is decided
+        if not is_resumed:
+            is_resumed = True
+            script.handlers.resume_unfinished()
         is_equal = not found.repairs and all(each.finding.value == "still_unknown" for each in found.differences)
         if engine.in_flight or script.step() or not is_equal:
             continue
-        if all(order.is_settled or order.status is OrderStatus.UNKNOWN for order in engine.desk.orders):
+        if script.is_over():
             broker.close()
             return 0
     sys.stderr.write(f"not over: {[(o.symbol, o.status, o.cancel_number, o.change) for o in engine.desk.orders]}\n")
     return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
