@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from libs.core.money import UNITS_PER_PAISA, UNITS_PER_RUPEE
 from libs.orders.model import Purpose
 from libs.risk.case import Case
@@ -29,9 +27,10 @@ from libs.risk.checks import (
     trading_state,
     unknown_order,
 )
-from libs.risk.limits import Limits, LimitTree
+from libs.risk.limits import LimitTree
 from libs.risk.request import OrderRequest
-from libs.risk.state import Holding, HoldingKey, RiskState, SymbolState
+from libs.risk.screen import Desk, is_clear
+from libs.risk.state import HoldingKey, RiskState
 from libs.risk.verdict import _SEAL, Approved, Rejected, Verdict
 
 _PRICE_MAX = 1e9
@@ -84,7 +83,7 @@ class Gate:
     def __init__(self, state: RiskState, limits: LimitTree) -> None:
         self.state = state
         self.limits = limits
-        self._desks: dict[HoldingKey, _Desk] = {}
+        self._desks: dict[HoldingKey, Desk] = {}
 
     def use_limits(self, limits: LimitTree) -> None:
         """Hold the next decision against other limits: the config store changed."""
@@ -96,6 +95,11 @@ class Gate:
         desk = self._desks.get((request.strategy_id, request.exchange, request.symbol, request.product))
         if desk is None:
             desk = self._desk(request)
+        if is_clear(desk, request, now_us):
+            return Approved(request, now_us, _SEAL)
+        return self._judge(desk, request, now_us)
+
+    def _judge(self, desk: Desk, request: OrderRequest, now_us: int) -> Verdict:
         symbol = desk.symbol
         instrument = symbol.instrument
         if instrument is None:
@@ -115,16 +119,9 @@ class Gate:
                 return rejected
         return Approved(request, now_us, _SEAL)
 
-    def _desk(self, request: OrderRequest) -> _Desk:
+    def _desk(self, request: OrderRequest) -> Desk:
         key = (request.strategy_id, request.exchange, request.symbol, request.product)
         symbol, holding = self.state.holding(*key)
-        desk = self._desks[key] = _Desk(symbol, holding, self.limits.resolve(request.strategy_id, request.symbol))
+        limits = self.limits.resolve(request.strategy_id, request.symbol)
+        desk = self._desks[key] = Desk(self.state, limits, symbol, holding, key[0], (key[1], key[2]))
         return desk
-
-
-class _Desk(msgspec.Struct, frozen=True):
-    """What every order of one strategy in one instrument is held against; the state keeps these for good."""
-
-    symbol: SymbolState
-    holding: Holding
-    limits: Limits

@@ -19,7 +19,7 @@ class RateWindows:
         self._size = max((most for _, most in self.windows), default=1)
         self._ring = [-(1 << 62)] * self._size
         self._next = 0
-        self._free_us = self._entry_free_us = -(1 << 62)
+        self.free_us = self.entry_free_us = -(1 << 62)
 
     def record(self, now_us: int) -> None:
         """Note a request that left: place, modify or cancel."""
@@ -35,13 +35,13 @@ class RateWindows:
             if frees_us > entry_free_us:  # noqa: PLR1730 - as above
                 entry_free_us = frees_us
         if self.windows:
-            self._free_us, self._entry_free_us = free_us, entry_free_us
+            self.free_us, self.entry_free_us = free_us, entry_free_us
         else:
-            self._free_us = self._entry_free_us = now_us
+            self.free_us = self.entry_free_us = now_us
 
     def full_window(self, now_us: int, *, is_entry: bool = False) -> tuple[int, int] | None:
         """Give the first window (length, limit) without room, or None."""
-        if now_us >= (self._entry_free_us if is_entry else self._free_us):
+        if now_us >= (self.entry_free_us if is_entry else self.free_us):
             return None
         windows = self._entry_windows if is_entry else self.windows
         return next(window for window in windows if now_us < self._frees_at(window))
