@@ -32,8 +32,10 @@ class WrongConfiguration(Refused):
     """The service cannot run as it is configured; says which setting and what was expected."""
 
 
-def run_service(name: str, service: Service, clock: Clock) -> int:
-    """Run a service until SIGTERM or SIGINT; give the process's exit code."""
+def run_service(
+    name: str, service: Service, clock: Clock, *, make_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> int:
+    """Run a service until SIGTERM or SIGINT, on asyncio's event loop or another; give the process's exit code."""
     try:
         settings = load_settings()
     except SettingsError as e:
@@ -45,7 +47,8 @@ def run_service(name: str, service: Service, clock: Clock) -> int:
     structlog.contextvars.bind_contextvars(pid=os.getpid())
     log = get_logger()
     try:
-        return asyncio.run(_run(name, service, settings, clock))
+        with asyncio.Runner(loop_factory=make_loop) as runner:
+            return runner.run(_run(name, service, settings, clock))
     except WriterLockHeld as e:
         log.error("process.store_held", error=str(e))
         return STORE_HELD

@@ -11,6 +11,7 @@ from libs.contracts.bus import CommandRequest
 from libs.core.clock import Clock
 from libs.core.errors import Refused
 from libs.messaging import CommandServer, Publisher, Subscriber
+from libs.runtime.commands import logged
 from libs.runtime.heartbeat import Pulse, beat
 from libs.runtime.process import run_until
 from libs.settings import Settings
@@ -35,7 +36,7 @@ async def run_service_loops(
             raise Refused(f"{name} knows no command {request.name!r}; it knows: {', '.join(known)}")
         return known[request.name](request)
 
-    with CommandServer.open(name, on_command, settings=settings, clock=clock) as answering:
+    with CommandServer.open(name, logged(on_command), settings=settings, clock=clock) as answering:
         beating = beat(name, publisher, clock, settings.runtime.heartbeat_interval_ms, pulse)
         await run_until(stop, [publisher.run(), answering.run(), *(loop() for loop in loops), beating])
 

@@ -9,6 +9,7 @@ import msgspec
 
 from libs.contracts.topics import topic
 from libs.core.clock import Clock
+from libs.core.ids import random_id
 from libs.dbaccess import DatabaseManager, MarketDataQuery
 from libs.dbaccess.sqlite_session import SqliteSession
 from libs.messaging import CommandClient, Publisher
@@ -81,7 +82,11 @@ class Context:
         self.publisher.publish(text, payload, seq=done.seq)
         self.watch.take_in(text, self.clock.now_us(), payload)
 
-    def ask(self, service: str, name: str, arguments: dict[str, Any]) -> Any:
-        """Have an owner do something. Waits: call it in a thread."""
+    def ask(self, service: str, name: str, arguments: dict[str, Any], request_id: str) -> Any:
+        """Have an owner do something. Waits: call it in a thread.
+
+        The command's id begins with the request's, and is followed by it; it is never the same twice, so that who
+        gives all his requests one id is not told that his second halt was done with the first.
+        """
         with CommandClient(service, settings=self.settings, clock=self.clock) as client:
-            return msgspec.to_builtins(client.call(name, arguments))
+            return msgspec.to_builtins(client.call(name, arguments, command_id=f"{request_id}.{random_id(8)}"))

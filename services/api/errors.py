@@ -13,6 +13,7 @@ from libs.dbaccess import StoreMissing, UnsafeName
 from libs.runtime.logs import get_logger
 from services.api.access import LockedOut, LoginRefused
 from services.api.changes import NotThere
+from services.api.requests import request_id_of
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -55,7 +56,8 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[dict
         get_logger().error(
             "api.failed", path=request.url.path, error=f"{type(error).__name__}: {error}", where=_where(error)
         )
-        status, kind, message = 500, "failed", "the request failed in the api; its log says how (`fleet logs api`)"
+        status, kind = 500, "failed"
+        message = f"request {request_id_of(request)} failed in the api; its log says how (`fleet logs api`)"
     if status in {429, 503}:
         headers["Retry-After"] = "5"
     body = {"error": {"status": status, "kind": kind, "message": message}}

@@ -17,6 +17,7 @@ from libs.core.clock import Clock
 from libs.core.errors import Refused, RetryLater
 from libs.dbaccess import DatabaseManager, MarketDataQuery, Role, Store
 from libs.messaging import CommandServer, Publisher
+from libs.runtime.commands import logged
 from libs.runtime.heartbeat import Pulse, beat
 from libs.runtime.logs import get_logger
 from libs.runtime.process import run_until
@@ -28,6 +29,7 @@ from services.api.broker import BrokerToken
 from services.api.context import Context
 from services.api.instruments import IMPORT
 from services.api.manifest import NAME
+from services.api.requests import identified
 from services.api.settings import check
 from services.api.told import ToldSource
 from services.api.watch import Watch
@@ -59,13 +61,14 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         broker = BrokerToken(settings, clock, os.environ)
         context = Context(settings, clock, db, session, publisher, market, Watch(settings, clock), told, broker)
         commands = stack.enter_context(
-            CommandServer.open(NAME, lambda request: _command(context, request), settings=settings, clock=clock)
+            CommandServer.open(NAME, logged(lambda request: _command(context, request)), settings=settings, clock=clock)
         )
         listening = stack.enter_context(_listen(settings))
         _invite(context)
         server = _Server(
             uvicorn.Config(
-                make_app(context), log_config=None, access_log=False, proxy_headers=False, server_header=False,
+                identified(make_app(context), clock),
+                log_config=None, access_log=False, proxy_headers=False, server_header=False,
                 lifespan="off", timeout_graceful_shutdown=_GRACE_S, limit_concurrency=1000,
             )
         )  # fmt: skip

@@ -14,6 +14,7 @@ from libs.core.errors import Refused
 from libs.dbaccess import DatabaseManager, Role, Store
 from libs.dbaccess.sqlite_session import SqliteSession
 from libs.messaging import CommandServer, Publisher
+from libs.runtime.commands import logged
 from libs.runtime.heartbeat import Pulse, beat
 from libs.runtime.logs import get_logger
 from libs.runtime.process import run_until
@@ -39,7 +40,9 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         session = stack.enter_context(db.writer_session(Store.BACKTEST_INDEX))
         publisher = stack.enter_context(Publisher.open(NAME, settings=settings, clock=clock))
         running = _Running(db, session, publisher, settings, clock)
-        commands = stack.enter_context(CommandServer.open(NAME, running.on_command, settings=settings, clock=clock))
+        commands = stack.enter_context(
+            CommandServer.open(NAME, logged(running.on_command), settings=settings, clock=clock)
+        )
         running.recover()
         loops = [
             publisher.run(),

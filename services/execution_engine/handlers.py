@@ -22,6 +22,7 @@ from libs.dbaccess.trading.control import (
     unfinished_commands,
 )
 from libs.orders import evidence as ev
+from libs.runtime.commands import logged
 from services.execution_engine import commands as cmd
 from services.execution_engine.clearance import Clearance
 from services.execution_engine.closing import Closing, Job
@@ -48,9 +49,10 @@ class Handlers:
         self._reconcile = reconcile
         self._last_lock = last_lock
         self._clearance = clearance
+        #: Does a command and gives its answer; raises `Refused` for what cannot be done.
+        self.handle = logged(self._handle)
 
-    def handle(self, request: CommandRequest) -> Any:
-        """Do a command and give its answer; raise `Refused` for what cannot be done."""
+    def _handle(self, request: CommandRequest) -> Any:
         command = cmd.parse(request.name, request.arguments)
         if isinstance(command, cmd.Status):
             return self._status()

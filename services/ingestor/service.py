@@ -19,6 +19,7 @@ from libs.dbaccess.journal import Journal
 from libs.feeds import Feed, FeedSupervisor
 from libs.feeds.supervision import LinkState
 from libs.messaging import CommandServer, Publisher
+from libs.runtime.commands import logged
 from libs.runtime.heartbeat import Pulse, beat
 from libs.runtime.logs import get_logger
 from libs.runtime.process import run_until
@@ -111,7 +112,7 @@ class _Running:
         closer.is_filling = lambda: self._backfiller.is_busy
 
     def commands(self) -> CommandServer:
-        self._commands = CommandServer.open(NAME, self._on_command, settings=self._settings, clock=self._clock)
+        self._commands = CommandServer.open(NAME, logged(self._on_command), settings=self._settings, clock=self._clock)
         return self._commands
 
     async def until(self, stop: asyncio.Event, known: set[str]) -> None:

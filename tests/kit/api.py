@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import uvloop
 from litestar.exceptions import LitestarDeprecationWarning
 
 from libs.core.clock import SystemClock
@@ -74,7 +75,8 @@ def running_api(root: Path, **environment: str) -> Iterator[Api]:
     def main() -> None:
         warnings.simplefilter("ignore", LitestarDeprecationWarning)  # of the next major version, at every start
         try:
-            asyncio.run(run())
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(run())
         except BaseException as e:  # noqa: BLE001  # told to the test below
             ended.append(e)
 

@@ -20,6 +20,7 @@ from services.api.context import Context
 from services.api.guards import address_of
 from services.api.instruments import IMPORT
 from services.api.passwords import hash_password
+from services.api.requests import request_id_of
 
 #: What the backtest service may be asked from here.
 BACKTEST = ("cancel", "delete", "keep")
@@ -47,12 +48,13 @@ async def _asked(request: Request[Any, Any, Any], context: Context, service: str
     asked = Asked(who.name, address_of(request), context.clock.now_us(), {})
     outcome = "done"
     try:
-        return await asyncio.to_thread(context.ask, service, name, given)
+        return await asyncio.to_thread(context.ask, service, name, given, request_id_of(request))
     except FleetError as e:
         outcome = f"{type(e).__name__}: {e}"
         raise
     finally:
-        done = Done(service, name, None, {"arguments": {k: str(v)[:500] for k, v in given.items()}, "outcome": outcome})
+        told = {"arguments": {k: str(v)[:500] for k, v in given.items()}, "outcome": outcome}
+        done = Done(service, name, None, told | {"request_id": request_id_of(request)})
         with context.session.transaction() as connection:
             record(connection, asked, f"{service}.{name}", done, str(given.get("reason", ""))[:500])
 
