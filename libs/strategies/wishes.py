@@ -19,6 +19,11 @@ Flags = npt.NDArray[np.bool_]
 Sides = npt.NDArray[np.int8]
 
 
+def tells_nothing(_: int) -> dict[str, Any]:
+    """Tell `go` nothing: what entries without a stop, and nothing to say for themselves, are given."""
+    return {}
+
+
 class Wishes(msgspec.Struct, frozen=True):
     """Per bar: 1 to be long, -1 to be short, 0 neither; and whether a long or a short would be left there.
 
@@ -29,7 +34,7 @@ class Wishes(msgspec.Struct, frozen=True):
     leave_long: Flags | None = None
     leave_short: Flags | None = None
     leave_reason: str = ""
-    how: Callable[[int], dict[str, Any]] = lambda _: {}
+    how: Callable[[int], dict[str, Any]] = tells_nothing
 
 
 #: Columns a form may read: open, high, low, close, volume, timestamp.
@@ -39,13 +44,16 @@ BarColumns = Mapping[str, npt.NDArray[Any]]
 def turns(side: npt.NDArray[Any]) -> Sides:
     """Mark where a side is the opposite of the last one there was; zeros are no side, and are passed over."""
     found = np.zeros(len(side), dtype=np.int8)
-    at = np.flatnonzero(side)
-    turned = at[1:][side[at[1:]] == -side[at[:-1]]]
-    found[turned] = side[turned]
+    at = np.flatnonzero(np.diff(side, prepend=side[:1]))  # a side turns only where it changes
+    at = np.concatenate([[0], at])[: len(side)]
+    held = side[at]
+    at, held = at[held != 0], held[held != 0]
+    turned = held[1:] == -held[:-1]
+    found[at[1:][turned]] = held[1:][turned]
     return found
 
 
 def sign(difference: Floats) -> Sides:
     """Give the sign; 0 where there is no value."""
     with np.errstate(invalid="ignore"):
-        return np.where(np.isnan(difference), 0, np.sign(difference)).astype(np.int8)
+        return np.asarray((difference > 0).view(np.int8) - (difference < 0).view(np.int8))

@@ -8,64 +8,51 @@ What it says is trusted only where it was equal to the loop on a sample.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import date
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from libs.contracts.orders import OrderType, Side
-from libs.contracts.sessions import Session
-from libs.core.clock import US_PER_MINUTE, trading_date
-from libs.core.money import UNITS_PER_RUPEE
-from libs.orders.fills import FillSettings, Resting, slipped
-from libs.orders.instrument import Instrument
+from libs.contracts.orders import Side
+from libs.core.money import PAISE_PER_RUPEE, UNITS_PER_PAISA
+from libs.indicators.columns import Floats, Integers
+from libs.orders.fills import FillSettings
 from libs.orders.model import Product
-from libs.settings.risk import Risk
-from libs.trading.columns import Columns
-from libs.trading.exits import NEVER_US, ExitRules
+from libs.trading.exits import ExitRules
+from libs.trading.ground import Closing, Ground, NotOutright, Terms
 from libs.trading.plan import Plan
-from libs.trading.replay import days_of
-from libs.trading.sizing import FixedQuantity, FixedValue, size
-from libs.trading.vector_host import Lane, NotOutright, VectorHost
+from libs.trading.sizing import FixedQuantity, FixedValue
+from libs.trading.vector_host import NEVER, Course, VectorHost
 
-
-class Deal(NamedTuple):
-    """One fill. `phase` 0 at the open, 1 the square-off; `signed` is bought above 0."""
-
-    minute_us: int
-    phase: int
-    symbol: str
-    signed: int
-    price: float
-
-
-class Asked(NamedTuple):
-    """One order that was sent, filled or not. `units`: the last price then, in ten-thousandths."""
-
-    at_us: int
-    symbol: str
-    is_entry: bool
-    quantity: int
-    units: int
+#: What stands for a square-off among the moves.
+_SQUARE = 9
+_LEAVE, _ENTER, _SQUARE_OFF = 0, 1, 2
 
 
 class Book(NamedTuple):
-    """What the account did: fills in the loop's order, and every order."""
+    """What an account did, as columns in the loop's order: its fills, and every order it sent, filled or not.
 
-    deals: list[Deal]
-    asked: list[Asked]
+    Symbols are places in the list of grounds. `signed` is bought above 0. The fills of one symbol open and close by
+    turns. `asked_units`: the last price when an order was sent, in ten-thousandths.
+    """
+
+    symbol: Integers
+    at_us: Integers
+    signed: Integers
+    prices: Floats
+    asked_symbol: Integers
+    asked_us: Integers
+    asked_quantity: Integers
+    asked_units: Integers
+    is_entry: Integers
 
 
-class Terms(NamedTuple):
-    """What a run is traded on."""
+class _Moves(NamedTuple):
+    """Where a strategy changes what its signals imply: the rows, and the directions before and after."""
 
-    plan: Plan
-    fills: FillSettings
-    risk: Risk
-    instruments: dict[str, Instrument]
-    session_of: Callable[[date], Session | None]
-    bar_us: int
+    rows: Integers
+    before: Integers
+    after: Integers
 
 
 def check_plain(plan: Plan, fills: FillSettings) -> None:
@@ -78,156 +65,160 @@ def check_plain(plan: Plan, fills: FillSettings) -> None:
         raise NotOutright("orders may fill in part")
 
 
-def trade_outright(columns: Sequence[Columns], host: VectorHost, terms: Terms) -> Book:
-    """Work out every symbol by itself, and put the fills into the order the loop has them."""
+def trade_outright(grounds: Sequence[Ground], host: VectorHost, terms: Terms) -> Book:
+    """Work out every symbol by itself, and put fills and orders into the order the loop has them."""
     check_plain(terms.plan, terms.fills)
-    book = Book([], [])
-    for each in columns:
-        if len(each) > 1 and int(np.diff(each.timestamps).min()) < terms.bar_us:
-            raise NotOutright(f"bars of {each.symbol} overlap")
-        account = _Account(each.symbol, terms, book)
-        row = 0
-        for (day,) in days_of([each]):
-            account.run_day(host.lane(day, row))
-            row += len(day)
-    book.deals.sort(key=lambda deal: deal[:3])
-    book.asked.sort(key=lambda order: order[:2])
-    return book
+    filled, asked, prices = [], [], []
+    for place, ground in enumerate(grounds):
+        account = _Account(ground, terms)
+        account.trade(_moves(host.course(ground.bars, ground.day_rows), ground))
+        filled.append(account.filled(place))
+        asked.append(account.asked(place))
+        prices.append(account.prices(filled[-1]))
+    fills, orders = np.concatenate(filled, axis=1), np.concatenate(asked, axis=1)
+    price = np.concatenate(prices)
+    if len(grounds) > 1:
+        ranks = np.argsort(np.argsort([ground.bars.symbol for ground in grounds]))
+        order = np.lexsort((ranks[fills[0]], fills[2], fills[1]))
+        fills, price = fills[:, order], price[order]
+        orders = orders[:, np.lexsort((ranks[orders[0]], orders[1]))]
+    return Book(fills[0], fills[1], fills[3], price, *orders)
+
+
+def _moves(course: Course, ground: Ground) -> _Moves:
+    """Do what `VectorHost.decide` does, for all bars at once."""
+    closing = ground.closing(course.flat_minutes)
+    rows = np.flatnonzero(course.side)
+    rows = rows[~closing.flags[rows]]
+    sides = course.side[rows].astype(np.int64)
+    if not course.allow_short:
+        np.maximum(sides, 0, out=sides)
+    if len(closing.rows):
+        rows, sides = _merged(rows, sides, closing.rows, 0)
+    if course.leave_long is not None or course.leave_short is not None:
+        return _with_leaves(course, rows, sides)
+    before = np.concatenate([[0], sides[:-1]])
+    turned = before != sides
+    return _Moves(rows[turned], before[turned], sides[turned])
+
+
+def _with_leaves(course: Course, rows: Integers, sides: Integers) -> _Moves:
+    """Add the bars on which a position is left, whichever comes first after it was taken."""
+    leave_at = np.full(len(rows), NEVER)
+    for side, flags in ((1, course.leave_long), (-1, course.leave_short)):
+        if flags is not None:
+            places = np.append(np.flatnonzero(flags), NEVER)
+            own = sides == side
+            leave_at[own] = places[np.searchsorted(places, rows[own], side="right")]
+    moves: list[tuple[int, int, int]] = []
+    implied, until = 0, NEVER
+    for row, side, leave in zip(rows.tolist(), sides.tolist(), leave_at.tolist(), strict=True):
+        if implied and until < row:
+            moves.append((until, implied, 0))
+            implied = 0
+        if side != implied:
+            moves.append((row, implied, side))
+            implied = side
+        until = leave
+    if implied and until != NEVER:
+        moves.append((until, implied, 0))
+    return _Moves(*np.array(moves, dtype=np.int64).reshape(-1, 3).T)
+
+
+def _merged(rows: Integers, values: Integers, further: Integers, value: int) -> tuple[Integers, Integers]:
+    """Put further rows with one value among rows; they stand first where the rows are the same."""
+    joined = np.concatenate([further, rows])
+    order = np.argsort(joined, kind="stable")
+    return joined[order], np.concatenate([np.full(len(further), value), values])[order]
 
 
 class _Account:
-    """One strategy in one symbol: what its signals imply, what is held, and what waits for the next bar."""
+    """One strategy in one symbol: what is held, and what it asks for."""
 
-    def __init__(self, symbol: str, terms: Terms, book: Book) -> None:
-        self._symbol, self._terms, self._book = symbol, terms, book
-        self._instrument = terms.instruments[symbol]
-        self._implied = self._held = 0
-        self._waiting: list[int] = []
-        self._waiting_row = 0
+    def __init__(self, ground: Ground, terms: Terms) -> None:
+        self._ground = ground
+        self._terms = terms
+        #: By fill: row, 1 for a square-off, quantity signed. By order: row, what it is, quantity.
+        self._fills: list[tuple[int, int, int]] = []
+        self._asked: list[tuple[int, int, int]] = []
 
-    def run_day(self, lane: Lane) -> None:
-        """Visit the bars on which something can happen, as `VectorHost.decide` and the loop do."""
-        day = _Day(lane, self._terms)
-        squares_from = day.squares_from
-        for row in day.rows:
-            if self._waiting:
-                self._fill(day)
-            if self._held and row >= squares_from:
-                self._square_off(day, row)
-            self._decide(day, row)
-        if self._waiting:
-            self._fill(day)
+    def trade(self, moves: _Moves) -> None:
+        """Turn moves into orders, and orders into fills at the next open."""
+        ground, rows = self._ground, moves.rows
+        squares = ground.squares
+        before, after = moves.before, moves.after
+        if len(squares.rows):
+            rows, after = _merged(moves.rows, after, squares.rows, _SQUARE)
+            before = _merged(moves.rows, before, squares.rows, 0)[1]
+        following = np.minimum(rows + 1, len(ground.bars) - 1)
+        sells_first = self._terms.plan.product is not Product.DELIVERY
+        held = 0
+        for row, left, side, size, takes, enters, fills, is_late in zip(
+            *(
+                column.tolist()
+                for column in (
+                    rows, before, after, self._sizes(rows), ground.takes[rows], ground.enters[rows],
+                    ground.goes_on[rows], squares.flags[following],
+                )
+            ),
+            strict=True,
+        ):  # fmt: skip
+            if side == _SQUARE:
+                held = self._square_off(row, held)
+                continue
+            was, leaving = held, False
+            if takes and (held * left > 0 or (side and held * side < 0)):  # its own, or what an entry finds there
+                leaving = True
+                self._asked.append((row, _LEAVE, abs(held)))
+                if fills:
+                    self._fills.append((row + 1, 0, -held))
+                    held = 0
+            if side and was * side <= 0 and enters and size and (side > 0 or sells_first):
+                self._asked.append((row, _ENTER, size))
+                if fills:
+                    self._fills.append((row + 1, 0, side * size))
+                    held += side * size
+            if held and is_late and fills and (leaving or held != was):
+                held = self._square_off(row + 1, held)
 
-    def _decide(self, day: _Day, row: int) -> None:
-        implied, side = self._implied, 0
-        if row < day.closing:
-            side = day.side[row]
-        if row >= day.closing or (side < 0 and not day.allows_short):
-            if implied:
-                self._implied = 0
-                self._leave(day, row, implied)
-        elif side:
-            if side != implied:
-                self._implied = side
-                if implied:
-                    self._leave(day, row, implied)
-                self._enter(day, row, side)
-        elif implied and day.leaves(row, implied):
-            self._implied = 0
-            self._leave(day, row, implied)
+    def _square_off(self, row: int, held: int) -> int:
+        if held:
+            if not self._ground.opens[row]:
+                at_us, symbol = self._ground.bars.timestamps.item(row), self._ground.bars.symbol
+                raise NotOutright(f"{symbol} is to be squared off at {at_us}, when the market is closed")
+            self._asked.append((row, _SQUARE_OFF, abs(held)))
+            self._fills.append((row, 1, -held))
+        return 0
 
-    def _leave(self, day: _Day, row: int, direction: int) -> None:
-        if self._held * direction > 0:
-            self._ask(day, row, -self._held, is_entry=False)
+    def _sizes(self, rows: Integers) -> Integers:
+        sizing, lot = self._terms.plan.sizing, self._ground.instrument.lot_size
+        if isinstance(sizing, FixedQuantity):
+            return np.full(len(rows), sizing.quantity // lot * lot)
+        assert isinstance(sizing, FixedValue)  # `check_plain` asked
+        units = np.maximum(self._ground.units[rows], 0)
+        budget = sizing.rupees * PAISE_PER_RUPEE * UNITS_PER_PAISA
+        return np.where(units > 0, budget // (np.maximum(units, 1) * lot) * lot, 0)
 
-    def _enter(self, day: _Day, row: int, direction: int) -> None:
-        if self._held * direction > 0:
-            return
-        if self._held and not self._waiting:  # the strategy thinks it is flat: the entry closes what is there
-            self._ask(day, row, -self._held, is_entry=False)
-        if direction < 0 and self._terms.plan.product is Product.DELIVERY:
-            return  # shares cannot be sold short for delivery
-        close = day.closes[row]
-        quantity = size(self._terms.plan.sizing, price=close, equity_paise=1, lot=self._instrument.lot_size)
-        if quantity:
-            self._ask(day, row, direction * quantity, is_entry=True)
+    def filled(self, place: int) -> Integers:
+        """Give symbol, time, phase and signed quantity of every fill."""
+        rows, phases, signed = np.array(self._fills, dtype=np.int64).reshape(-1, 3).T
+        return np.stack([np.full(len(rows), place), self._ground.bars.timestamps[rows], phases, signed, rows])
 
-    def _ask(self, day: _Day, row: int, signed: int, *, is_entry: bool) -> None:
-        now_us = day.stamps[row] + self._terms.bar_us
-        if not day.is_open(now_us) or (is_entry and now_us >= day.last_entry_us):
-            return
-        self._waiting.append(signed)
-        self._waiting_row = row
-        units = round(day.closes[row] * UNITS_PER_RUPEE)
-        self._book.asked.append(Asked(now_us, self._symbol, is_entry, abs(signed), units))
+    def prices(self, filled: Integers) -> Floats:
+        """Give the price of every fill."""
+        signed, rows = filled[3], filled[4]
+        buys = signed > 0
+        prices = np.empty(len(rows))
+        prices[buys] = self._ground.prices(rows[buys], Side.BUY)
+        prices[~buys] = self._ground.prices(rows[~buys], Side.SELL)
+        return prices
 
-    def _fill(self, day: _Day) -> None:
-        row = self._waiting_row + 1
-        waiting, self._waiting = self._waiting, []
-        if row >= len(day.stamps):
-            return  # the day ended first
-        for signed in waiting:
-            self._deal(day, row, signed, 0)
-        if self._held and row >= day.squares_from:
-            self._square_off(day, row)
-
-    def _square_off(self, day: _Day, row: int) -> None:
-        at_us = day.stamps[row]
-        if not day.is_open(at_us):
-            raise NotOutright(f"{self._symbol} is to be squared off at {at_us}, when the market is closed")
-        units = round(day.closes[row] * UNITS_PER_RUPEE)
-        self._book.asked.append(Asked(at_us, self._symbol, is_entry=False, quantity=abs(self._held), units=units))
-        self._deal(day, row, -self._held, 1)
-
-    def _deal(self, day: _Day, row: int, signed: int, phase: int) -> None:
-        tick_size = self._instrument.tick_size
-        price = _price(day.opens[row], signed > 0, tick_size, self._terms.fills)
-        self._held += signed
-        self._book.deals.append(Deal(day.stamps[row], phase, self._symbol, signed, price))
+    def asked(self, place: int) -> Integers:
+        """Give symbol, time, quantity, last price and whether it enters, of every order."""
+        rows, kinds, quantities = np.array(self._asked, dtype=np.int64).reshape(-1, 3).T
+        ground = self._ground
+        at_us = ground.bars.timestamps[rows] + np.where(kinds == _SQUARE_OFF, 0, self._terms.bar_us)
+        return np.stack([np.full(len(rows), place), at_us, quantities, ground.units[rows], kinds == _ENTER])
 
 
-class _Day:
-    """One symbol's day as plain lists, with the hours that count."""
-
-    def __init__(self, lane: Lane, terms: Terms) -> None:
-        bars = lane.bars
-        session = terms.session_of(trading_date(bars.timestamps.item(0)))
-        self._spans = session.spans if session else ()
-        self.stamps, self.opens, self.closes = bars.timestamps.tolist(), bars.open.tolist(), bars.close.tolist()
-        self.last_entry_us = session.close_us - terms.risk.last_entry_before_close_min * US_PER_MINUTE if session else 0
-        square_off_us = NEVER_US
-        if session and terms.plan.exits.square_off:
-            square_off_us = session.close_us - terms.risk.square_off_before_close_min * US_PER_MINUTE
-        self.squares_from = int(bars.timestamps.searchsorted(square_off_us))
-        self.allows_short = bool(lane.slot.strategy.parameters.allow_short)
-        sides, self._leave_long, self._leave_short = lane.wanted()
-        self.closing = lane.closing
-        happens = sides != 0
-        for flags in (self._leave_long, self._leave_short):
-            if flags is not None:
-                happens = happens | flags
-        for row in (self.closing, self.squares_from):
-            if row < len(happens):
-                happens[row] = True
-        self.rows: list[int] = np.flatnonzero(happens).tolist()
-        self.side: list[int] = sides.tolist()
-
-    def is_open(self, at_us: int) -> bool:
-        """Whether orders are taken."""
-        return any(start <= at_us < end for start, end in self._spans)
-
-    def leaves(self, row: int, direction: int) -> bool:
-        """Whether a position in a direction is left."""
-        flags = self._leave_long if direction > 0 else self._leave_short
-        return flags is not None and bool(flags[row])
-
-
-def _price(price: float, is_buy: bool, tick_size: float, fills: FillSettings) -> float:  # noqa: FBT001
-    resting = Resting(
-        order_id="", symbol="", side=Side.BUY if is_buy else Side.SELL, order_type=OrderType.MARKET, quantity=1,
-        tick_size=tick_size,
-    )  # fmt: skip
-    return slipped(resting, price, fills)
-
-
-__all__ = ["Asked", "Book", "Deal", "NotOutright", "Terms", "check_plain", "trade_outright"]
+__all__ = ["Book", "Closing", "NotOutright", "Terms", "check_plain", "trade_outright"]

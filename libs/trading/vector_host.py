@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from libs.contracts import OHLCVBar, SignalEvent
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import US_PER_MINUTE, trading_date
-from libs.core.errors import Refused
+from libs.indicators.columns import Integers
 from libs.strategies.intraday import IntradayStrategy
 from libs.strategies.position import touched
-from libs.strategies.wishes import Flags, Sides, Wishes
+from libs.strategies.wishes import Flags, Sides, Wishes, tells_nothing
 from libs.trading.columns import Columns
+from libs.trading.ground import NotOutright
 from libs.trading.strategy_host import StrategyHost
 from libs.trading.strategy_slot import Slot
 
@@ -22,8 +24,17 @@ from libs.trading.strategy_slot import Slot
 NEVER = 1 << 60
 
 
-class NotOutright(Refused):
-    """The run asks for more than plain orders; the loop can do it."""
+class Course(NamedTuple):
+    """What a strategy wishes on every bar of one symbol, and where a long and a short would be left.
+
+    `flat_minutes`: it is out so long before the close, whatever it wishes.
+    """
+
+    side: Sides
+    leave_long: Flags | None
+    leave_short: Flags | None
+    allow_short: bool
+    flat_minutes: int
 
 
 class Lane:
@@ -49,20 +60,6 @@ class Lane:
     def side(self, row: int) -> int:
         """Give the wish on a bar of the day."""
         return int(self._wishes.side[self.start + row])
-
-    def wanted(self) -> tuple[Sides, Flags | None, Flags | None]:
-        """Give the wishes of the day that count, and where a long and a short would be left; refuse stops, targets."""
-        wishes, rows = self._wishes, slice(self.start, self.start + len(self.bars))
-        sides = wishes.side[rows].copy()
-        sides[: self._skip] = 0
-        sides[self.closing :] = 0
-        told = map(self.how, np.flatnonzero(sides).tolist())
-        if any(how.get("stop") is not None or how.get("target") is not None for how in told):
-            raise NotOutright("an entry of the strategy has a stop or a target")
-        leave_long, leave_short = (
-            flags[rows] if flags is not None else None for flags in (wishes.leave_long, wishes.leave_short)
-        )
-        return sides, leave_long, leave_short
 
     def how(self, row: int) -> dict[str, Any]:
         """Give what the entry on a bar is told."""
@@ -167,16 +164,51 @@ class VectorHost(StrategyHost):
     def lane(self, day: Columns, first_row: int) -> Lane:
         """Begin a symbol's day, whose first bar is that row of the run."""
         slot = self._of[day.symbol]
-        joined = self._joined[day.symbol]
-        before = self._before.get(day.symbol)
-        row = first_row + (len(before) if before is not None else 0)
+        wishes, start, skip = self._wishes_from(slot, first_row, len(day))
+        return Lane(slot, wishes, day, start, self._closing_row(slot, day), skip)
+
+    def course(self, bars: Columns, day_rows: Integers) -> Course:
+        """Give the wishes on all bars of the run at once; days begin at those rows. Refuse stops and targets."""
+        slot = self._of[bars.symbol]
+        if not self._daily_anchor:
+            parts = [self._part(slot, 0, len(bars))]
+        else:
+            edges = day_rows.tolist()
+            parts = [self._part(slot, row, end - row) for row, end in pairwise(edges)]
+        parameters: Any = slot.strategy.parameters
+        columns: list[Any] = [
+            column[0] if len(parts) == 1 or column[0] is None else np.concatenate(column)
+            for column in zip(*parts, strict=True)
+        ]
+        return Course(*columns, parameters.allow_short, parameters.flat_before_close_minutes)
+
+    def _part(self, slot: Slot, first_row: int, count: int) -> tuple[Sides, Flags | None, Flags | None]:
+        wishes, start, skip = self._wishes_from(slot, first_row, count)
+        rows = slice(start, start + count)
+        side = wishes.side[rows]
+        if skip:
+            side = side.copy()
+            side[:skip] = 0
+        if wishes.how is not tells_nothing:
+            told = map(wishes.how, (np.flatnonzero(side) + start).tolist())
+            if any(how.get("stop") is not None or how.get("target") is not None for how in told):
+                raise NotOutright("an entry of the strategy has a stop or a target")
+        leave_long, leave_short = (
+            flags[rows] if flags is not None else None for flags in (wishes.leave_long, wishes.leave_short)
+        )
+        return side, leave_long, leave_short
+
+    def _wishes_from(self, slot: Slot, first_row: int, count: int) -> tuple[Wishes, int, int]:
+        """Give wishes, the place in them of a row of the run, and how many bars from there on come too early."""
+        before = len(self._before.get(slot.symbol, ()))
+        row = first_row + before
         if self._daily_anchor:
             seen = min(row, slot.warmup_bars)
-            wishes, start = self._wish(slot, joined.part(row - seen, row + len(day))), seen
+            wishes, start = self._wish(slot, self._joined[slot.symbol].part(row - seen, row + count)), seen
         else:
-            seen = first_row + min(len(before) if before is not None else 0, slot.warmup_bars)
-            wishes, start = self._whole[day.symbol], row
-        return Lane(slot, wishes, day, start, self._closing_row(slot, day), max(0, slot.warmup_bars - seen))
+            seen = first_row + min(before, slot.warmup_bars)
+            wishes, start = self._whole[slot.symbol], row
+        return wishes, start, max(0, slot.warmup_bars - seen)
 
     def decide(self, lane: Lane, row: int, bar: OHLCVBar, signals: list[SignalEvent]) -> None:
         """Do on one bar what `on_bar` does."""

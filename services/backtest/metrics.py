@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,7 +14,7 @@ from libs.indicators.columns import Floats, Integers, session_days
 from libs.orders.model import Fill
 from libs.orders.positions import Position, PositionKey, after_fill
 from libs.trading.columns import Columns
-from services.backtest.equity import EquityCurve, day_rows
+from services.backtest.equity import Deals, EquityCurve, day_rows
 
 DAYS_A_YEAR = 252
 #: (metric, scope): value; None where it is not defined.
@@ -58,9 +58,37 @@ def round_trips(fills: Sequence[Fill]) -> list[RoundTrip]:
     return trips
 
 
-def daily_returns(curve: EquityCurve, cash_paise: int) -> Floats:
+class Trips(NamedTuple):
+    """Trades from flat to flat as columns: when each began and ended, and what it came to less charges."""
+
+    opened_us: Integers
+    closed_us: Integers
+    net: Floats
+
+    @classmethod
+    def of(cls, trips: Sequence[RoundTrip]) -> Trips:
+        """Take trades one by one."""
+        return cls(
+            np.array([trip.opened_us for trip in trips], dtype=np.int64),
+            np.array([trip.closed_us for trip in trips], dtype=np.int64),
+            np.array([trip.net_paise for trip in trips], dtype=np.float64),
+        )
+
+
+class Timeline:
+    """The days a curve's rows fall on, worked out once for all accounts over the same bars."""
+
+    def __init__(self, timestamps: Integers) -> None:
+        self.timestamps = timestamps
+        days = session_days(timestamps)
+        #: The last row of every day, and the number of the day each row is of, counted from 0.
+        self.last_rows = day_rows(timestamps, days)
+        self.numbers = np.concatenate([[0], np.cumsum(np.diff(days) != 0)])[: len(days)]
+
+
+def daily_returns(curve: EquityCurve, cash_paise: int, timeline: Timeline) -> Floats:
     """Give each day's return on the equity of the evening before."""
-    closes = curve.equity[day_rows(curve.timestamps, session_days(curve.timestamps))].astype(np.float64)
+    closes = curve.equity[timeline.last_rows].astype(np.float64)
     before = np.concatenate([[float(cash_paise)], closes[:-1]])
     return np.asarray(closes / before - 1.0) if len(closes) else np.empty(0)
 
@@ -96,68 +124,72 @@ def compute(columns: Sequence[Columns], curve: EquityCurve, fills: Sequence[Fill
     def put(figures: dict[str, float | None], scope: str = "") -> None:
         metrics.update({(name, scope): value for name, value in figures.items()})
 
-    returns = daily_returns(curve, cash_paise)
-    put(return_figures(returns))
-    trips = round_trips(fills)
-    put(_account(curve, fills, cash_paise))
-    put(_trades(trips, curve.timestamps))
-    put(_months(curve, cash_paise))
+    timeline, trips = Timeline(curve.timestamps), round_trips(fills)
+    put(overall(curve, timeline, Deals.of(fills), Trips.of(trips), cash_paise))
+    put(_months(curve, timeline, cash_paise))
     for symbol in sorted({trip.symbol for trip in trips}):
-        own = [trip for trip in trips if trip.symbol == symbol]
+        own = Trips.of([trip for trip in trips if trip.symbol == symbol])
         put(_trades(own, curve.timestamps), symbol)
     put(return_figures(_benchmark(columns)), "benchmark")
-    return {key: None if value is None or not math.isfinite(value) else value for key, value in metrics.items()}
+    return {key: _known(value) for key, value in metrics.items()}
 
 
-def _account(curve: EquityCurve, fills: Sequence[Fill], cash_paise: int) -> dict[str, float | None]:
+def overall(
+    curve: EquityCurve, timeline: Timeline, deals: Deals, trips: Trips, cash_paise: int
+) -> dict[str, float | None]:  # fmt: skip
+    """Work out the figures of the whole account: of its returns, of its curve, of its trades."""
+    figures = return_figures(daily_returns(curve, cash_paise, timeline))
+    figures |= _account(curve, timeline, deals, cash_paise)
+    figures |= _trades(trips, curve.timestamps)
+    return {name: _known(value) for name, value in figures.items()}
+
+
+def _account(curve: EquityCurve, timeline: Timeline, deals: Deals, cash_paise: int) -> dict[str, float | None]:
     if not len(curve.equity):
         return {}
-    peak = np.maximum.accumulate(np.maximum(curve.equity, cash_paise))
-    falls = peak - curve.equity
-    fees = sum(fill.fees_paise for fill in fills)
-    turnover = sum(fill.price * fill.quantity for fill in fills) * 100
+    falls = curve.falls(cash_paise)
+    fees = int(deals.fees.sum())
+    # Added up one after the other: a sum by halves would differ in its last bits from run to run of a growing list.
+    turnover = float(np.cumsum(deals.prices * np.abs(deals.signed))[-1]) * 100 if len(deals) else 0.0
     profit = int(curve.equity[-1]) - cash_paise
-    days = session_days(curve.timestamps)
     return {
         "equity_paise": int(curve.equity[-1]),
         "profit_paise": profit,
         "fees_paise": fees,
         "fees_share": _ratio(fees, profit + fees) if profit + fees > 0 else None,
         "drawdown_max_paise": int(np.max(falls)),
-        "drawdown_max_ratio": float(np.max(falls / peak)),
-        "drawdown_days_max": _longest_days(falls > 0, days),
+        "drawdown_max_ratio": float(np.max(falls / (curve.equity + falls))),
+        "drawdown_days_max": _longest_days(falls > 0, timeline.numbers),
         "exposure": float(np.mean(curve.exposure > 0)),
         "exposure_average_ratio": float(np.mean(curve.exposure / np.maximum(curve.equity, 1))),
         "turnover_ratio": turnover / cash_paise,
-        "days": len(np.unique(days)),
+        "days": len(timeline.last_rows),
         "bars": len(curve.timestamps),
-        "fills": len(fills),
+        "fills": len(deals),
     }
 
 
-def _trades(trips: Sequence[RoundTrip], timestamps: Integers) -> dict[str, float | None]:
-    net = np.array([trip.net_paise for trip in trips], dtype=np.float64)
+def _trades(trips: Trips, timestamps: Integers) -> dict[str, float | None]:
+    net = trips.net
     won, lost = net[net > 0], net[net < 0]
     # In bars that were there: a night or a weekend is none.
-    ends = np.array([(trip.opened_us, trip.closed_us) for trip in trips], dtype=np.int64).reshape(-1, 2)
-    held = np.diff(np.searchsorted(timestamps, ends, side="right"), axis=1)
+    opened, closed = (np.searchsorted(timestamps, at_us, side="right") for at_us in (trips.opened_us, trips.closed_us))
     return {
-        "trades": len(trips),
+        "trades": len(net),
         "profit_trades_paise": float(net.sum()),
-        "win_rate": _ratio(len(won), len(trips)),
+        "win_rate": _ratio(len(won), len(net)),
         "profit_factor": _ratio(float(won.sum()), float(-lost.sum())),
-        "expectancy_paise": _ratio(float(net.sum()), len(trips)),
+        "expectancy_paise": _ratio(float(net.sum()), len(net)),
         "won_average_paise": _ratio(float(won.sum()), len(won)),
         "lost_average_paise": _ratio(float(lost.sum()), len(lost)),
-        "bars_held_average": _ratio(float(held.sum()), len(held)),
+        "bars_held_average": _ratio(float((closed - opened).sum()), len(net)),
     }
 
 
-def _months(curve: EquityCurve, cash_paise: int) -> dict[str, float | None]:
+def _months(curve: EquityCurve, timeline: Timeline, cash_paise: int) -> dict[str, float | None]:
     """Give each month's return, named `return_month_2026-02`."""
     ends: dict[str, float] = {}
-    picked = day_rows(curve.timestamps, session_days(curve.timestamps))
-    for row in picked.tolist():
+    for row in timeline.last_rows.tolist():
         ends[trading_date(int(curve.timestamps[row])).strftime("%Y-%m")] = float(curve.equity[row])
     before, months = float(cash_paise), {}
     for month, equity in ends.items():
@@ -180,12 +212,14 @@ def _benchmark(columns: Sequence[Columns]) -> Floats:
     return np.asarray(worth / before - 1.0)
 
 
-def _longest_days(below: Any, days: Any) -> int:
-    """Count the trading days of the longest stretch below the best equity."""
-    numbers = np.unique(days, return_inverse=True)[1]
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], below.astype(np.int8), [0]])))
-    spans = [int(numbers[end - 1] - numbers[start]) + 1 for start, end in zip(edges[::2], edges[1::2], strict=True)]
-    return max(spans, default=0)
+def _longest_days(below: Any, numbers: Integers) -> int:
+    """Count the trading days of the longest stretch below the best equity; `numbers` count the days."""
+    edges = np.flatnonzero(np.diff(below, prepend=False, append=False))
+    return int(np.max(numbers[edges[1::2] - 1] - numbers[edges[::2]])) + 1 if len(edges) else 0
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -6,8 +6,7 @@ and the account's curve, and then it is looked whether a limit could have held o
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,24 +14,43 @@ from libs.calendar import Calendar
 from libs.contracts.market import TIMEFRAMES
 from libs.contracts.orders import Side
 from libs.core.clock import US_PER_MINUTE, US_PER_SECOND, trading_date
-from libs.core.money import UNITS_PER_PAISA, UNITS_PER_RUPEE, value_paise
-from libs.indicators.columns import session_days
-from libs.orders.charges import ChargeBook
+from libs.core.money import UNITS_PER_PAISA
+from libs.indicators.columns import Integers, session_days
+from libs.orders.charges import ChargeBook, ChargeTable
 from libs.orders.instrument import Instrument
-from libs.orders.model import Fill
 from libs.risk.limits import Limits, LimitTree
 from libs.settings.charges import read_charges
 from libs.settings.risk import Risk
+from libs.trading.columns import Columns
+from libs.trading.ground import Ground, NotOutright, Terms
 from libs.trading.loop import TradingLoop
-from libs.trading.outright import Asked, Book, Deal, NotOutright, Terms, trade_outright
+from libs.trading.outright import Book, trade_outright
 from libs.trading.plan import Plan
 from libs.trading.vector_host import VectorHost
 from services.backtest.account import make_desk
 from services.backtest.data import RunData, instrument_of
-from services.backtest.equity import EquityCurve, equity_curve
+from services.backtest.equity import Deals, EquityCurve, Valuation, equity_curve, paise_of, units_of
 from services.backtest.form import EVENT, make_host, run_form, sample_of
+from services.backtest.metrics import Timeline, Trips
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest
+
+
+class Account(NamedTuple):
+    """What the loop would come to."""
+
+    deals: Deals
+    trips: Trips
+    curve: EquityCurve
+
+
+class Stage:
+    """Bars, and what follows from them alone: made once for all points over them."""
+
+    def __init__(self, columns: tuple[Columns, ...], terms: Terms) -> None:
+        self.grounds = [Ground(each, terms) for each in columns]
+        self.valuation = Valuation(columns)
+        self.timeline = Timeline(self.valuation.timestamps)
 
 
 class Outright:
@@ -40,108 +58,138 @@ class Outright:
 
     def __init__(self, request: RunRequest, data: RunData, risk: Risk, calendar: Calendar) -> None:
         self._risk, self._calendar = risk, calendar
-        self._instruments = {each.symbol: instrument_of(request, each) for each in data.columns}
-        self._charges = ChargeBook.from_documents(read_charges()) if request.costs else None
+        self._terms = Terms(
+            Plan(strategy_id=request.strategy, sizing=request.sizing, exits=request.exits, product=request.product),
+            request.fills, risk, {each.symbol: instrument_of(request, each) for each in data.columns},
+            calendar.session, TIMEFRAMES[request.timeframe] * US_PER_MINUTE,
+        )  # fmt: skip
+        self._fees = _Fees(request, self._terms.instruments) if request.costs else None
+        self._stage = Stage(data.columns, self._terms)
+        self._columns = data.columns
 
-    def run(self, request: RunRequest, data: RunData) -> tuple[list[Fill], EquityCurve]:
-        """Give the fills and the curve the loop would come to; raise `NotOutright` where it might come to others."""
+    @property
+    def stage(self) -> Stage:
+        """Give what is known of the bars."""
+        return self._stage
+
+    def run(self, request: RunRequest, data: RunData) -> Account:
+        """Give what the loop would come to; raise `NotOutright` where it might come to something else."""
         host = make_host(request, self._calendar, VectorHost)
         assert isinstance(host, VectorHost)
         if not host.prepare(data.columns, data.warm_up):
             raise NotOutright(f"{request.strategy} has no vectorised form")
-        plan = Plan(strategy_id=request.strategy, sizing=request.sizing, exits=request.exits, product=request.product)
-        terms = Terms(
-            plan, request.fills, self._risk, self._instruments, self._calendar.session,
-            TIMEFRAMES[request.timeframe] * US_PER_MINUTE,
-        )  # fmt: skip
-        book = trade_outright(data.columns, host, terms)
-        fills = self._fills(request, book.deals)
-        curve = equity_curve(data.columns, fills, request.cash_paise)
-        check_limits(book, curve, data, LimitTree(self._risk).resolve("", ""), self._risk, request.cash_paise)
-        for instrument in self._instruments.values():
-            _check_freeze(instrument, book.asked, self._risk.slices_max)
-        return fills, curve
+        stage = self._stage if data.columns is self._columns else Stage(data.columns, self._terms)
+        book = trade_outright(stage.grounds, host, self._terms)
+        symbols = tuple(each.symbol for each in data.columns)
+        fees = np.zeros(len(book.at_us), dtype=np.int64) if self._fees is None else self._fees.of(symbols, book)
+        deals = Deals(symbols, book.symbol, book.at_us, book.signed, book.prices, fees)
+        curve = stage.valuation.curve(deals, request.cash_paise)
+        limits = LimitTree(self._risk).resolve("", "")
+        check_limits(book, curve, stage, limits, self._risk, request.cash_paise)
+        for place, ground in enumerate(stage.grounds):
+            _check_freeze(ground.instrument, book.asked_quantity[book.asked_symbol == place], self._risk.slices_max)
+        return Account(deals, _trips(deals), curve)
 
     def prove(self, request: RunRequest, data: RunData) -> str:
         """Say on what it was equal to the loop; raise `NotOutright` when it was not."""
         sample = sample_of(data)
-        fills, curve = self.run(request, sample)
+        account = self.run(request, sample)
         desk = make_desk(request, sample, self._risk)
         recorder = RunRecorder(desk)
         loop = TradingLoop(desk, request.fills, self._calendar.session)
         run_form(EVENT, request, sample, loop, recorder, self._calendar)
-        if [_told(fill) for fill in fills] != [_told(fill) for fill in recorder.fills]:
+        if told(account.deals) != told(Deals.of(recorder.fills)):
             raise NotOutright("fills worked out were not the loop's on a sample of these bars")
-        if int(curve.equity[-1]) != int(equity_curve(sample.columns, recorder.fills, request.cash_paise).equity[-1]):
+        expected = equity_curve(sample.columns, recorder.fills, request.cash_paise)
+        if int(account.curve.equity[-1]) != int(expected.equity[-1]):
             raise NotOutright("the account worked out was not the loop's on a sample of these bars")
-        return f"equal on {sample.bars} bars: {len(fills)} fills"
+        return f"equal on {sample.bars} bars: {len(account.deals)} fills"
 
-    def _fills(self, request: RunRequest, deals: list[Deal]) -> list[Fill]:
-        fees = self._fee_of(request)
-        return [
-            Fill(
-                exchange=request.exchange, broker_order_id="", trade_id="", symbol=deal.symbol,
-                side=Side.BUY if deal.signed > 0 else Side.SELL, quantity=abs(deal.signed), price=deal.price,
-                timestamp_us=deal.minute_us, product=request.product, strategy_id=request.strategy,
-                fees_paise=fees(deal),
-            )
-            for deal in deals
-        ]  # fmt: skip
 
-    def _fee_of(self, request: RunRequest) -> Callable[[Deal], int]:
-        """Charge as the desk does; each order fills at once, and the first sale of a day and symbol pays for both."""
-        charges, debited = self._charges, set()
-        if charges is None:
-            return lambda _: 0
+class _Fees:
+    """Charges as the desk takes them: each order fills at once, and the first sale of a day and symbol pays for both.
 
-        def fee(deal: Deal) -> int:
-            day, side = trading_date(deal.minute_us), Side.BUY if deal.signed > 0 else Side.SELL
-            table = charges.table(self._instruments[deal.symbol].segment(request.product), day)
-            turnover = value_paise(deal.price, abs(deal.signed))
-            paise = table.fill_fees_paise(request.exchange, side, before_paise=0, after_paise=turnover)
-            if table.depository_paise and side is Side.SELL and (day, deal.symbol) not in debited:
-                debited.add((day, deal.symbol))
+    What a turnover costs is kept: the points of a sweep trade at the same prices over and over.
+    """
+
+    def __init__(self, request: RunRequest, instruments: dict[str, Instrument]) -> None:
+        self._exchange, self._product = request.exchange, request.product
+        self._instruments = instruments
+        self._charges = ChargeBook.from_documents(read_charges())
+        self._tables: dict[tuple[str, int], ChargeTable] = {}
+        self._known: dict[tuple[int, bool, int], int] = {}
+
+    def of(self, symbols: tuple[str, ...], book: Book) -> Integers:
+        """Charge every fill, in their order."""
+        turnovers = np.abs(paise_of(units_of(book.prices), book.signed)).tolist()
+        days, debited, fees = session_days(book.at_us).tolist(), set(), []
+        for place, day, at_us, signed, turnover in zip(
+            book.symbol.tolist(), days, book.at_us.tolist(), book.signed.tolist(), turnovers, strict=True
+        ):
+            table = self._tables.get((symbols[place], day)) or self._table(symbols[place], day, at_us)
+            sells = signed < 0
+            paise = self._known.get((id(table), sells, turnover))
+            if paise is None:
+                side = Side.SELL if sells else Side.BUY
+                paise = table.fill_fees_paise(self._exchange, side, before_paise=0, after_paise=turnover)
+                self._known[id(table), sells, turnover] = paise
+            if sells and table.depository_paise and (day, place) not in debited:
+                debited.add((day, place))
                 paise += table.depository_fees().total
-            return paise
+            fees.append(paise)
+        return np.array(fees, dtype=np.int64)
 
-        return fee
+    def _table(self, symbol: str, day: int, at_us: int) -> ChargeTable:
+        segment = self._instruments[symbol].segment(self._product)
+        table = self._tables[symbol, day] = self._charges.table(segment, trading_date(at_us))
+        return table
+
+
+def _trips(deals: Deals) -> Trips:
+    """Pair the fills of each symbol: they open and close by turns, whole each time."""
+    paid, parts = deals.paid, []
+    for place in range(len(deals.symbols)):
+        own = np.flatnonzero(deals.which == place)
+        opened, closed = own[0 : len(own) // 2 * 2 : 2], own[1::2]
+        parts.append((deals.at_us[opened], deals.at_us[closed], -(paid[opened] + paid[closed])))
+    opened_us, closed_us, net = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Trips(opened_us, closed_us, net.astype(np.float64))
 
 
 def check_limits(
-    book: Book, curve: EquityCurve, data: RunData, limits: Limits, risk: Risk, cash_paise: int
+    book: Book, curve: EquityCurve, stage: Stage, limits: Limits, risk: Risk, cash_paise: int
 ) -> None:  # fmt: skip
     """Raise `NotOutright` unless it is certain that the gate would have approved every order."""
-    entries = [order for order in book.asked if order.is_entry]
-    if not entries:
+    entries = np.flatnonzero(book.is_entry)
+    if not len(entries):
         return
-    _check_sizes(entries, curve, data, limits)
-    days = Counter((trading_date(order.at_us), order.symbol) for order in entries)
-    whole = Counter(trading_date(order.at_us) for order in entries)
-    if max(days.values()) > limits.symbol_trades_max:
+    _check_sizes(book, entries, curve, stage, limits)
+    days = session_days(book.asked_us[entries])
+    of_symbols = np.unique(days * len(stage.grounds) + book.asked_symbol[entries], return_counts=True)[1]
+    if int(of_symbols.max()) > limits.symbol_trades_max:
         raise NotOutright("the limit on a symbol's trades of a day is reached")
-    if max(whole.values()) > min(limits.strategy_trades_max, limits.account_trades_max):
+    whole = np.unique(days, return_counts=True)[1]
+    if int(whole.max()) > min(limits.strategy_trades_max, limits.account_trades_max):
         raise NotOutright("the limit on trades of a day is reached")
-    asked = np.array([order.at_us for order in book.asked], dtype=np.int64)
+    asked = book.asked_us
     for seconds, most in zip(risk.order_rate_window_s, risk.order_rate_max, strict=True):
         room = max(1, most * risk.order_rate_entries_max_percent // 100)
         if np.any(asked[room:] - asked[:-room] < seconds * US_PER_SECOND):
             raise NotOutright(f"the limit on orders in {seconds} s is reached")
-    _check_worth(curve, limits, cash_paise)
+    _check_worth(curve, stage.timeline, limits, cash_paise)
 
 
-def _check_sizes(entries: list[Asked], curve: EquityCurve, data: RunData, limits: Limits) -> None:
+def _check_sizes(book: Book, entries: Integers, curve: EquityCurve, stage: Stage, limits: Limits) -> None:
     """Hold every symbol's largest entry, at the highest price of the run, against what bounds orders and exposures."""
-    largest: dict[str, int] = {}
-    for order in entries:
-        largest[order.symbol] = max(largest.get(order.symbol, 0), order.quantity)
-        if order.units * order.quantity // UNITS_PER_PAISA > limits.order_value_max:
-            raise NotOutright("the limit on an order's value is reached")
-    if max(largest.values()) > min(limits.order_quantity_max, limits.position_quantity_max):
+    quantities, symbols = book.asked_quantity[entries], book.asked_symbol[entries]
+    if int(np.max(book.asked_units[entries] * quantities // UNITS_PER_PAISA)) > limits.order_value_max:
+        raise NotOutright("the limit on an order's value is reached")
+    if int(quantities.max()) > min(limits.order_quantity_max, limits.position_quantity_max):
         raise NotOutright("a limit on quantity is reached")
     exposures = [
-        largest[each.symbol] * (round(float(each.close.max()) * UNITS_PER_RUPEE) + 1)
-        for each in data.columns
-        if each.symbol in largest
+        int(quantities[symbols == place].max()) * (int(ground.units.max()) + 1)
+        for place, ground in enumerate(stage.grounds)
+        if np.any(symbols == place)
     ]
     of_account = min(
         limits.strategy_exposure_max, limits.account_exposure_max,
@@ -151,26 +199,29 @@ def _check_sizes(entries: list[Asked], curve: EquityCurve, data: RunData, limits
         raise NotOutright("a limit on exposure might be reached")
 
 
-def _check_worth(curve: EquityCurve, limits: Limits, cash_paise: int) -> None:
+def _check_worth(curve: EquityCurve, timeline: Timeline, limits: Limits, cash_paise: int) -> None:
     """Look for the day's loss and the drawdown that lock entries, where the loop marks the account."""
     equity = curve.equity
     if int(equity.min()) <= 0:
         raise NotOutright("the account lost everything")
-    edges = np.flatnonzero(np.diff(session_days(curve.timestamps))) + 1
-    starts = np.concatenate([[cash_paise], equity[edges - 1]])
-    lows = np.minimum.reduceat(equity, np.concatenate([[0], edges]))
+    last_rows = timeline.last_rows
+    starts = np.concatenate([[cash_paise], equity[last_rows[:-1]]])
+    lows = np.minimum.reduceat(equity, np.concatenate([[0], last_rows[:-1] + 1]))
     if int(np.max(starts - lows)) >= min(limits.account_loss_max, limits.strategy_loss_max):
         raise NotOutright("the limit on a day's loss is reached")
-    peak = np.maximum.accumulate(np.maximum(equity, cash_paise))
-    if np.any((peak - equity) * 100 >= limits.drawdown_percent_max * peak):
+    falls = curve.falls(cash_paise)
+    if np.any(falls * 100 >= limits.drawdown_percent_max * (equity + falls)):
         raise NotOutright("the limit on the drawdown is reached")
 
 
-def _check_freeze(instrument: Instrument, asked: list[Asked], slices_max: int) -> None:
+def _check_freeze(instrument: Instrument, quantities: Integers, slices_max: int) -> None:
     most = instrument.freeze_quantity * slices_max
-    if most and any(order.symbol == instrument.symbol and order.quantity > most for order in asked):
+    if most and len(quantities) and int(quantities.max()) > most:
         raise NotOutright(f"an order of {instrument.symbol} would have to be sliced")
 
 
-def _told(fill: Fill) -> tuple[object, ...]:
-    return (fill.timestamp_us, fill.symbol, fill.side, fill.quantity, fill.price, fill.fees_paise)
+def told(deals: Deals) -> list[tuple[object, ...]]:
+    """Say what happened, fill by fill, to be compared."""
+    names = [deals.symbols[place] for place in deals.which.tolist()]
+    columns = (deals.at_us, deals.signed, deals.prices, deals.fees)
+    return list(zip(names, *(column.tolist() for column in columns), strict=True))

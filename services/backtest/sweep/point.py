@@ -14,24 +14,23 @@ from libs.core.clock import Clock, SystemClock
 from libs.core.errors import Corrupt, Refused
 from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.calendars import load_calendar
-from libs.orders.model import Fill
 from libs.settings import Settings
 from libs.strategies.user import load_directory
 from libs.trading.columns import Columns
 from services.backtest import metrics
 from services.backtest.account import make_desk
 from services.backtest.data import RunData, load
-from services.backtest.equity import EquityCurve, equity_curve
+from services.backtest.equity import Deals, equity_curve
 from services.backtest.form import OUTRIGHT, choose_form, goes_bar_by_bar, make_host, run_form
 from services.backtest.loops import make_loop, ticks_of
-from services.backtest.outright import Outright
+from services.backtest.outright import Account, Outright
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest, checked
 from services.backtest.runner import without_collection
 
 DONE, FAILED = "done", "failed"
-#: Form, why, fills, curve, and what went wrong.
-_Done = tuple[str, str, list[Fill], EquityCurve, str]
+#: Form, why, what the account did, and what went wrong.
+_Done = tuple[str, str, Account, str]
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -130,9 +129,9 @@ class Bench:
         data = self._trimmed(_warmup(request, self._calendar))
         with without_collection():
             done = self._without_minutes(request, data) or self._minute_by_minute(request, data)
-        form, why, fills, curve, error = done
-        figures = metrics.compute(data.columns, curve, fills, request.cash_paise)
-        returns = metrics.daily_returns(curve, request.cash_paise)
+        form, why, (deals, trips, curve), error = done
+        timeline = self._outright.stage.timeline if self._outright else metrics.Timeline(curve.timestamps)
+        returns = metrics.daily_returns(curve, request.cash_paise, timeline)
         return PointResult(
             parameters=parameters,
             state=DONE,
@@ -140,10 +139,7 @@ class Bench:
             form=form,
             why=why,
             bars=data.bars,
-            figures={
-                name: value for (name, scope), value in figures.items()
-                if not scope and not name.startswith("return_month_")
-            },
+            figures=metrics.overall(curve, timeline, deals, trips, request.cash_paise),
             returns=tuple(np.round(returns, 10).tolist()),
         )  # fmt: skip
 
@@ -153,15 +149,15 @@ class Bench:
         if goes_bar_by_bar(request) or self._outright_proofs.get(branch) == "":
             return None
         try:
+            proof = self._outright_proofs.setdefault(branch, "")  # unless what follows says otherwise
             if self._outright is None:
                 self._outright = Outright(request, self._data, self._risk, self._calendar)
-            if branch not in self._outright_proofs:
-                self._outright_proofs[branch] = ""  # unless the next line says otherwise
-                self._outright_proofs[branch] = self._outright.prove(request, data)
-            fills, curve = self._outright.run(request, data)
+            if not proof:
+                proof = self._outright_proofs[branch] = self._outright.prove(request, data)
+            account = self._outright.run(request, data)
         except Refused:  # the loop knows what to do, or what to complain of
             return None
-        return OUTRIGHT, self._outright_proofs[branch], fills, curve, ""
+        return OUTRIGHT, proof, account, ""
 
     def _minute_by_minute(self, request: RunRequest, data: RunData) -> _Done:
         """Run the loop, in the form that was proved for parameters of this kind."""
@@ -175,7 +171,9 @@ class Bench:
             loop = make_loop(request, desk, self._calendar, ticks)
             faults = list(run_form(form, request, data, loop, recorder, self._calendar).take_faults())
         error = f"{len(faults)} faults of the strategy, first: {faults[0].kind.value}" if faults else ""
-        return form, why, recorder.fills, equity_curve(data.columns, recorder.fills, request.cash_paise), error
+        curve = equity_curve(data.columns, recorder.fills, request.cash_paise)
+        trips = metrics.Trips.of(metrics.round_trips(recorder.fills))
+        return form, why, Account(Deals.of(recorder.fills), trips, curve), error
 
     def _trimmed(self, warmup_bars: int) -> RunData:
         """Give the data with the warm-up this point would have been loaded with, and no bar more."""

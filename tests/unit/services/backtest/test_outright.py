@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from libs.settings.risk import Risk
+from libs.trading.ground import NotOutright
 from libs.trading.loop import TradingLoop
-from libs.trading.outright import NotOutright
+from services.backtest import metrics
 from services.backtest.account import make_desk
 from services.backtest.data import RunData
-from services.backtest.equity import equity_curve
+from services.backtest.equity import Deals, equity_curve
 from services.backtest.form import EVENT, run_form
-from services.backtest.outright import Outright
+from services.backtest.outright import Outright, told
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import make_request
 from services.backtest.sweep.point import branch_of
@@ -45,10 +46,6 @@ def outright(request, data):
     return Outright(request, data, request.risk(Risk()), CALENDAR).run(request, data)
 
 
-def told(fills):
-    return [(f.timestamp_us, f.symbol, f.side, f.quantity, f.price, f.fees_paise) for f in fills]
-
-
 def random_request(chance: random.Random):
     strategy = chance.choice(["sma_cross", "sma_cross", "rsi_reversion"])
     parameters = {"allow_short": chance.random() < 0.5, "flat_before_close_minutes": chance.choice([0, 15, 40])}
@@ -72,14 +69,20 @@ def test_random_runs_are_the_loops():
         chance = random.Random(seed)
         request, data = random_request(chance), data_of(seed, missing=chance.choice([0.0, 0.3]))
         try:
-            fills, curve = outright(request, data)
+            deals, trips, curve = outright(request, data)
         except NotOutright:
             continue
-        expected = by_the_loop(request, data)
+        fills = by_the_loop(request, data)
+        expected = equity_curve(data.columns, fills, request.cash_paise)
+        figures = metrics.compute(data.columns, expected, fills, request.cash_paise)
+        timeline = metrics.Timeline(curve.timestamps)
         worked_out += 1
 
-        assert told(fills) == told(expected), f"seed {seed}"
-        np.testing.assert_array_equal(curve.equity, equity_curve(data.columns, expected, request.cash_paise).equity)
+        assert told(deals) == told(Deals.of(fills)), f"seed {seed}"
+        for name in ("cash", "equity", "exposure"):
+            np.testing.assert_array_equal(getattr(curve, name), getattr(expected, name), f"seed {seed}: {name}")
+        overall = metrics.overall(curve, timeline, deals, trips, request.cash_paise)
+        assert overall == {name: figures[name, ""] for name in overall}, f"seed {seed}"
     assert worked_out >= 12, "to refuse nearly everything would be no proof"
 
 
