@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -114,6 +114,11 @@ class Lane:
         return self._touch_at
 
 
+def _end_to_end(parts: Sequence[Any]) -> Any:
+    """Join the days' flags; None where a strategy has none of them."""
+    return parts[0] if len(parts) == 1 or parts[0] is None else np.concatenate(parts)
+
+
 def first_true(flags: Any, offset: int) -> int:
     """Give the place of the first true flag, counted from an offset."""
     if not len(flags):
@@ -176,11 +181,8 @@ class VectorHost(StrategyHost):
             edges = day_rows.tolist()
             parts = [self._part(slot, row, end - row) for row, end in pairwise(edges)]
         parameters: Any = slot.strategy.parameters
-        columns: list[Any] = [
-            column[0] if len(parts) == 1 or column[0] is None else np.concatenate(column)
-            for column in zip(*parts, strict=True)
-        ]
-        return Course(*columns, parameters.allow_short, parameters.flat_before_close_minutes)
+        side, leave_long, leave_short = (_end_to_end(column) for column in zip(*parts, strict=True))
+        return Course(side, leave_long, leave_short, parameters.allow_short, parameters.flat_before_close_minutes)
 
     def _part(self, slot: Slot, first_row: int, count: int) -> tuple[Sides, Flags | None, Flags | None]:
         wishes, start, skip = self._wishes_from(slot, first_row, count)
