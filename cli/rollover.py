@@ -91,7 +91,7 @@ def _ask_owner(settings: Settings, day: date, held: WriterLockHeld) -> dict[str,
     clock = SystemClock()
     with CommandClient("ingestor", settings=settings) as client:
         try:
-            before = client.call("rollover", {"date": day.isoformat()})["attempts"]
+            asked = client.call("rollover", {"date": day.isoformat()})
         except (RetryLater, OutcomeUnknown) as e:
             raise held from e  # whoever holds the lock does not answer
         end_ns = clock.monotonic_ns() + _PATIENCE_S * 1_000_000_000
@@ -100,9 +100,20 @@ def _ask_owner(settings: Settings, day: date, held: WriterLockHeld) -> dict[str,
             try:
                 found = client.call("status")["rollover"]
             except FleetError:
-                continue  # it may be closing its buffer just now
-            if found["attempts"] > before and not found["running"]:
+                found = None  # it may be closing its buffer just now
+            if not _lives(settings, asked["pid"]):
+                raise RetryLater(f"the ingestor ended before {day} was in history; nothing is lost, ask again")
+            if found and found["attempts"] > asked["attempts"] and not found["running"]:
                 if found["error"]:
                     raise Refused(found["error"])
                 return {"exchange": settings.data.exchange, **found}
     raise OutcomeUnknown(f"the ingestor has been at it for {_PATIENCE_S} s; look at `fleet logs ingestor`")
+
+
+def _lives(settings: Settings, pid: int) -> bool:
+    """Whether this very process still owns the buffer; its successor rolls nothing over because it was asked to."""
+    from libs.dbaccess import Store, WriterLock
+    from libs.dbaccess.layout import Layout
+
+    lock = WriterLock(Layout(settings.data_root).lock(Store.LIVE))
+    return lock.is_held_by_anyone() and lock.holder() == pid

@@ -16,18 +16,19 @@ from libs.dbaccess.errors import (
     WriterLockHeld,
 )
 from libs.dbaccess.locks import WriterLock
-from libs.dbaccess.manager import DatabaseManager
 from libs.dbaccess.roles import Role, Store
 
 if TYPE_CHECKING:
     from libs.dbaccess.backup import BackupManager
     from libs.dbaccess.health import HealthCheck
+    from libs.dbaccess.manager import DatabaseManager
     from libs.dbaccess.queries import MarketDataQuery
     from libs.dbaccess.rollover import EODRollover
 
-#: Loaded when first asked for: a process that only writes orders needs none of them.
+#: Loaded when first asked for: who only writes orders needs few of them, and who only catches our errors none.
 _LATER = {
     "BackupManager": "libs.dbaccess.backup",
+    "DatabaseManager": "libs.dbaccess.manager",
     "EODRollover": "libs.dbaccess.rollover",
     "HealthCheck": "libs.dbaccess.health",
     "MarketDataQuery": "libs.dbaccess.queries",

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import duckdb
-import pyarrow as pa
 
 from libs.core.clock import US_PER_DAY, day_start_us
 from libs.core.errors import Refused
@@ -26,6 +25,7 @@ from libs.dbaccess.result import Result
 if TYPE_CHECKING:  # half a second of every start, for two names
     import pandas as pd
     import polars as pl
+    import pyarrow as pa
 
 _ALLOWED = {duckdb.StatementType.SELECT, duckdb.StatementType.INSERT}
 _CHANGING_WORDS = {"update", "delete", "alter", "merge", "truncate", "drop", "attach", "copy"}
@@ -134,12 +134,16 @@ class DayLoader(DayWriter):
     def load(self) -> None:
         """Put what was gathered into the table."""
         if self._waiting:
+            import pyarrow as pa
+
             waiting, self._waiting, self._waiting_rows = pa.concat_tables(self._waiting), [], 0
             super().append(waiting)
 
 
 def arrow_table(rows: pa.Table | pd.DataFrame | pl.DataFrame) -> pa.Table:
     """Give rows as an Arrow table, whatever library they came from."""
+    import pyarrow as pa  # a tenth of a second, and most processes write no day
+
     if isinstance(rows, pa.Table):
         return rows
     if type(rows).__module__.startswith("polars"):

@@ -17,11 +17,13 @@ from libs.core.clock import SystemClock
 from libs.dbaccess.errors import WriterLockHeld
 from libs.dbaccess.files import make_directory
 
-_PROBED_MAX = 20
+#: So long an owner waits for somebody who only looks, and puts no pid into the file.
+_LOOKED_AT_S = 5.0
+_AGAIN_S = 0.002
 
 
 class WriterLock:
-    """An exclusive, advisory lock on a path; never waits for a holder."""
+    """An exclusive, advisory lock on a path; never waits for an owner, and for one who only looks not long."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -34,6 +36,16 @@ class WriterLock:
 
     def acquire(self) -> bool:
         """Take the lock; False when somebody else (or another WriterLock of this process) holds it."""
+        return self._acquire(f"{os.getpid()}\n")
+
+    def acquire_to_look(self) -> bool:
+        """Take a lock that is free to look at what it guards; an owner who starts meanwhile waits instead of failing.
+
+        Look and release: the owner does not wait for long.
+        """
+        return self._acquire("")
+
+    def _acquire(self, name: str) -> bool:
         if self._file is not None:
             return True
         make_directory(self.path.parent, Path(self.path.anchor))
@@ -46,7 +58,7 @@ class WriterLock:
             # The pid is information: a disk too full for it must not keep an owner from its store.
             with suppress(OSError):
                 os.ftruncate(file.fileno(), 0)
-                os.write(file.fileno(), f"{os.getpid()}\n".encode("ascii"))
+                os.write(file.fileno(), name.encode("ascii"))
         except BaseException:
             file.close()
             raise
@@ -54,14 +66,23 @@ class WriterLock:
         return True
 
     def _lock(self, file: IO[str]) -> bool:
-        """Take the system's lock; somebody who only asks whether it is held is out of the way in a moment."""
-        for _ in range(_PROBED_MAX):
-            if _take(file):
-                return True
-            if self.holder() is not None:
+        """Take the system's lock; somebody who only looks is out of the way soon."""
+        clock = SystemClock()
+        end_ns = clock.monotonic_ns() + int(_LOOKED_AT_S * 1e9)
+        while not _take(file):
+            if self._has_owner() or clock.monotonic_ns() > end_ns:
                 return False
-            SystemClock().sleep(0.002)
-        return False
+            clock.sleep(_AGAIN_S)
+        return True
+
+    def _has_owner(self) -> bool:
+        """Whether who holds it named itself and lives; what a dead owner left says nothing of who holds it now."""
+        pid = self.holder()
+        if pid is None:
+            return False
+        import psutil  # only where somebody is in the way
+
+        return bool(psutil.pid_exists(pid))
 
     def release(self) -> None:
         """Give the lock back; the file stays, empty, so that a pid in a free lock means its holder died.

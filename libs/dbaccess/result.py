@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 
-if TYPE_CHECKING:  # half a second of every start, for two names
+if TYPE_CHECKING:  # half a second of every start, for three names
     import pandas as pd
     import polars as pl
+    import pyarrow as pa
 
 
 class Result:

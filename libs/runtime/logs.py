@@ -6,13 +6,14 @@ import logging
 import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import Any, TextIO, cast
-
-import structlog
-from structlog.typing import FilteringBoundLogger, Processor
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from libs.core.clock import Clock, to_datetime
+from libs.runtime.structured import structlog
 from libs.settings.storage import Log
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger, Processor
 
 #: A value under such a key never reaches a log.
 _SECRET_WORDS = ("token", "secret", "password", "authorization", "cookie")

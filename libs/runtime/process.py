@@ -13,12 +13,11 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-import structlog
-
 from libs.core.clock import Clock
 from libs.core.errors import FleetError, Refused
-from libs.dbaccess import StoreMissing, WriterLockHeld
+from libs.dbaccess.errors import StoreMissing, WriterLockHeld
 from libs.runtime.logs import configure_logs, get_logger
+from libs.runtime.structured import structlog
 from libs.settings import Settings, SettingsError, load_settings
 
 FAILED, STORE_HELD, WRONG_CONFIGURATION = 1, 3, 78
@@ -95,6 +94,7 @@ async def _run(name: str, service: Service, settings: Settings, clock: Clock) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload_settings, name, clock)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # one that came during the start comes now
     work = asyncio.ensure_future(service(settings, clock, stop))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
-import upstox_client
-
 from libs.core.clock import Clock, to_us
 from libs.core.errors import Corrupt, Refused, RetryLater
 from libs.upstox.session import BrokerSession
@@ -39,6 +37,8 @@ class History:
     """Asks one call at a time and waits where the broker would turn it away."""
 
     def __init__(self, session: BrokerSession, clock: Clock) -> None:
+        import upstox_client
+
         self._session = session
         self._clock = clock
         self._api = upstox_client.HistoryV3Api(session.client)

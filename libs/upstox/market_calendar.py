@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-import upstox_client
-
 from libs.calendar import BrokerHoliday, BrokerTiming
 from libs.core.clock import IST
 from libs.core.errors import Corrupt
@@ -15,6 +13,8 @@ from libs.upstox.session import BrokerSession
 
 def broker_calendar(session: BrokerSession, day: date) -> tuple[list[BrokerHoliday], dict[date, list[BrokerTiming]]]:
     """Ask for the year's holidays and one date's hours, as `merge_broker` takes them."""
+    import upstox_client
+
     api = upstox_client.MarketHolidaysAndTimingsApi(session.client)
     try:
         holidays = [_holiday(row) for row in session.call(api.get_holidays).data or []]

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-import upstox_client
 
 from libs.core.errors import OutcomeUnknown, Refused
 from libs.upstox.session import BrokerSession, NotAuthorized
@@ -110,6 +109,8 @@ class OrderCalls:
     def __init__(self, session: BrokerSession, algo_name: str = "") -> None:
         self._session = session
         self._writes: dict[str, Any] = {"algo_name": algo_name} if algo_name else {}
+        import upstox_client
+
         self._orders_v3 = upstox_client.OrderApiV3(session.client)
         self._orders = upstox_client.OrderApi(session.client)
         self._portfolio = upstox_client.PortfolioApi(session.client)
@@ -123,6 +124,8 @@ class OrderCalls:
 
     def place(self, ask: Ask) -> tuple[str, ...]:
         """Send a new order and give the broker's ids: more than one where the broker sliced it."""
+        import upstox_client
+
         # Market orders must be protected by rule of the exchange; -1 leaves the width to the broker.
         protection = -1 if ask.order_type in {"MARKET", "SL-M"} else 0
         body = _built(
@@ -138,6 +141,8 @@ class OrderCalls:
 
     def modify(self, order_id: str, terms: Terms) -> None:
         """Ask for other terms of an order."""
+        import upstox_client
+
         body = _built(
             upstox_client.ModifyOrderRequest, quantity=terms.quantity, validity="DAY", price=terms.price,
             order_id=order_id, order_type=terms.order_type, disclosed_quantity=0, trigger_price=terms.trigger_price,
@@ -150,6 +155,8 @@ class OrderCalls:
 
     def disable_segments(self, segments: Sequence[str]) -> list[KillSegment]:
         """Throw the broker's own switch: no order of these segments for about twelve hours, by nobody."""
+        import upstox_client
+
         body = [_built(upstox_client.KillSwitchSegmentUpdateRequest, segment=s, action="DISABLE") for s in segments]
         return self._write(self._user.update_kill_switch, body, list[KillSegment], named=False)
 

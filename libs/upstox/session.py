@@ -1,5 +1,7 @@
 """The one `ApiClient` and `Configuration` of a process, with the SDK's traps disarmed.
 
+The SDK and what it stands on are loaded with the first session: a quarter of a second, for those who have a broker.
+
 What the SDK does by itself and this undoes: `Configuration` copies its first instance for ever, sandbox and all; a
 client starts a thread pool nobody uses; GET, PUT and DELETE are repeated after a time-out, cancels too; a time-out
 given as a float is ignored; without one a call may hang for ever; streams do not verify certificates.
@@ -16,8 +18,6 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import certifi
-import upstox_client
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from libs.core.errors import Corrupt, FleetError, OutcomeUnknown, Refused, RetryLater
 from libs.settings.model import Settings
@@ -73,6 +73,8 @@ class BrokerSession:
 
         Nothing is repeated. A write whose answer did not come is `OutcomeUnknown`, never a failure.
         """
+        import upstox_client
+
         try:
             return method(*arguments, _request_timeout=self.timeout, **options)
         except upstox_client.rest.ApiException as e:
@@ -87,6 +89,8 @@ class BrokerSession:
         self.client.rest_client.pool_manager.clear()
 
     def _client(self, user_agent: str) -> Any:
+        import upstox_client
+
         configuration = upstox_client.Configuration()
         _silence(configuration)
         configuration.sandbox = False
@@ -128,6 +132,8 @@ def _refusal(error: Any, *, writes: bool) -> FleetError:
 
 def transport_error(error: Exception, *, writes: bool) -> FleetError:
     """Say what a broken connection means to the caller."""
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
     text = f"the broker was not reached or did not answer: {type(error).__name__}: {error}"
     if isinstance(error, (NewConnectionError, ConnectTimeoutError)):
         return RetryLater(text)  # there was no connection: nothing left

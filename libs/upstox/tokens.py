@@ -10,7 +10,6 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import msgspec
-import upstox_client
 
 from libs.core.clock import US_PER_MINUTE, US_PER_SECOND
 from libs.core.errors import OutcomeUnknown, Refused
@@ -60,6 +59,8 @@ def judge(token: str, now_us: int, *, is_refused: bool = False) -> TokenView:
 
 def is_refused(session: BrokerSession) -> bool:
     """Ask the broker whether it takes the token of a session."""
+    import upstox_client
+
     session.authorize()
     try:
         session.call(upstox_client.UserApi(session.client).get_profile, _API_VERSION)
@@ -89,6 +90,8 @@ def code_of(answer: str) -> str:
 
 def exchange_code(session: BrokerSession, code: str, client_id: str, client_secret: str, redirect_uri: str) -> str:
     """Turn a code into a token; a code works once."""
+    import upstox_client
+
     reply = session.call(
         upstox_client.LoginApi(session.client).token, _API_VERSION, writes=True, code=code, client_id=client_id,
         client_secret=client_secret, redirect_uri=redirect_uri, grant_type="authorization_code",

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import sys
-
-import uvloop
+from typing import TYPE_CHECKING
 
 from libs.core.clock import SystemClock
-from libs.runtime.process import run_service
+from libs.runtime.launch import launch
 from services.api.manifest import NAME
-from services.api.service import serve
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+def _make_loop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()
+
 
 if __name__ == "__main__":
-    sys.exit(run_service(NAME, serve, SystemClock(), make_loop=uvloop.new_event_loop))
+    sys.exit(launch(NAME, "services.api.service", SystemClock(), make_loop=_make_loop))

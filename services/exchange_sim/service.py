@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
@@ -13,10 +14,13 @@ from aiohttp import web
 
 from libs.core.clock import Clock, to_datetime
 from libs.runtime.logs import get_logger
+from libs.settings import Settings
 from libs.settings.exchange_sim import ExchangeSim
-from services.exchange_sim.bookmark import Bookmark
+from services.exchange_sim.bookmark import Bookmark, last_closed_day
 from services.exchange_sim.handlers.guard import guard
 from services.exchange_sim.handlers.routes import routes
+from services.exchange_sim.manifest import NAME
+from services.exchange_sim.settings import simulator_settings
 from services.exchange_sim.simulator import SIMULATOR, Simulator
 
 _CLOSE_WAIT_S = 2.0
@@ -73,6 +77,13 @@ async def serving(settings: ExchangeSim, clock: Clock, bookmark: Bookmark | None
         get_logger().info("exchange_sim.stopped")
 
 
+async def serve(settings: Settings, clock: Clock, stop: asyncio.Event, options: argparse.Namespace) -> None:
+    """Serve until told to stop, going on where an earlier run of this data root ended."""
+    chosen = simulator_settings(settings, options)
+    # Who asks for a start on the command line wants that one.
+    await run(chosen, clock, stop, options.port_file, None if options.start else _bookmark(settings))
+
+
 async def run(
     settings: ExchangeSim, clock: Clock, stop: asyncio.Event, port_file: Path | None, bookmark: Bookmark | None
 ) -> None:
@@ -87,6 +98,14 @@ async def run(
         if server.driver.done():
             server.driver.result()  # raises what broke the simulation
         waiting.cancel()
+
+
+def _bookmark(settings: Settings) -> Bookmark:
+    """Give the file in which an earlier run left off."""
+    return Bookmark(
+        Path(settings.data_root, "run", f"{NAME}.json"), settings.exchange_sim.start,
+        lambda: last_closed_day(Path(settings.data_root), settings.data.exchange),
+    )  # fmt: skip
 
 
 def _tls(settings: ExchangeSim) -> ssl.SSLContext:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 
 from libs.core.clock import SystemClock
-from libs.runtime.process import run_service
+from libs.runtime.launch import launch
 from services.execution_engine.manifest import NAME
-from services.execution_engine.service import serve
 
 if __name__ == "__main__":
-    sys.exit(run_service(NAME, serve, SystemClock()))
+    sys.exit(launch(NAME, "services.execution_engine.service", SystemClock()))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 
 from libs.core.clock import SystemClock
-from libs.runtime.process import run_service
+from libs.runtime.launch import launch
 from services.ingestor.manifest import NAME
-from services.ingestor.service import serve
 
 if __name__ == "__main__":
-    sys.exit(run_service(NAME, serve, SystemClock()))
+    sys.exit(launch(NAME, "services.ingestor.service", SystemClock()))

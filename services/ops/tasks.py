@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from libs.contracts.health import HealthState, Severity
 from libs.core.clock import Clock, SystemClock
-from libs.dbaccess import BackupManager, HealthCheck
-from libs.dbaccess.archive import ArchiveReport
+from libs.dbaccess import BackupManager
 from libs.dbaccess.errors import StoreCorrupt
 from libs.dbaccess.health.finding import Finding
 from libs.runtime.alerts import Alerts
 from libs.settings import Settings
-from services.ops.archiving import archive
 from services.ops.schedule import Task, daily, every, weekly
 from services.ops.watching import watching
+
+if TYPE_CHECKING:  # what is done now and then is loaded when it is due
+    from libs.dbaccess.archive import ArchiveReport
 
 _SOURCE = "health"
 _DETAILS_MAX = 5
@@ -43,7 +45,7 @@ def tasks(
         ),
         Task("trading backup", trading, copies.backup_trading_db),
         Task("config backup", daily(ops.daily_hour), copies.backup_config_db),
-        Task("archive", archiving, lambda: archive(settings, MarketClock(market_us), lambda *_: None), _archived),
+        Task("archive", archiving, lambda: _archive(settings, MarketClock(market_us)), _archived),
         Task("market backup", weekly(ops.weekly_day, ops.daily_hour), copies.backup_market_data),
         *watching(settings, clock, alerts, market_us),
     ]  # fmt: skip
@@ -59,6 +61,12 @@ class MarketClock(SystemClock):
         return self._market_us()
 
 
+def _archive(settings: Settings, clock: Clock) -> ArchiveReport:
+    from services.ops.archiving import archive
+
+    return archive(settings, clock, lambda *_: None)
+
+
 def _archived(found: ArchiveReport) -> str:
     if problems := [day.problem for day in found.days if day.problem]:
         raise StoreCorrupt("; ".join(problems[:_DETAILS_MAX]))
@@ -67,6 +75,8 @@ def _archived(found: ArchiveReport) -> str:
 
 def _look(settings: Settings, clock: Clock) -> list[Finding]:
     """Check what is stored; give what is not green."""
+    from libs.dbaccess import HealthCheck
+
     check = HealthCheck(settings.data_root, settings=settings, clock=clock)
     check.run_all()
     return [finding for finding in check.findings if finding.state is not HealthState.GREEN]

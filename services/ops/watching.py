@@ -11,7 +11,6 @@ from libs.contracts.health import Severity
 from libs.core.clock import US_PER_MINUTE, Clock
 from libs.dbaccess import DatabaseManager
 from libs.dbaccess.calendars import FollowedCalendar
-from libs.dbaccess.coverage import coverage
 from libs.runtime.alerts import Alerts
 from libs.settings import Settings
 from libs.upstox.credentials import Credentials, NoCredentials, Scope
@@ -53,6 +52,8 @@ def watching(settings: Settings, clock: Clock, alerts: Alerts, market_us: Callab
 
 
 def _coverage(settings: Settings, calendar: Calendar, settled_us: Callable[[], int]) -> tuple[str, float]:
+    from libs.dbaccess.coverage import coverage
+
     day = calendar.previous_session(settled_us()).date
     db = DatabaseManager(settings.data_root, settings=settings)
     (found,) = coverage(db, settings.data.exchange, day, day)

@@ -101,7 +101,7 @@ def check_live_buffer(layout: Layout, settings: Live, clock: Clock, *, deep: boo
     if not files:
         yield warning("live buffer", layout.live, "missing", "run `fleet init`")
         return
-    if not lock.acquire():
+    if not lock.acquire_to_look():
         yield green("live buffer", layout.live, "its owner just started")
         return
     try:

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import duckdb
 import msgspec
-import pyarrow as pa
 
 from libs.core.faults import crash_point
 from libs.dbaccess.connections import SESSION_ZONE, quote
@@ -92,6 +91,7 @@ def merged(parts: Sequence[Segment], level: int) -> Segment:
 
 def is_whole(path: Path, segment: Segment) -> bool:
     """Whether the file is there with the size and the rows the manifest says. Reads the footer only."""
+    import pyarrow as pa
     import pyarrow.parquet as pq  # brings Arrow's file systems, which readers of closed days never need
 
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -11,7 +12,7 @@ from services.ingestor.rollover import DayCloser
 
 
 def rollover(closer: DayCloser, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Put it in line; `attempts` is the count before, so that the asker sees it go up."""
+    """Put it in line; `attempts` is the count before, so that the asker sees it go up while this process lives."""
     try:
         day = date.fromisoformat(str(arguments["date"]))
     except (KeyError, ValueError) as e:
@@ -19,4 +20,4 @@ def rollover(closer: DayCloser, arguments: Mapping[str, Any]) -> dict[str, Any]:
     if closer.figures.running:
         raise Refused(f"a rollover of {closer.figures.date} is running; ask again when it is done")
     closer.ask(day)
-    return {"date": day.isoformat(), "attempts": closer.figures.attempts}
+    return {"date": day.isoformat(), "attempts": closer.figures.attempts, "pid": os.getpid()}

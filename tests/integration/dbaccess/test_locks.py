@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+from threading import Timer
 
 import pytest
 
@@ -151,3 +153,29 @@ def test_lock_works_where_flock_is_missing(tmp_path):
     )
 
     assert done.stdout.strip() == "ok", done.stderr
+
+
+def test_an_owner_waits_for_who_only_looks(tmp_path):
+    """A health check that looks at a buffer without an owner must not keep its owner from starting."""
+    path = tmp_path / ".writer.lock"
+    looking = WriterLock(path)
+    assert looking.acquire_to_look()
+    assert looking.holder() is None
+    done = Timer(0.1, looking.release)
+    done.start()
+
+    assert WriterLock(path).acquire()
+    done.join()
+
+
+def test_a_dead_owners_pid_is_not_taken_for_who_looks_now(tmp_path):
+    """After kill -9 the pid stays: an owner that starts while somebody asks about the lock is not told it is held."""
+    path = tmp_path / ".writer.lock"
+    path.write_text(f"{2**30}\n")  # above any pid a system gives
+    with path.open("r+") as asking:
+        fcntl.flock(asking, fcntl.LOCK_EX)
+        done = Timer(0.1, fcntl.flock, (asking, fcntl.LOCK_UN))
+        done.start()
+
+        assert WriterLock(path).acquire()
+        done.join()
