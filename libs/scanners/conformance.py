@@ -12,6 +12,7 @@ from libs.core.clock import US_PER_MINUTE
 from libs.indicators.columns import Floats
 from libs.scanners.interface import BaseScan, pick
 from libs.scanners.panel import Panel
+from libs.scanners.running import Running
 
 _SYMBOLS = tuple(f"SYMBOL{number}" for number in range(12))
 _BARS = 120
@@ -85,6 +86,6 @@ def _market() -> Panel:
 
 def _cut(panel: Panel, bars: int) -> Panel:
     return replace(
-        panel, timestamp_us=panel.timestamp_us[:bars], index=panel.index[:bars],
+        panel, timestamp_us=panel.timestamp_us[:bars], index=panel.index[:bars], running=Running(),
         **{name: getattr(panel, name)[:, :bars] for name in _ARRAYS[:5]},
     )  # fmt: skip

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from libs.core.errors import Refused
 from libs.indicators import registry
 from libs.indicators.columns import Column
+from libs.scanners.figures import EveryBar, Figures, NewestBars
+from libs.scanners.panel import Panel
 
 LENGTH_MAX = 500
 NODES_MAX = 150
@@ -46,12 +48,14 @@ class BadExpression(Refused):
 class _Part(NamedTuple):
     """A checked piece: a condition or a number; the bars it needs; how to compute it.
 
-    A condition computes to 1 where it holds, 0 where it does not, and NaN where that is not known.
+    A condition computes to 1 where it holds, 0 where it does not, and NaN where that is not known. To know it of one
+    bar, columns and indicators must be known of that one and of those before it, `reach` in all.
     """
 
     is_condition: bool
     bars_needed: int
-    compute: Callable[[Mapping[str, Column]], Any]
+    compute: Callable[[Figures], Any]
+    reach: int = 1
 
 
 class Expression:
@@ -61,18 +65,26 @@ class Expression:
         self.text = text
         part = _Reader(text).whole()
         self.bars_needed = part.bars_needed
+        self._reach = part.reach
         self._compute = part.compute
 
     def evaluate(self, columns: Mapping[str, Column]) -> npt.NDArray[np.bool_]:
         """Say for every bar whether it holds; what is not known does not, and neither does its `not`."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found = self._compute(columns)
-        return np.broadcast_to(np.asarray(found) == 1.0, np.shape(columns["close"]))
+        return self._holds(EveryBar(columns))
+
+    def newest(self, panel: Panel) -> npt.NDArray[np.bool_]:
+        """Say of every symbol whether it holds on the newest bar it traded in."""
+        return self._holds(NewestBars(panel, self._reach))[:, -1] & panel.have_traded(1)
 
     def holds_now(self, columns: Mapping[str, Column]) -> bool:
         """Say whether it holds on the last bar."""
         found = self.evaluate(columns)
         return bool(found[-1]) if len(found) else False
+
+    def _holds(self, figures: Figures) -> npt.NDArray[np.bool_]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = self._compute(figures)
+        return np.broadcast_to(np.asarray(found) == 1.0, figures.shape)
 
 
 class _Reader:
@@ -116,22 +128,22 @@ class _Reader:
         # One false part decides an `and`, one true part an `or`, whatever is unknown beside it.
         decides, join = (0.0, np.minimum) if isinstance(node.op, ast.And) else (1.0, np.maximum)
 
-        def compute(columns: Mapping[str, Column]) -> Any:
-            found = parts[0].compute(columns)
+        def compute(figures: Figures) -> Any:
+            found = parts[0].compute(figures)
             for part in parts[1:]:
-                other = part.compute(columns)
+                other = part.compute(figures)
                 found = np.where((found == decides) | (other == decides), decides, join(found, other))
             return found
 
-        return _Part(is_condition=True, bars_needed=_most(parts), compute=compute)
+        return _Part(is_condition=True, bars_needed=_most(parts), compute=compute, reach=_reach(parts))
 
     def _unary(self, node: ast.UnaryOp) -> _Part:
         if isinstance(node.op, ast.Not):
             inner = self._condition(node.operand)
-            return inner._replace(compute=lambda columns: 1.0 - inner.compute(columns))
+            return inner._replace(compute=lambda figures: 1.0 - inner.compute(figures))
         if isinstance(node.op, ast.USub):
             number = self._number(node.operand)
-            return number._replace(compute=lambda columns: np.negative(number.compute(columns)))
+            return number._replace(compute=lambda figures: np.negative(number.compute(figures)))
         raise self._refused(node, "is not understood; there are not and -")
 
     def _binary(self, node: ast.BinOp) -> _Part:
@@ -142,7 +154,8 @@ class _Reader:
         return _Part(
             is_condition=False,
             bars_needed=_most([left, right]),
-            compute=lambda columns: operation(left.compute(columns), right.compute(columns)),
+            reach=_reach([left, right]),
+            compute=lambda figures: operation(left.compute(figures), right.compute(figures)),
         )
 
     def _compare(self, node: ast.Compare) -> _Part:
@@ -151,8 +164,8 @@ class _Reader:
         if None in operations:
             raise self._refused(node, "is not understood; there are > >= < <= == !=")
 
-        def compute(columns: Mapping[str, Column]) -> Any:
-            values = [np.asarray(part.compute(columns), dtype=float) for part in parts]
+        def compute(figures: Figures) -> Any:
+            values = [np.asarray(part.compute(figures), dtype=float) for part in parts]
             holds = np.asarray(True)
             known = np.asarray(True)
             for value in values:
@@ -161,20 +174,20 @@ class _Reader:
                 holds = holds & cast("Callable[[Any, Any], Any]", operation)(left, right)
             return np.where(known, holds, np.nan)
 
-        return _Part(is_condition=True, bars_needed=_most(parts), compute=compute)
+        return _Part(is_condition=True, bars_needed=_most(parts), compute=compute, reach=_reach(parts))
 
     def _constant(self, node: ast.Constant) -> _Part:
         value = node.value
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self._refused(node, "is not understood; expected a number")
-        return _Part(is_condition=False, bars_needed=1, compute=lambda _columns: float(value))
+        return _Part(is_condition=False, bars_needed=1, compute=lambda _figures: float(value))
 
     def _column(self, node: ast.Name) -> _Part:
         name = node.id
         if name not in COLUMNS:
             hint = f"; the indicator is written {name}(…)" if name in registry.INDICATORS else ""
             raise self._refused(node, f"is no column; there are {', '.join(COLUMNS)}{hint}")
-        return _Part(is_condition=False, bars_needed=1, compute=lambda columns: np.asarray(columns[name], dtype=float))
+        return _Part(is_condition=False, bars_needed=1, compute=lambda figures: figures.column(name))
 
     def _shifted(self, node: ast.Subscript) -> _Part:
         number = self._number(node.value)
@@ -182,7 +195,9 @@ class _Reader:
         if isinstance(ago, bool) or not isinstance(ago, int) or not 0 <= ago <= SHIFT_MAX:
             raise self._refused(node, f"is not understood; expected bars ago, 0 to {SHIFT_MAX}, such as close[1]")
         return number._replace(
-            bars_needed=number.bars_needed + ago, compute=lambda columns: _ago(number.compute(columns), ago)
+            bars_needed=number.bars_needed + ago,
+            reach=number.reach + ago,
+            compute=lambda figures: _ago(number.compute(figures), ago),
         )
 
     def _output(self, node: ast.Attribute) -> _Part:
@@ -206,9 +221,8 @@ class _Reader:
         except Refused as e:
             raise self._refused(node, str(e)) from e
 
-        def compute(columns: Mapping[str, Column]) -> Any:
-            read = {**columns, info.inputs[0]: columns[source]} if source else columns
-            return registry.compute(name, read, **parameters)[output or info.outputs[0]]
+        def compute(figures: Figures) -> Any:
+            return figures.indicator(name, output or info.outputs[0], source, parameters)
 
         return _Part(is_condition=False, bars_needed=needed, compute=compute)
 
@@ -236,14 +250,16 @@ class _Reader:
         one, other = (self._number(argument) for argument in node.args)
         beyond = _CROSSES[name]
 
-        def compute(columns: Mapping[str, Column]) -> Any:
-            difference = np.asarray(one.compute(columns) - other.compute(columns), dtype=float)
-            difference = np.broadcast_to(difference, np.shape(columns["close"]))
+        def compute(figures: Figures) -> Any:
+            difference = np.asarray(one.compute(figures) - other.compute(figures), dtype=float)
+            difference = np.broadcast_to(difference, figures.shape)
             before = _ago(difference, 1)
             known = np.isfinite(difference) & np.isfinite(before)
             return np.where(known, beyond(difference, 0.0) & ~beyond(before, 0.0), np.nan)
 
-        return _Part(is_condition=True, bars_needed=_most([one, other]) + 1, compute=compute)
+        return _Part(
+            is_condition=True, bars_needed=_most([one, other]) + 1, compute=compute, reach=_reach([one, other]) + 1
+        )
 
     def _refused(self, node: ast.AST, what: str) -> BadExpression:
         piece = ast.get_source_segment(self._text.strip(), node) or self._text
@@ -266,10 +282,14 @@ def _most(parts: list[_Part]) -> int:
     return max(part.bars_needed for part in parts)
 
 
+def _reach(parts: list[_Part]) -> int:
+    return max(part.reach for part in parts)
+
+
 def _ago(values: Any, bars: int) -> Any:
     """The values so many bars earlier; unknown at the start."""
     if np.ndim(values) == 0 or bars == 0:
         return values
-    shifted = np.full(len(values), np.nan)
-    shifted[bars:] = values[:-bars]
+    shifted = np.full(np.shape(values), np.nan)
+    shifted[..., bars:] = values[..., :-bars]
     return shifted

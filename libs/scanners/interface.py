@@ -72,9 +72,12 @@ def pick(scan: BaseScan[Any], panel: Panel, limit: int = 50) -> list[Pick]:
         return []
     with np.errstate(all="ignore"):
         found = scan.scan(panel)
-    enough = np.isfinite(panel.close).sum(axis=1) >= scan.bars_needed
+    enough = panel.have_traded(scan.bars_needed)
     chosen = np.flatnonzero(np.isfinite(found.score) & enough)
     strength = np.abs(found.score) if scan.by_size else found.score
+    if chosen.size > limit > 0:  # thousands may be picked, of which a few are told
+        weakest = np.sort(strength[chosen])[-limit]
+        chosen = chosen[strength[chosen] >= weakest]
     order = sorted(chosen.tolist(), key=lambda row: (-strength[row], panel.symbols[row]))
     return [
         Pick(

@@ -7,7 +7,6 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta
 
-from libs.indicators import registry
 from libs.indicators.columns import Floats
 from libs.scanners.interface import BaseScan, Found, Parameters, nothing, reached
 from libs.scanners.panel import Panel
@@ -61,9 +60,7 @@ class Gap(BaseScan[GapParameters]):
     by_size = True
 
     def scan(self, panel: Panel) -> Found:
-        traded = np.isfinite(panel.open)
-        first = np.where(traded.any(axis=1), traded.argmax(axis=1), 0)
-        opened = panel.open[np.arange(len(panel.symbols)), first]
+        opened = panel.first("open")
         gap = (opened / panel.of_day("previous_close") - 1.0) * 100.0
         return reached(gap, self.parameters.percent, both_ways=True, gap_percent=gap, change_percent=_change(panel))
 
@@ -104,7 +101,7 @@ class VwapDistance(BaseScan[DistanceParameters]):
     by_size = True
 
     def scan(self, panel: Panel) -> Found:
-        vwap = panel.each(lambda columns: float(registry.compute("vwap", columns)["value"][-1]))
+        vwap = panel.indicator("vwap")
         away = (panel.last("close") / vwap - 1.0) * 100.0
         return reached(away, self.parameters.percent, both_ways=True, vwap=vwap, distance_percent=away)
 

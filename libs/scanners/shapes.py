@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import numpy as np
 from msgspec import Meta
 
-from libs.indicators import registry
 from libs.indicators.columns import Floats
 from libs.scanners.expression import Expression
 from libs.scanners.interface import BaseScan, Found, Parameters, certain, nothing
@@ -81,7 +80,7 @@ class RsiExtremes(BaseScan[RsiParameters]):
 
     def scan(self, panel: Panel) -> Found:
         asked = self.parameters
-        rsi = panel.each(lambda c: float(registry.compute("rsi", c, period=asked.period)["value"][-1]))
+        rsi = panel.indicator("rsi", period=asked.period)
         score = np.where((rsi >= asked.high) | (rsi <= asked.low), rsi - 50.0, np.nan)
         return Found(score, np.abs(rsi - 50.0) / 50.0, {"rsi": rsi})
 
@@ -106,14 +105,13 @@ class Squeeze(BaseScan[SqueezeParameters]):
     def scan(self, panel: Panel) -> Found:
         asked = self.parameters
 
-        def tightness(columns: dict[str, Any]) -> float:
-            bands = registry.compute("bollinger", columns, period=asked.period, multiplier=asked.deviations)
-            channel = registry.compute("keltner", columns, period=asked.period, multiplier=asked.ranges)
-            width = channel["upper"][-1] - channel["lower"][-1]
-            inside = bands["upper"][-1] < channel["upper"][-1] and bands["lower"][-1] > channel["lower"][-1]
-            return float(1.0 - (bands["upper"][-1] - bands["lower"][-1]) / width) if inside and width > 0 else np.nan
-
-        tight = panel.each(tightness)
+        bands: dict[str, Any] = {"period": asked.period, "multiplier": asked.deviations}
+        channel: dict[str, Any] = {"period": asked.period, "multiplier": asked.ranges}
+        band_high, band_low = (panel.indicator("bollinger", side, **bands) for side in ("upper", "lower"))
+        high, low = (panel.indicator("keltner", side, **channel) for side in ("upper", "lower"))
+        width = high - low
+        inside = (band_high < high) & (band_low > low) & (width > 0)
+        tight = np.where(inside, 1.0 - (band_high - band_low) / width, np.nan)
         return Found(tight, np.clip(tight, 0.0, 1.0), {"tightness": tight})
 
 
@@ -156,8 +154,7 @@ class Condition(BaseScan[ExpressionParameters]):
         return self._expression.bars_needed
 
     def scan(self, panel: Panel) -> Found:
-        holds = panel.each(lambda columns: 1.0 if self._expression.holds_now(columns) else np.nan)
-        holds = np.where(np.isfinite(panel.last("close")), holds, np.nan)
+        holds = np.where(np.isfinite(panel.last("close")) & self._expression.newest(panel), 1.0, np.nan)
         return Found(holds, holds, {"close": panel.last("close"), "volume": panel.last("volume")})
 
 

@@ -43,13 +43,13 @@ def days_from(manager: DatabaseManager, exchange: str) -> DaysOf:
         with MarketDataQuery(manager) as query:
             table = query.get_candles_many(symbols, exchange, "1d", today - _YEAR, today, output="arrow")
         found = {name: np.full(len(symbols), np.nan) for name in ("previous_close", "year_high", "year_low")}
+        names = table["symbol"].combine_chunks().dictionary_encode()
         place = {symbol: row for row, symbol in enumerate(symbols)}
-        names, highs, lows, closes = (table[name].to_pylist() for name in ("symbol", "high", "low", "close"))
-        for name, high, low, close in zip(names, highs, lows, closes, strict=True):  # in order of time
-            row = place[name]
-            found["previous_close"][row] = close
-            found["year_high"][row] = np.fmax(found["year_high"][row], high)
-            found["year_low"][row] = np.fmin(found["year_low"][row], low)
+        rows = np.array([place[name] for name in names.dictionary.to_pylist()], np.intp)[names.indices.to_numpy()]
+        high, low, close = (table[name].to_numpy() for name in ("high", "low", "close"))
+        found["previous_close"][rows] = close  # in order of time: the last one stays
+        np.fmax.at(found["year_high"], rows, high)
+        np.fmin.at(found["year_low"], rows, low)
         return found
 
     return read

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import cache
 from typing import Any
 
 from libs.contracts.analytics import ScanPick, ScanResult
@@ -62,39 +63,43 @@ class Scans:
                 self._newest[timeframe] = at_us
 
     def due(self) -> list[Callable[[], ScanResult]]:
-        """Give what is to be scanned now; each may be called in another thread."""
+        """Give what is to be scanned now; each may be called in another thread, one at a time."""
         newest, self._newest = self._newest, {}
         return [
-            self._work(config, scan, self._panel(config), at_us)
+            work
             for timeframe, at_us in sorted(newest.items(), key=lambda item: TIMEFRAMES[item[0]])
-            for config, scan in self._scans
-            if config.timeframe == timeframe
+            for work in self._of(timeframe, at_us)
         ]
 
-    def _panel(self, config: ScanConfig) -> Panel:
-        window = self._windows[config.timeframe]
-        return replace(window.panel(config.symbols), index=window.closes(self._index))
+    def _of(self, timeframe: str, at_us: int) -> list[Callable[[], ScanResult]]:
+        window = self._windows[timeframe]
+        sights: dict[tuple[str, ...] | None, Callable[[], Panel]] = {}
+        works = []
+        for config, scan in self._scans:
+            if config.timeframe == timeframe:
+                if config.symbols not in sights:
+                    sights[config.symbols] = self._sight(window, config.symbols)
+                works.append(self._work(config, scan, sights[config.symbols], at_us))
+        return works
 
-    def _work(self, config: ScanConfig, scan: BaseScan[Any], panel: Panel, at_us: int) -> Callable[[], ScanResult]:
-        days = self._days
+    def _sight(self, window: Window, symbols: tuple[str, ...] | None) -> Callable[[], Panel]:
+        """Lay the bars out now, and what the days before say when it is first looked at: that may read history."""
+        panel, closes, days = window.panel(symbols), window.closes(self._index), self._days
         assert days is not None  # a bar came
 
+        def whole() -> Panel:
+            beside: dict[str, Any] = {"index": closes, **days.of(panel.symbols)}
+            return replace(panel, **beside)
+
+        return cache(whole)
+
+    def _work(
+        self, config: ScanConfig, scan: BaseScan[Any], sight: Callable[[], Panel], at_us: int
+    ) -> Callable[[], ScanResult]:
         def work() -> ScanResult:
-            known = days.of(panel.symbols)
-            whole = Panel(
-                panel.symbols,
-                panel.timestamp_us,
-                panel.open,
-                panel.high,
-                panel.low,
-                panel.close,
-                panel.volume,
-                index=panel.index,
-                **known,
-            )
             picks = tuple(
                 ScanPick(each.symbol, each.rank, each.score, each.confidence, each.features)
-                for each in pick(scan, whole, self._picks_max)
+                for each in pick(scan, sight(), self._picks_max)
             )
             return ScanResult(config.scan_id, at_us, picks, self._exchange, config.timeframe, config.watchlist)
 

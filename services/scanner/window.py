@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
 from libs.contracts import OHLCVBar
 from libs.indicators.columns import Floats, Integers
 from libs.scanners.panel import Panel
+from libs.scanners.running import Running
 
 _FIELDS = ("open", "high", "low", "close", "volume")
 _COLUMNS, _ROWS = 64, 64
@@ -25,6 +26,7 @@ class Window:
         self._instants: Integers = np.empty(_COLUMNS, np.int64)
         self._values: Floats = np.full((len(_FIELDS), _ROWS, _COLUMNS), np.nan)
         self._count = 0
+        self._running: dict[tuple[str, ...] | None, Running] = {}
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -38,15 +40,19 @@ class Window:
             self._rows.setdefault(bar.symbol, len(self._rows))
         self._make_room()
         column = self._count
-        for bar in bars:
-            self._values[:, self._rows[bar.symbol], column] = bar.open, bar.high, bar.low, bar.close, bar.volume
+        rows = [self._rows[bar.symbol] for bar in bars]
+        values = [(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in bars]
+        self._values[:, rows, column] = np.array(values, np.float64).reshape(-1, len(_FIELDS)).T
         self._instants[column] = at_us
         self._count += 1
 
-    def panel(self, symbols: Sequence[str] | None = None, **days: Floats) -> Panel:
-        """Give all bars so far, of all symbols or of some; one that had no bar is a row of NaN."""
+    def panel(self, symbols: tuple[str, ...] | None = None) -> Panel:
+        """Give all bars so far, of all symbols or of some; one that had no bar is a row of NaN.
+
+        Indicators go on from the panel of the same symbols that was given before.
+        """
         count = self._count
-        names = self.symbols if symbols is None else tuple(symbols)
+        names = self.symbols if symbols is None else symbols
         if symbols is None:
             values = self._values[:, : len(names), :count]
         else:
@@ -54,7 +60,9 @@ class Window:
             for place, name in enumerate(names):
                 if name in self._rows:
                     values[:, place] = self._values[:, self._rows[name], :count]
-        return Panel(names, self._instants[:count], *values, **days)
+        running = self._running.setdefault(symbols, Running())
+        opened, high, low, close, volume = values
+        return Panel(names, self._instants[:count], opened, high, low, close, volume, running=running)
 
     def closes(self, symbol: str) -> Floats:
         """Give one symbol's closes so far; none when it had no bar today."""
