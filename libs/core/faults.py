@@ -85,6 +85,8 @@ POINTS: dict[str, str] = {
     "engine.change.before": "a modification is decided, not committed",
     "engine.change.sending": "a modification is committed, the request has not left",
     "engine.change.sent": "the modify request was carried out, its answer is not here",
+    "engine.replace.before": "a replacement is decided, its intent is not committed",
+    "engine.replace.after": "a replacement's intent is committed, `sending` is not",
     "engine.answer.before": "an answer is here, nothing of it is written",
     "engine.answer.commit": "an answer is written, not committed",
     "engine.answer.after": "an answer is committed",

@@ -173,7 +173,8 @@ def _foreign_differences(foreign: Iterable[Fill], positions: Mapping[AccountKey,
     return [
         Difference(
             Finding.FOREIGN_FILL, f"{fill.exchange}:{fill.symbol}",
-            f"somebody else's order {fill.broker_order_id} traded in an instrument we hold: adjust, and only reduce",
+            f"somebody else's order {fill.broker_order_id} traded ({fill.trade_id}) in an instrument we hold: "
+            "adjust, and only reduce",
             {"quantity": _signed(fill)},
         )
         for fill in foreign

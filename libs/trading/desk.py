@@ -149,7 +149,7 @@ class Desk:
         if left <= 0:
             return Ignored(signal_id, "nothing is left to close")
         cause = signal_id or content_id("exit", key.strategy_id, key.exchange, key.symbol, reason.value, now_us)
-        return self._ask(
+        return self.ask(
             OrderRequest(
                 order_id=order_id(signal_id=cause, purpose=purpose), strategy_id=key.strategy_id,
                 symbol=key.symbol, exchange=key.exchange, product=key.product, purpose=purpose,
@@ -241,12 +241,13 @@ class Desk:
             side=_BUY if is_long else _SELL, quantity=quantity,
             order_type=OrderType.MARKET, signal_id=signal.signal_id, signal_us=known_us,
         )  # fmt: skip
-        decision = self._ask(request, now_us, signal.signal_type.value)
+        decision = self.ask(request, now_us, signal.signal_type.value)
         if isinstance(decision, Placed):
             self._entries[key] = signal
         return decision
 
-    def _ask(self, request: OrderRequest, now_us: int, reason: str) -> Decision:
+    def ask(self, request: OrderRequest, now_us: int, reason: str) -> Decision:
+        """Put a request before the gate; what it approves is in the books from here on."""
         verdict = self.gate.decide(request, now_us)
         if not isinstance(verdict, Approved):
             return Refusal(request, verdict)

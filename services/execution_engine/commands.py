@@ -73,6 +73,13 @@ class Modify(Command, frozen=True, kw_only=True):
     price_trigger: float | None = None
 
 
+class Replace(Command, frozen=True, kw_only=True):
+    """Cancel an order, and once nothing of it can trade any more, ask for what is left of it at another price."""
+
+    order_id: Text
+    price: float | None = None
+
+
 class Reconcile(Command, frozen=True, kw_only=True):
     """Compare with the broker now."""
 
@@ -105,7 +112,7 @@ class BrokerLock(Command, frozen=True, kw_only=True):
 
 COMMANDS: dict[str, type[Command]] = {
     "status": Status, "halt": Halt, "reduce": Reduce, "resume": Resume, "flatten": Flatten, "square_off": SquareOff,
-    "cancel": Cancel, "modify": Modify, "reconcile": Reconcile, "settle": Settle,
+    "cancel": Cancel, "modify": Modify, "replace": Replace, "reconcile": Reconcile, "settle": Settle,
     "preflight": Preflight,
     "broker_switch": BrokerSwitch, "broker_lock": BrokerLock,
 }  # fmt: skip

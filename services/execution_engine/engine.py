@@ -118,7 +118,7 @@ class Engine:
             entry.cursor("signals", place.store_uuid, place.outbox_seq)
             crash_point("engine.intent.before")
         crash_point("engine.intent.after")
-        self._act(decisions)
+        self.act(decisions)
 
     def pass_over(self, place: SignalPlace) -> None:
         """Move the cursor to where there is nothing to decide."""
@@ -155,12 +155,13 @@ class Engine:
             self.decider.write(entry, "", [decision], now_us)
             crash_point("engine.exit.before")
         crash_point("engine.exit.after")
-        self._act([decision])
+        self.act([decision])
         return isinstance(decision, Placed)
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
-    def _act(self, decisions: Iterable[Decision]) -> None:
+    def act(self, decisions: Iterable[Decision]) -> None:
+        """Do what was decided and committed."""
         for decision in decisions:
             if isinstance(decision, Placed):
                 self._place(decision)

@@ -28,9 +28,10 @@ from services.execution_engine.clearance import Clearance
 from services.execution_engine.closing import Closing, Job
 from services.execution_engine.engine import Engine
 from services.execution_engine.last_lock import LastLock
+from services.execution_engine.replacing import Replacement
 
 #: Done again when the engine ended in the middle of them: doing them twice is safe, and not doing them is not.
-_SAFE_TO_REPEAT = frozenset({"halt", "reduce", "flatten", "square_off", "cancel"})
+_SAFE_TO_REPEAT = frozenset({"halt", "reduce", "flatten", "square_off", "cancel", "replace"})
 
 
 class Handlers:
@@ -95,15 +96,17 @@ class Handlers:
             finish_command(entry.connection, command_id, state, answer, self._clock.now_us())
 
     def _do(self, command_id: str, command: cmd.Command) -> tuple[dict[str, Any], bool]:
-        """Give the answer, and whether the command is over; one that closes positions goes on."""
+        """Give the answer, and whether the command is over; one that closes or replaces goes on."""
         answer: dict[str, Any]
         match command:
             case cmd.Halt():  # and Reduce, its child
                 return self._halt(command_id, command)
-            case cmd.Flatten():
-                return {"state": "under way", **self._closing.begin(Job(command_id, ""))}, False
-            case cmd.SquareOff():
-                return {"state": "under way", **self._closing.begin(Job(command_id, command.symbol))}, False
+            case cmd.Flatten() | cmd.SquareOff():
+                symbol = command.symbol if isinstance(command, cmd.SquareOff) else ""
+                return {"state": "under way", **self._closing.begin(Job(command_id, symbol))}, False
+            case cmd.Replace():
+                self._require_order(command.order_id)
+                return self._closing.replacing.begin(Replacement(command_id, command.order_id, command.price)), False
             case cmd.BrokerSwitch():
                 return self._last_lock.look(command_id), False
             case cmd.BrokerLock():

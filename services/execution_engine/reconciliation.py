@@ -62,9 +62,9 @@ class Reconciler:
         repaired = [self._repair_row(each) for each in found.repairs]
         self._engine.reported(self._evidence(book, found.differences))
         differences = tuple(each for each in found.differences if not self._is_under_way(each))
-        names = frozenset(_name(each) for each in differences)
-        confirmed = [each for each in differences if _name(each) in self._doubts]
-        fresh = [each for each in confirmed if _name(each) not in self._raised]
+        names = frozenset(self._name(each) for each in differences)
+        confirmed = [each for each in differences if self._name(each) in self._doubts]
+        fresh = [each for each in confirmed if self._name(each) not in self._raised]
         outcome = "raised" if confirmed else "repaired" if found.repairs else "equal"
         rows = repaired + [self._row(each) for each in fresh]
         finished_us = self._clock.now_us()
@@ -94,7 +94,7 @@ class Reconciler:
         if funds_paise is not None:
             desk.gate.state.on_funds(funds_paise, desk.orders.unsettled())
         again = bool(names - self._doubts)
-        self._doubts, self._raised = names, self._raised & names | {_name(each) for each in fresh}
+        self._doubts, self._raised = names, self._raised & names | {self._name(each) for each in fresh}
         self.last_us = finished_us
         self.is_done_once = True
         return Reconciled(outcome, len(found.repairs), differences, again)
@@ -147,6 +147,15 @@ class Reconciler:
         elif state is not None:
             watch.difference(state, f"{each.finding}: {each.detail}")
 
+    def _name(self, each: Difference) -> str:
+        """Name a difference so that it is raised once, and again when it means more than it did."""
+        name = f"{each.finding}|{each.subject}|{sorted(each.figures.items())}"
+        if each.finding is Finding.FOREIGN_FILL:
+            return f"{name}|{each.detail}"  # each trade of somebody else's is one, be its size what another's was
+        if each.finding is Finding.STILL_UNKNOWN and self._is_of_earlier_day(each.subject):
+            return f"{name}|of an earlier day"  # over night, in this process: the broker's book has it no more
+        return name
+
     def _is_of_earlier_day(self, order_id: str) -> bool:
         order = self._engine.desk.orders.get(order_id)
         return trading_date(order.created_us) < self._engine.desk.gate.state.day
@@ -174,10 +183,6 @@ class Reconciler:
             broker_order_id="" if order or symbol else each.subject, ours={"detail": each.detail},
             theirs=dict(each.figures),
         )  # fmt: skip
-
-
-def _name(each: Difference) -> str:
-    return f"{each.finding}|{each.subject}|{sorted(each.figures.items())}"
 
 
 def _foreign(book: BrokerBook, subject: str, engine: Engine) -> list[Fill]:

@@ -13,6 +13,9 @@ from libs.dbaccess.trading.loading import Scope, StoredState
 #: Causes that end by themselves, so that nobody has to resume after every outage of the feed.
 RECOVERING = frozenset({"stale_feed", "lost_heartbeat"})
 ACCOUNT: Scope = ("account", "")
+#: Causes that end without anybody's word: by themselves, or with the day and its verdict. Any other takes a resume.
+_STAYING = {"stale_feed": 0, "lost_heartbeat": 0, "daily_loss": 1, "preflight": 1}
+_STAYS = 2
 _STRICTNESS = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
 
@@ -46,8 +49,9 @@ class States:
     def tighten(self, change: StateChange) -> bool:
         """Make a scope stricter, as rules may; what is as strict already stays, with its own cause."""
         now = self.find((change.scope_kind, change.scope))
-        # A cause that ends by itself must not take one that does not with it.
-        takes_over = now.state is change.state and now.cause in RECOVERING and change.cause not in RECOVERING
+        # A cause that ends before another must not take that other with it.
+        outlasts = _STAYING.get(change.cause, _STAYS) > _STAYING.get(now.cause, _STAYS)
+        takes_over = now.state is change.state and outlasts
         if _STRICTNESS[change.state] <= _STRICTNESS[now.state] and not takes_over:
             return False
         self.change(change)

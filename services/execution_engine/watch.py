@@ -73,10 +73,11 @@ class Watch:
         return self._clock.monotonic_ns() - since_ns > self._settings.heartbeat_lost_s * 1_000_000_000
 
     def has_recovered(self, cause: str) -> bool:
-        """Say whether the cause of an automatic state is gone."""
+        """Say whether the cause of an automatic state is gone; silence since the start is no sign of it."""
         if cause == "stale_feed":
-            return self._market.silent_us() < US_PER_SECOND * self._settings.feed_stale_s // 2
-        return cause == "lost_heartbeat" and not self.heartbeat_lost()
+            is_fresh = self._market.silent_us() < US_PER_SECOND * self._settings.feed_stale_s // 2
+            return self._market.is_known and is_fresh
+        return cause == "lost_heartbeat" and self._heartbeat_ns > 0 and not self.heartbeat_lost()
 
     def _find(self, state: TradingState, cause: str, reason: str, at_us: int, scope: str = "") -> None:
         kind = "instrument" if scope else "account"

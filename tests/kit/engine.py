@@ -115,8 +115,9 @@ def engine_settings(root: Path, **changes: Any) -> Settings:
 
 @contextmanager
 def engine_rig(
-    root: Path, *, clock: ManualClock | None = None, wire: Any = None, with_charges: bool = False, **changes: Any
-) -> Iterator[Rig]:
+    root: Path, *, clock: ManualClock | None = None, wire: Any = None, with_charges: bool = False,
+    skew_max_us: int = 0, **changes: Any,
+) -> Iterator[Rig]:  # fmt: skip
     """Start an engine on a root, made if it is empty; leaving the block is a crash: nothing is said goodbye to."""
     if not (root / "trading").exists():
         root.mkdir(exist_ok=True)
@@ -127,7 +128,8 @@ def engine_rig(
     with manager.writer_session(Store.TRADING) as session:
         charges = ChargeBook.from_documents(read_charges()) if with_charges else None
         engine, loaded = build(
-            made, clock, session, instruments=INSTRUMENTS, charges=charges, session_of=session_of
+            made, clock, session, instruments=INSTRUMENTS, charges=charges, session_of=session_of,
+            skew_max_us=skew_max_us,
         )  # fmt: skip
         carrier = wire or PaperBroker(
             FillSettings(), clock, exchange="nse", fills_on_bars=made.execution.paper_fill == "next_bar_open",

@@ -27,7 +27,7 @@ from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.roles import Store
 from libs.dbaccess.trading.control import known_command
 from libs.orders.instrument import Instrument
-from libs.orders.model import Purpose, order_id
+from libs.orders.model import Order, Purpose, order_id
 from libs.risk.request import OrderRequest
 from libs.trading.decisions import Placed
 from libs.upstox.credentials import Scope
@@ -42,6 +42,7 @@ from services.execution_engine.handlers import Handlers
 from services.execution_engine.last_lock import LastLock
 from services.execution_engine.reconciliation import Reconciler
 from services.execution_engine.recovery import resume
+from services.execution_engine.replacing import name_of
 from services.execution_engine.rounds import Rounds
 from tests.kit.engine import engine_settings
 from tests.kit.exchange_sim import TRADING_TOKEN
@@ -57,7 +58,7 @@ LOOK_EVERY_S = 0.02
 
 
 class Script:
-    """Enter twice, rest a limit order, change it, cancel it; one entry leaves by signal, one by command."""
+    """Enter twice, rest a limit order, change it, replace it, cancel it; one entry leaves by signal, one by command."""
 
     def __init__(self, engine: Engine, handlers: Handlers, closing: Closing, symbols: list[str]) -> None:
         self.engine = engine
@@ -77,13 +78,16 @@ class Script:
             self._rest(limit)
         elif (order := engine.desk.orders.get(limit)).has_live_child and order.is_complete and not order.change_number:
             engine.change(limit, 6, None, None)
-        elif order.has_live_child and not order.cancel_number:
-            engine.cancel(limit, "the script wants it")
+        elif order.has_live_child and not self._asked("replace"):
+            price = order.price and round(order.price - 1)
+            self._command("replace", order_id=limit, price=price)
+        elif (second := self._replacement(limit)) and second.has_live_child and not second.cancel_number:
+            engine.cancel(second.order_id, "the script wants it")
         elif not self._processed("exit") and self._is_still("trend"):
             self._signal("exit", SignalType.EXIT_LONG, 3)
-        elif not self._squared_off() and self._is_still("trend") and self._is_still("revert"):
+        elif not self._asked("square_off") and self._is_still("trend") and self._is_still("revert"):
             # The other position, and what a refused exit left of the first one.
-            self.handlers.handle(CommandRequest("leave", "square_off", {"symbol": self.bought, "sender": "script"}))
+            self._command("square_off", symbol=self.bought)
         else:
             return False
         return True
@@ -93,10 +97,17 @@ class Script:
         orders = list(self.engine.desk.orders)
         if any(order.status is OrderStatus.UNKNOWN for order in orders):
             return all(order.is_settled or order.status is OrderStatus.UNKNOWN for order in orders)
-        return all(order.is_settled for order in orders) and not self.closing.jobs
+        return all(order.is_settled for order in orders) and not (self.closing.jobs or self.closing.replacing.jobs)
 
-    def _squared_off(self) -> bool:
-        return known_command(self.engine.store.session.connection, "leave") is not None
+    def _asked(self, name: str) -> bool:
+        return known_command(self.engine.store.session.connection, f"id of {name}") is not None
+
+    def _command(self, name: str, **arguments: Any) -> None:
+        self.handlers.handle(CommandRequest(f"id of {name}", name, arguments | {"sender": "script"}))
+
+    def _replacement(self, limit: str) -> Order | None:
+        orders = self.engine.desk.orders
+        return orders.get(name_of(limit)) if name_of(limit) in orders else None
 
     def _is_still(self, strategy_id: str) -> bool:
         """Say whether nothing more will be heard of a strategy's orders by itself."""
@@ -119,11 +130,11 @@ class Script:
             order_id=name, strategy_id="rester", symbol=self.rested, side=Side.BUY, quantity=10,
             order_type=OrderType.LIMIT, price=round(price * 0.97), signal_id=f"limit-{self.rested}",
         )  # fmt: skip
-        decision = engine.desk._ask(request, engine.market.now_us(), "limit")
+        decision = engine.desk.ask(request, engine.market.now_us(), "limit")
         assert isinstance(decision, Placed), decision
         with engine.store.transaction() as entry:
             engine.decider.write(entry, "", [decision], engine.market.now_us())
-        engine._act([decision])
+        engine.act([decision])
 
 
 def main(root: str, url: str, *symbols: str) -> int:

@@ -19,6 +19,7 @@ from libs.orders.lifecycle import IllegalCommand
 from libs.orders.model import FINAL, Change, Order
 from libs.simulation.broker import BrokerFaults, FaultyBroker
 from libs.simulation.clock import ManualClock
+from services.execution_engine.replacing import Replacement
 from tests.kit.crashes import Crash, crashing_at
 from tests.kit.engine import START_US, SYMBOLS, Rig, engine_rig
 
@@ -27,10 +28,10 @@ STEPS = 60
 POINTS = [
     "engine.intent.before", "engine.intent.after", "engine.exit.before", "engine.exit.after", "engine.place.sending",
     "engine.place.sent", "engine.cancel.before", "engine.cancel.sending", "engine.cancel.sent", "engine.change.before",
-    "engine.change.sending", "engine.change.sent", "engine.answer.before", "engine.answer.commit",
-    "engine.answer.after", "engine.report.before", "engine.report.commit", "engine.report.after",
-    "engine.reconcile.before", "engine.reconcile.after", "engine.recovery.step", "sqlite.commit.before",
-    "sqlite.commit.after",
+    "engine.change.sending", "engine.change.sent", "engine.replace.before", "engine.replace.after",
+    "engine.answer.before", "engine.answer.commit", "engine.answer.after", "engine.report.before",
+    "engine.report.commit", "engine.report.after", "engine.reconcile.before", "engine.reconcile.after",
+    "engine.recovery.step", "sqlite.commit.before", "sqlite.commit.after",
 ]  # fmt: skip
 
 
@@ -141,7 +142,8 @@ class Schedule:
         self.clock.advance(rng.uniform(0.5, 20))
         self.broker.now_us = self.clock.now_us()
         symbol = rng.choice(SYMBOLS)
-        action = rng.choice(["tick", "tick", "signal", "signal", "fill", "fill", "events", "cancel", "change", "books"])
+        actions = ["tick", "tick", "signal", "signal", "fill", "fill", "events", "cancel", "change", "replace", "books"]
+        action = rng.choice(actions)
         if action == "tick":
             rig.tick(rng.randrange(9_700, 10_300, 5) / 100, symbol, seconds=0.0)
         elif action == "signal":
@@ -172,6 +174,9 @@ class Schedule:
         with suppress(IllegalCommand):
             if action == "cancel":
                 rig.engine.cancel(order.order_id, "the test wants it")
+            elif action == "replace":
+                price = self.rng.randrange(9_900, 10_100, 5) / 100
+                rig.closing.replacing.begin(Replacement(order.order_id, order.order_id, price))
             else:
                 rig.engine.change(order.order_id, self.rng.randint(1, order.quantity), None, None)
 

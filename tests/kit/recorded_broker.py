@@ -12,7 +12,10 @@ from typing import Any
 
 
 class RecordedBroker:
-    """`answers` maps "METHOD /path" to (status, body); None: the connection is dropped; a number: silence so long."""
+    """`answers` maps "METHOD /path" to (status, body); None: the connection is dropped; a number: silence so long.
+
+    What can be called is, with what was sent, and gives one of these.
+    """
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -33,8 +36,10 @@ def recorded_broker() -> Iterator[RecordedBroker]:
             length = int(self.headers.get("Content-Length") or 0)
             data = self.rfile.read(length)
             name = f"{self.command} {self.path.partition('?')[0]}"
-            broker.asked.append((name, json.loads(data) if data else self.path))
+            asked = json.loads(data) if data and self.command != "DELETE" else self.path
+            broker.asked.append((name, asked))
             answer = broker.answers.get(name, (404, {"status": "error", "errors": []}))
+            answer = answer(asked) if callable(answer) else answer
             if answer is None or isinstance(answer, (int, float)):
                 time.sleep(answer or 0)
                 self.close_connection = True

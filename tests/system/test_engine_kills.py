@@ -23,7 +23,7 @@ from tests.kit.exchange_sim import Simulator, running_simulator
 from tests.kit.roots import make_stores
 
 #: Where it dies, along the paths of submit, answer, fill, modify, cancel, exit and command; "+": it dies again.
-#: The script makes seven requests: two entries, a limit order, its change and cancel, and two exits.
+#: The script makes nine requests: two entries, a limit order, its change, cancel, replacement and cancel, two exits.
 DEATHS = [
     "engine.intent.before:1", "engine.intent.after:1", "engine.place.sending:1", "engine.place.sent:1",
     "engine.answer.before:1", "engine.answer.commit:1", "engine.answer.after:1", "engine.report.before:2",
@@ -31,7 +31,8 @@ DEATHS = [
     "engine.place.sent:3", "engine.change.before:1", "engine.change.sending:1", "engine.change.sent:1",
     "engine.answer.before:4", "engine.cancel.before:1", "engine.cancel.sending:1", "engine.cancel.sent:1",
     "engine.answer.after:5", "engine.intent.after:3", "engine.command.accepted:1", "engine.exit.before:1",
-    "engine.exit.after:1", "engine.place.sent:5", "engine.place.sent:1+engine.recovery.step:1",
+    "engine.exit.after:1", "engine.replace.before:1", "engine.replace.after:1", "engine.place.sent:4",
+    "engine.place.sent:6", "engine.place.sent:1+engine.recovery.step:1",
 ]  # fmt: skip
 #: Points of the engine that lie on none of these paths, and the test that kills it there.
 ELSEWHERE = {"engine.lock.sent": "test_upstox_engine.py::test_the_brokers_own_switch_is_thrown_last"}

@@ -16,6 +16,8 @@ from libs.simulation.clock import ManualClock
 from services.exchange_sim.market.instruments import Listing
 from tests.kit.broker_bench import Bench, upstox_broker
 from tests.kit.exchange_sim import TRADING_TOKEN, running_simulator
+from tests.kit.recorded_book import KEY, RecordedBook
+from tests.kit.recorded_broker import recorded_broker
 from tests.kit.risk import NOW_US
 
 _GENEROUS = {
@@ -29,7 +31,7 @@ def sim():
         yield running
 
 
-@pytest.fixture(params=["paper", "upstox"])
+@pytest.fixture(params=["paper", "upstox", "recorded"])
 def bench(request):
     if request.param == "paper":
         clock = ManualClock(NOW_US)
@@ -39,6 +41,13 @@ def bench(request):
         )  # fmt: skip
         tick = Tick("ACME", NOW_US + 1_000_000, 100.0, volume=1_000, bid=99.95, ask=100.05)
         yield Bench(broker, 100.0, lambda: broker.on_tick(tick))
+        return
+    if request.param == "recorded":  # the broker's own rows, through the same SDK
+        with recorded_broker() as recorded:
+            RecordedBook(recorded)
+            broker = upstox_broker(recorded.port, KEY, with_stream=False, poll_interval_ms=50)
+            yield Bench(broker, 570.0)
+            broker.close()
         return
     sim = request.getfixturevalue("sim")
     sim.clear_faults()

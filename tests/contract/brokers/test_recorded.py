@@ -9,32 +9,10 @@ from libs.core.errors import RetryLater
 from libs.orders import evidence as ev
 from libs.orders.model import Product
 from tests.kit.broker_bench import Bench, upstox_broker
+from tests.kit.recorded_book import HOLDING, KEY, ORDER, POSITION, TRADE, ok
 from tests.kit.recorded_broker import recorded_broker
 
-KEY = "NSE_EQ|INE848E01016"
 PLACE = "POST /v3/order/place"
-ORDER = {
-    "exchange": "NSE", "product": "D", "price": 571.0, "quantity": 10.0, "status": "complete", "guid": None,
-    "tag": None, "instrument_token": KEY, "placed_by": "AB1234", "tradingsymbol": "NHPC-EQ",
-    "trading_symbol": "NHPC-EQ", "order_type": "LIMIT", "validity": "DAY", "trigger_price": 0.0,
-    "disclosed_quantity": 0, "transaction_type": "BUY", "average_price": 570.95, "filled_quantity": 10,
-    "pending_quantity": 0, "status_message": None, "status_message_raw": None, "exchange_order_id": "1300000025660919",
-    "parent_order_id": None, "order_id": "231019025562880", "variety": "SIMPLE",
-    "order_timestamp": "2026-02-02 13:25:56", "exchange_timestamp": "2026-02-02 13:25:56", "is_amo": False,
-    "order_request_id": "1", "order_ref_id": "GTTB-1", "a_field_of_tomorrow": {"x": 1},
-}  # fmt: skip
-TRADE = {
-    "exchange": "NSE", "product": "D", "trading_symbol": "NHPC-EQ", "instrument_token": KEY, "order_type": "LIMIT",
-    "transaction_type": "BUY", "quantity": 10, "exchange_order_id": "1300000025660919", "order_id": "231019025562880",
-    "exchange_timestamp": "02-Feb-2026 13:25:56", "average_price": 570.95, "trade_id": "50091502",
-    "order_ref_id": "GTTB-1", "order_timestamp": "02-Feb-2026 13:25:50",
-}  # fmt: skip
-POSITION = {"exchange": "NSE", "instrument_token": KEY, "quantity": 10, "product": "D", "multiplier": 1.0}
-HOLDING = {"exchange": "NSE", "instrument_token": KEY, "quantity": 3, "product": "D", "t1_quantity": 2, "isin": "x"}
-
-
-def ok(data):
-    return (200, {"status": "success", "data": data})
 
 
 @pytest.fixture(scope="module")

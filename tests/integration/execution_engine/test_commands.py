@@ -4,26 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from libs.brokers.interface import Answer
 from libs.contracts.bus import CommandRequest
 from libs.contracts.risk import TradingState
 from libs.core.errors import Refused
-from libs.orders import evidence as ev
-from services.execution_engine.clearance import Clearance
-from services.execution_engine.handlers import Handlers
-from services.execution_engine.last_lock import LastLock
 from tests.kit.engine import Rig, engine_rig
-
-
-def handlers(rig: Rig, *, real_money: bool = False) -> Handlers:
-    return Handlers(
-        rig.engine, rig.closing, rig.clock, kill_file=rig.rounds._kill_file, status=dict, reconcile=lambda: None,
-        last_lock=LastLock(rig.engine, rig.clock), clearance=Clearance(rig.engine, rig.clock, is_needed=real_money),
-    )  # fmt: skip
-
-
-def ask(rig: Rig, name: str, command_id: str = "", **arguments):
-    return handlers(rig).handle(CommandRequest(command_id or f"id of {name}", name, arguments | {"sender": "tester"}))
+from tests.kit.engine_commands import LostWire, ask, handlers
 
 
 @pytest.fixture
@@ -124,17 +109,6 @@ def test_an_operator_settles_what_nobody_can_know(tmp_path):
         }
         rig.signal("enter_short", signal_id="free", leg=1)
         assert wire.sent == 2
-
-
-class LostWire:
-    """Carries requests into the dark."""
-
-    sent = 0
-
-    def place(self, order, approved):
-        self.sent += 1
-        lost = ev.NoAnswer(at_us=order.created_us, reason="read timed out")
-        self.answered(Answer(order_id=order.order_id, request="place", evidence=lost, outcome="unknown"))
 
 
 def preflight(rig: Rig, command_id: str, **found):

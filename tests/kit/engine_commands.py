@@ -1,0 +1,36 @@
+"""Commands to an engine of the kit, as its socket would hand them on; and a wire that loses every answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from libs.brokers.interface import Answer
+from libs.contracts.bus import CommandRequest
+from libs.orders import evidence as ev
+from services.execution_engine.clearance import Clearance
+from services.execution_engine.handlers import Handlers
+from services.execution_engine.last_lock import LastLock
+from tests.kit.engine import Rig
+
+
+def handlers(rig: Rig, *, real_money: bool = False) -> Handlers:
+    return Handlers(
+        rig.engine, rig.closing, rig.clock, kill_file=rig.rounds._kill_file, status=dict, reconcile=lambda: None,
+        last_lock=LastLock(rig.engine, rig.clock), clearance=Clearance(rig.engine, rig.clock, is_needed=real_money),
+    )  # fmt: skip
+
+
+def ask(rig: Rig, name: str, command_id: str = "", **arguments: Any) -> Any:
+    return handlers(rig).handle(CommandRequest(command_id or f"id of {name}", name, arguments | {"sender": "tester"}))
+
+
+class LostWire:
+    """Carries requests into the dark."""
+
+    answered: Any
+    sent = 0
+
+    def place(self, order: Any, approved: Any) -> None:
+        self.sent += 1
+        lost = ev.NoAnswer(at_us=order.created_us, reason="read timed out")
+        self.answered(Answer(order_id=order.order_id, request="place", evidence=lost, outcome="unknown"))
