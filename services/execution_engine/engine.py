@@ -1,4 +1,4 @@
-"""What is decided and when it is written: intent, then `sending`, then the request; answers and reports as they come.
+"""What is decided and when it is written: intent and `sending`, then the request; answers and reports as they come.
 
 One thread runs all of this. Every method leaves desk and store equal, or raises, and then the process ends and reads
 the store again.
@@ -112,10 +112,11 @@ class Engine:
     def on_signal(self, signal: SignalEvent, place: SignalPlace, *, published_us: int = 0) -> None:
         """Decide on a signal once, whatever brings it how often; its place becomes the cursor."""
         self.timing.begin(signal, published_us=published_us)
-        with self.store.transaction() as entry:
+        with self.store.transaction(holds_messages=True) as entry:
             decisions = self.decider.decide(entry, signal, place)
             self.cursor = place
             entry.cursor("signals", place.store_uuid, place.outbox_seq)
+            self._begin_sending(entry, decisions)
             crash_point("engine.intent.before")
         crash_point("engine.intent.after")
         self.act(decisions)
@@ -151,14 +152,24 @@ class Engine:
         self.timing.decided()
         if isinstance(decision, Refusal):
             self._exit_again_us[key, purpose] = now_us + self._exit_retry_us
-        with self.store.transaction() as entry:
+        with self.store.transaction(holds_messages=True) as entry:
             self.decider.write(entry, "", [decision], now_us)
+            self._begin_sending(entry, [decision])
             crash_point("engine.exit.before")
         crash_point("engine.exit.after")
         self.act([decision])
         return isinstance(decision, Placed)
 
     # -- requests -----------------------------------------------------------------------------------------------------
+
+    def _begin_sending(self, entry: Entry, decisions: Iterable[Decision]) -> None:
+        """Write `sending` beside the intent of the request that leaves first, with nothing between commit and request.
+
+        What leaves after it is marked when its turn comes: a crash on the way must not make it unknown.
+        """
+        first = next((each for each in decisions if isinstance(each, (Placed, CancelWanted))), None)
+        if isinstance(first, Placed):
+            self.books.take(entry, first.order.order_id, ev.Sending(at_us=self.market.now_us()))
 
     def act(self, decisions: Iterable[Decision]) -> None:
         """Do what was decided and committed."""
@@ -167,12 +178,14 @@ class Engine:
                 self._place(decision)
             elif isinstance(decision, CancelWanted):
                 self.cancel(decision.order_id, decision.reason)
+        self.store.publish_held()
 
     def _place(self, placed: Placed) -> None:
         order_id = placed.order.order_id
         now_us = self.market.now_us()
-        with self.store.transaction() as entry:
-            self.books.take(entry, order_id, ev.Sending(at_us=now_us))
+        if not self.desk.orders.get(order_id).is_sent:
+            with self.store.transaction() as entry:
+                self.books.take(entry, order_id, ev.Sending(at_us=now_us))
         crash_point("engine.place.sending")
         self.timing.journalled(order_id)
         self.desk.gate.state.rates.record(now_us)

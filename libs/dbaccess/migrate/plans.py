@@ -18,6 +18,7 @@ PLANS: dict[str, tuple[Migration, ...]] = {
     "trading": (
         Migration(1, "initial schema", (SCHEMA_MIGRATIONS, *trading.V1)),
         Migration(2, "find orders that are not settled", trading.V2),
+        Migration(3, "drop indexes that only cost", trading.V3),
     )
 }
 

@@ -54,7 +54,7 @@ SCHEMAS: dict[str, StoreSchema] = {
     "live_ticks": StoreSchema("duckdb", market.VERSION, Store.LIVE, market.LIVE_TICKS),
     "live_candles": StoreSchema("duckdb", market.VERSION, Store.LIVE, market.LIVE_CANDLES),
     "ledger": _sqlite(Store.LIVE, ledger.STATEMENTS),
-    "trading": _sqlite(Store.TRADING, trading.STATEMENTS, version=2),
+    "trading": _sqlite(Store.TRADING, trading.STATEMENTS, version=3),
     "signals": _sqlite(Store.SIGNALS, signals.STATEMENTS),
     "config": _sqlite(Store.CONFIG, config.STATEMENTS),
     "backtest_run": StoreSchema("duckdb", backtest_run.VERSION, Store.BACKTEST_RUN, backtest_run.STATEMENTS),

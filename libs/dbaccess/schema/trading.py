@@ -273,4 +273,8 @@ NOT_SETTLED = (
     "OR quantity_filled > quantity_traded"
 )
 V2: tuple[str, ...] = (f"CREATE INDEX orders_not_settled ON orders (order_id) WHERE {NOT_SETTLED}",)
-STATEMENTS: tuple[str, ...] = (*V1, *V2)
+#: Indexes nobody asked all day, each of which every order paid for with pages of its commit.
+#: See `docs/decisions/one-commit-before-the-request.md`.
+_NOT_ASKED = ("outbox_by_topic", "orders_by_status", "processed_signals_by_time", "processed_signals_by_order")
+V3: tuple[str, ...] = tuple(f"DROP INDEX {name}" for name in _NOT_ASKED)
+STATEMENTS: tuple[str, ...] = (*V1, *V2, *V3)

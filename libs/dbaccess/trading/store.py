@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -24,14 +25,25 @@ class TradingStore:
         self.session = session
         self.publish: Callable[[Message], None] = lambda _message: None
         self._clock = clock
+        self._held: deque[Message] = deque()
         with session.transaction() as connection:
             self.outbox = Outbox(connection, streams)
 
     @contextmanager
-    def transaction(self) -> Iterator[Entry]:
-        """Commit everything in the block, or nothing if it raises; then publish what it told."""
+    def transaction(self, *, holds_messages: bool = False) -> Iterator[Entry]:
+        """Commit everything in the block, or nothing if it raises; then publish what it told.
+
+        With `holds_messages` that waits for the next transaction or `publish_held`: a request that must leave goes
+        before it. Messages keep their sequence.
+        """
         with self.session.transaction() as connection:
             entry = Entry(connection, self.outbox, self._clock.now_us())
             yield entry
-        for message in entry.messages:
-            self.publish(message)
+        self._held.extend(entry.messages)
+        if not holds_messages:
+            self.publish_held()
+
+    def publish_held(self) -> None:
+        """Publish what committed transactions told and nobody heard yet."""
+        while self._held:
+            self.publish(self._held.popleft())

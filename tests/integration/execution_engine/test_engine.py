@@ -167,7 +167,7 @@ def test_modified_terms_count(rig):
     ("point", "status", "orders"),
     [
         ("engine.intent.before", None, 0),
-        ("engine.intent.after", "expired", 1),
+        ("engine.intent.after", "open", 1),
         ("engine.place.sending", "open", 1),
         ("engine.answer.after", "open", 1),
     ],
@@ -187,6 +187,50 @@ def test_what_may_have_left_is_told_from_what_did_not(tmp_path, point, status, o
 
         assert [row[0] for row in found] == [status] * orders
         assert len(rig.rows("SELECT 1 FROM processed_signals")) == orders
+
+
+@pytest.mark.parametrize(
+    ("point", "statuses"),
+    [
+        ("engine.intent.after", ["expired", "open"]),  # the exit may have left; the entry behind it had not its turn
+        ("engine.place.sent", ["expired", "open"]),
+        ("engine.answer.after", ["expired", "open"]),
+    ],
+)
+def test_what_had_not_its_turn_never_left(tmp_path, point, statuses):
+    """Of two orders from one signal only the first is marked `sending` with the decision; the other stays an intent."""
+    root = tmp_path / "data"
+    with engine_rig(root) as rig:
+        rig.tick(100.0)
+        rig.signal("enter_long")
+        rig.tick(100.0)
+        with pytest.raises(Crash), crashing_at(point):
+            rig.signal("enter_short", signal_id="turn")
+        clock = rig.clock
+    with engine_rig(root, clock=clock) as rig:
+        rig.engine.market.heard(clock.now_us())
+        rig.reconciler.take(rig.wire.book(), "start", 0)
+        found = rig.rows("SELECT status FROM orders WHERE signal_id_reference = 'turn' ORDER BY purpose")
+
+        assert [row[0] for row in found] == statuses
+
+
+def test_request_leaves_before_its_events_are_published(rig):
+    """What others hear can wait for what must leave; they hear it all, in the sequence it was stored."""
+    heard, place = [], rig.engine.wire.place
+    rig.engine.store.publish = lambda message: heard.append((message.topic, message.seq))
+
+    def placed(*request):
+        heard.append("leaves")
+        place(*request)
+
+    rig.engine.wire.place = placed
+    rig.signal("enter_long")
+
+    orders = [each[1] for each in heard[1:] if each[0].startswith("order.")]
+    assert heard[0] == "leaves"
+    assert len(orders) == 3  # intent, sending, answer
+    assert orders == sorted(orders)
 
 
 def test_the_days_counts_survive_a_restart(tmp_path):

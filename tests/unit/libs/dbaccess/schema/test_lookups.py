@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from libs.dbaccess.schema.trading import NOT_SETTLED
 from tests.kit.stores import new_sqlite
 
 LOOKUPS = [
     ("trading", "SELECT * FROM positions WHERE strategy_id = ? AND exchange = ? AND symbol = ? AND product = ?", 4),
     ("trading", "SELECT * FROM positions WHERE exchange = ? AND symbol = ?", 2),
     ("trading", "SELECT * FROM positions WHERE exchange = ? AND quantity <> 0", 1),
-    ("trading", "SELECT * FROM orders WHERE status IN ('intent', 'sent', 'open', 'unknown')", 0),
+    ("trading", f"SELECT order_id FROM orders INDEXED BY orders_not_settled WHERE {NOT_SETTLED}", 0),
     ("trading", "SELECT * FROM orders WHERE symbol = ? ORDER BY created_at_us DESC LIMIT 100", 1),
     ("trading", "SELECT * FROM orders WHERE signal_id_reference = ?", 1),
     ("trading", "SELECT * FROM order_events WHERE order_id = ? ORDER BY event_id", 1),
@@ -21,7 +22,6 @@ LOOKUPS = [
     ("trading", "SELECT avg(total_us), max(total_us) FROM execution_log WHERE recorded_at_us >= ?", 1),
     ("trading", "SELECT * FROM processed_signals WHERE signal_id = ?", 1),
     ("trading", "SELECT * FROM outbox WHERE stream = ? AND seq BETWEEN ? AND ?", 3),
-    ("trading", "SELECT max(seq) FROM outbox WHERE stream = ? AND topic = ?", 2),
     ("signals", ("SELECT * FROM pattern_cache WHERE symbol = ? AND exchange = ? AND timeframe = ? AND timestamp_us = ?"
                 " AND pattern = ?"), 5),
     ("signals", "SELECT * FROM signals WHERE outbox_seq > ? ORDER BY outbox_seq LIMIT 500", 1),
@@ -45,6 +45,7 @@ LOOKUPS = [
 
 #: These read an index from one end: the newest runs, and a partial index that holds nothing else.
 READ_IN_ORDER = {
+    f"SELECT order_id FROM orders INDEXED BY orders_not_settled WHERE {NOT_SETTLED}",
     "SELECT * FROM runs ORDER BY created_at_us DESC LIMIT 50",
     "SELECT * FROM feed_gaps WHERE to_us IS NULL ORDER BY from_us",
 }
@@ -77,4 +78,4 @@ def test_every_foreign_key_has_an_index(store, tmp_path):
 
 
 #: Parents of these are never deleted or renamed, or the child is small.
-SMALL = {"orders.replaces", "trading_state_changes.command_id"}
+SMALL = {"orders.replaces", "trading_state_changes.command_id", "processed_signals.order_id"}
