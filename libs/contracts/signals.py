@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from libs.contracts.base import Event
-from libs.core.ids import ContentPrefix, content_id
+from libs.core.ids import ContentPrefix, content_id, joined
 
 
 class SignalType(StrEnum):
@@ -67,7 +67,11 @@ class SignalNames:
 
     def __init__(self, *, instance: str, parameters: str, symbol: str, timeframe: str) -> None:
         self._prefix = ContentPrefix(instance, parameters, symbol, timeframe)
+        self._ends: dict[tuple[SignalType, int], bytes] = {}
 
     def name(self, bar_us: int, signal_type: SignalType, leg: int = 0) -> str:
         """Name one signal."""
-        return self._prefix.id(bar_us, signal_type, leg)
+        end = self._ends.get((signal_type, leg))
+        if end is None:
+            end = self._ends[signal_type, leg] = joined(signal_type.value, leg)
+        return self._prefix.id_of_number(bar_us, end)

@@ -11,7 +11,7 @@ _LENGTHS = tuple(length.to_bytes(4, "big") for length in range(256))
 
 def content_id(*parts: str | int) -> str:
     """Hash the parts to 32 hex digits; the parts are length-prefixed, so ("ab", "c") and ("a", "bc") differ."""
-    return blake2b(_joined(parts), digest_size=16).hexdigest()
+    return id_of(_joined(parts))
 
 
 class ContentPrefix:
@@ -22,9 +22,30 @@ class ContentPrefix:
 
     def id(self, *parts: str | int) -> str:
         """Hash the remaining parts."""
+        return self.id_of(joined(*parts))
+
+    def id_of(self, parts: bytes) -> str:
+        """Hash the remaining parts, joined already (`joined`)."""
         digest = self._digest.copy()
-        digest.update(_joined(parts))
+        digest.update(parts)
         return digest.hexdigest()
+
+    def id_of_number(self, number: int, parts: bytes) -> str:
+        """Hash a number and remaining parts, joined already: `id_of(joined(number) + parts)`, in one step."""
+        data = b"%d" % number
+        digest = self._digest.copy()
+        digest.update(_LENGTHS[len(data)] + data + parts)
+        return digest.hexdigest()
+
+
+def id_of(parts: bytes) -> str:
+    """Hash parts that are joined already: `id_of(joined(a, b) + joined(c))` is `content_id(a, b, c)`."""
+    return blake2b(parts, digest_size=16).hexdigest()
+
+
+def joined(*parts: str | int) -> bytes:
+    """Give parts as they are hashed, each behind its length; what many ids have in common is joined once."""
+    return _joined(parts)
 
 
 def _joined(parts: Iterable[str | int]) -> bytes:

@@ -31,7 +31,8 @@ class OrderBook:
         if order.order_id in self._orders:
             raise Corrupt(f"order {order.order_id} is in the book already: an intent must be decided once")
         self._orders[order.order_id] = order
-        self._learn(order)
+        if order.children:
+            self._learn(order)
 
     def get(self, order_id: str) -> Order:
         """Give the order; raise `KeyError` for a stranger."""
@@ -64,6 +65,10 @@ class OrderBook:
         self._orders[order.order_id] = order
         for child in order.children:
             self._owner[child.broker_order_id] = order.order_id
+
+    def grow(self, order: Order) -> None:
+        """Take in what an order of this book became, whose broker orders are the ones it had."""
+        self._orders[order.order_id] = order
 
     def route(self, evidence: ev.BrokerReport | ev.TradeReport) -> tuple[AnyNews, ...]:
         """Find whose evidence this is and merge it."""

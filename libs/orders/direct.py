@@ -17,13 +17,17 @@ _INTENT, _SENT, _ACKNOWLEDGED, _FILLED = (
 )  # fmt: skip
 
 
-def accepted_at_once(order: Order, broker_order_id: str, at_us: int) -> tuple[Order, list[AnyNews]]:
+def accepted_whole(order: Order, broker_order_id: str) -> Order:
     """Send a fresh intent and have it acknowledged under one broker id: `Sending`, then `Accepted`."""
-    name, sequence = order.order_id, order.sequence
-    accepted = replace(
+    return replace(
         order, is_sent=True, is_complete=True, children=(Child(broker_order_id, quantity=order.quantity),),
-        status=_ACKNOWLEDGED, sequence=sequence + 2,
+        status=_ACKNOWLEDGED, sequence=order.sequence + 2,
     )  # fmt: skip
+
+
+def news_of_acceptance(order: Order, at_us: int) -> list[AnyNews]:
+    """Say what `accepted_whole` did to an intent."""
+    name, sequence = order.order_id, order.sequence
     sent = Transition(
         order_id=name, at_us=at_us, sequence=sequence + 1, status_from=_INTENT, status_to=_SENT, cause="sending",
         quantity_traded=0, fill_pending=0,
@@ -32,7 +36,7 @@ def accepted_at_once(order: Order, broker_order_id: str, at_us: int) -> tuple[Or
         order_id=name, at_us=at_us, sequence=sequence + 2, status_from=_SENT, status_to=_ACKNOWLEDGED,
         cause="accepted", quantity_traded=0, fill_pending=0,
     )  # fmt: skip
-    return accepted, [sent, known]
+    return [sent, known]
 
 
 def is_plain(order: Order, quantity: int) -> bool:
@@ -48,8 +52,8 @@ def is_plain(order: Order, quantity: int) -> bool:
     )
 
 
-def filled_at_once(order: Order, fill: Fill, at_us: int) -> tuple[Order, Fill, list[AnyNews]]:
-    """Fill a plain order in one trade: `TradeReport`. Gives the order, the fill stamped with it, and the news."""
+def filled_whole(order: Order, fill: Fill) -> tuple[Order, Fill]:
+    """Fill a plain order in one trade: `TradeReport`. Gives the order, and the fill stamped with it."""
     stamped = fill
     if fill.order_id != order.order_id or fill.strategy_id != order.strategy_id or fill.product is not order.product:
         stamped = replace(fill, order_id=order.order_id, strategy_id=order.strategy_id, product=order.product)
@@ -59,11 +63,15 @@ def filled_at_once(order: Order, fill: Fill, at_us: int) -> tuple[Order, Fill, l
         order, fills=(stamped,), children=(child,), quantity_traded=quantity, status=_FILLED,
         sequence=order.sequence + 1, reason="",
     )  # fmt: skip
-    news: list[AnyNews] = [
+    return filled, stamped
+
+
+def news_of_fill(filled: Order, fill: Fill, at_us: int) -> list[AnyNews]:
+    """Say what `filled_whole` did."""
+    return [
         Transition(
-            order_id=order.order_id, at_us=at_us, sequence=order.sequence + 1, status_from=_ACKNOWLEDGED,
-            status_to=_FILLED, cause="trade_report", quantity_traded=quantity, fill_pending=0,
+            order_id=filled.order_id, at_us=at_us, sequence=filled.sequence, status_from=_ACKNOWLEDGED,
+            status_to=_FILLED, cause="trade_report", quantity_traded=filled.quantity_traded, fill_pending=0,
         ),
-        FillRecorded(order_id=order.order_id, at_us=at_us, fill=stamped),
+        FillRecorded(order_id=filled.order_id, at_us=at_us, fill=fill),
     ]  # fmt: skip
-    return filled, stamped, news

@@ -8,7 +8,7 @@ import msgspec
 
 from libs.contracts.orders import OrderStatus, OrderType, Side
 from libs.core.clock import trading_day
-from libs.core.ids import content_id
+from libs.core.ids import content_id, id_of, joined
 
 #: What the broker's `tag` begins with on every order of ours, so that ours and foreign ones are told apart.
 ORDER_ID_PREFIX = "tf"
@@ -188,4 +188,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 def order_id(*, signal_id: str, purpose: Purpose, attempt: int = 0) -> str:
     """Name an intent by what caused it, so that deciding the same thing twice makes one order. Fits the tag (40)."""
+    if not attempt and len(signal_id) == 32:
+        return ORDER_ID_PREFIX + id_of(_LENGTH_32 + signal_id.encode() + _FIRST[purpose])
     return ORDER_ID_PREFIX + content_id(signal_id, purpose, attempt)
+
+
+#: What the ids of most orders are hashed from, but for the signal's own (`joined`).
+_LENGTH_32 = joined("." * 32)[:-32]
+_FIRST = {purpose: joined(purpose, 0) for purpose in Purpose}

@@ -70,9 +70,12 @@ def after_fill(position: Position, fill: Fill) -> Position:
         opened_us = opened_us if quantity else fill.timestamp_us
         cost += signed_value
     else:
-        closed = min(fill.quantity, abs(quantity))
-        released = share(cost, closed, abs(quantity))
-        closing_value = share(signed_value, closed, fill.quantity)
+        closed = abs(quantity)
+        released, closing_value = cost, signed_value
+        if closed != fill.quantity:  # more or less than all of it
+            closed = min(fill.quantity, closed)
+            released = share(cost, closed, abs(quantity))
+            closing_value = share(signed_value, closed, fill.quantity)
         realised -= closing_value + released
         # What turned over is a new position at this fill's price; the two parts add up to the whole value.
         is_turned = fill.quantity > closed
@@ -116,7 +119,8 @@ class PositionBook:
 
     def apply(self, fill: Fill) -> Position:
         """Count a fill once and give the position after it."""
-        key = self.key(fill.strategy_id, fill.symbol, fill.exchange, fill.product)
+        fields = (fill.strategy_id, fill.symbol, fill.exchange, fill.product)
+        key = self._keys.get(fields) or self.key(*fields)
         name = fill.key
         if (known := self._seen.get(name)) is not None:
             if not known.is_same_trade(fill):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from libs.orders.instrument import Instrument
+from libs.risk.holding import Holding, SymbolState
 from libs.risk.limits import Limits
 from libs.risk.request import OrderRequest
-from libs.risk.state import Holding, RiskState, SymbolState
+from libs.risk.state import RiskState
 
 
 class Case(msgspec.Struct, frozen=True):

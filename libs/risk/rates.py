@@ -16,6 +16,9 @@ class RateWindows:
         """Take (length in microseconds, most requests in it); entries may use only their percentage of each."""
         self.windows = tuple(windows)
         self._entry_windows = tuple((us, max(1, most * entries_percent // 100)) for us, most in self.windows)
+        self._bounds = tuple(
+            (us, most, entries) for (us, most), (_, entries) in zip(self.windows, self._entry_windows, strict=True)
+        )
         self._size = max((most for _, most in self.windows), default=1)
         self._ring = [-(1 << 62)] * self._size
         self._next = 0
@@ -27,11 +30,12 @@ class RateWindows:
         ring[self._next] = now_us
         at = self._next = (self._next + 1) % size
         free_us = entry_free_us = -(1 << 62)
-        for (length_us, most), (_, most_entries) in zip(self.windows, self._entry_windows, strict=True):
-            frees_us = ring[(at - most) % size] + length_us
+        for length_us, most, most_entries in self._bounds:
+            # A place before the ring's first is one at its end, as a list counts.
+            frees_us = ring[at - most] + length_us
             if frees_us > free_us:  # noqa: PLR1730 - a call costs more than the comparison, and this is every order
                 free_us = frees_us
-            frees_us = ring[(at - most_entries) % size] + length_us
+            frees_us = ring[at - most_entries] + length_us
             if frees_us > entry_free_us:  # noqa: PLR1730 - as above
                 entry_free_us = frees_us
         if self.windows:

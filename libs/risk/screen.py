@@ -13,9 +13,10 @@ from libs.contracts.orders import OrderType, Side
 from libs.contracts.risk import TradingState
 from libs.core.money import UNITS_PER_PAISA, UNITS_PER_RUPEE
 from libs.orders.model import Purpose
+from libs.risk.holding import Holding, SymbolState
 from libs.risk.limits import Limits
 from libs.risk.request import OrderRequest
-from libs.risk.state import Holding, RiskState, SymbolKey, SymbolState
+from libs.risk.state import RiskState, SymbolKey
 
 #: Looking a member up on its enum costs as much as a condition.
 _ACTIVE = TradingState.ACTIVE

@@ -12,16 +12,17 @@ from datetime import date
 
 import msgspec
 
-from libs.contracts.orders import OrderStatus, Side
+from libs.contracts.orders import Side
 from libs.contracts.risk import TradingState
 from libs.contracts.sessions import Session
-from libs.core.clock import trading_date
+from libs.core.clock import US_PER_DAY, day_start_us
 from libs.core.money import UNITS_PER_RUPEE, price_units
 from libs.orders.instrument import Instrument
 from libs.orders.model import FINAL, Order, Product, Purpose
 from libs.orders.positions import Position
 from libs.orders.profit import Equity
 from libs.risk.funds import Funds
+from libs.risk.holding import Holding, Share, SymbolState, reserve, share_of
 from libs.risk.limits import Limits
 from libs.risk.rates import RateWindows
 
@@ -29,37 +30,8 @@ SymbolKey = tuple[str, str]
 HoldingKey = tuple[str, str, str, Product]
 
 
-class Holding(msgspec.Struct):
-    """One strategy in one instrument: its position, what its orders may still do, and how many are unknown."""
-
-    quantity: int = 0
-    buying: int = 0
-    selling: int = 0
-    exiting: int = 0
-    entering_buy: int = 0
-    entering_sell: int = 0
-    unknown: int = 0
-    exposure: int = 0
-
-    def worst_quantity(self) -> int:
-        """Give the largest position, long or short, that could come of it."""
-        quantity = self.quantity
-        worst, short = quantity + self.buying, self.selling - quantity
-        if short > worst:  # noqa: PLR1730 - a call costs more than the comparison, and this is asked ten times an order
-            worst = short
-        return worst if worst > 0 else 0  # noqa: FURB136 - as above
-
-
-class SymbolState(msgspec.Struct):
-    """One instrument: its rules, its last price, and what all strategies together hold in it."""
-
-    instrument: Instrument | None = None
-    tick_units: int = 1
-    price: float = 0.0
-    units: int = 0
-    price_at_us: int = 0
-    net: Holding = msgspec.field(default_factory=Holding)
-    holdings: list[tuple[str, Holding]] = msgspec.field(default_factory=list)
+#: Looking a member up on its enum costs as much as a step of what is done with it.
+_BUY, _ENTRY = Side.BUY, Purpose.ENTRY
 
 
 class LossLocks(msgspec.Struct, frozen=True):
@@ -69,25 +41,12 @@ class LossLocks(msgspec.Struct, frozen=True):
     is_drawdown: bool = False
 
 
-class _Share(msgspec.Struct, frozen=True):
-    """What one order adds to its holding, remembered so that it can be taken out again."""
-
-    holding: Holding
-    net: Holding
-    buying: int
-    selling: int
-    exiting: int
-    entering_buy: int
-    entering_sell: int
-    unknown: int
-
-
 class RiskState:
     """Everything the checks look at. Feed it every order, position, price and mark, in the order they happen."""
 
     def __init__(self, *, day: date, equity: Equity, rates: RateWindows) -> None:
         self.trading_state = TradingState.ACTIVE
-        self.day = day
+        self._begin(day)
         self.equity = equity
         self.locks = LossLocks()
         self.rates = rates
@@ -105,7 +64,7 @@ class RiskState:
         self.trades_symbol: dict[SymbolKey, int] = {}
         self.order_ids: set[str] = set()
         self.signals_answered: set[tuple[str, Purpose]] = set()
-        self._shares: dict[str, _Share] = {}
+        self._shares: dict[str, Share] = {}
         self._counted: set[str] = set()
 
     # -- the day ------------------------------------------------------------------------------------------------------
@@ -115,9 +74,17 @@ class RiskState:
         self.spans = session.spans if session else ()
         self.last_entry_us = session.close_us - last_entry_before_close_us if session else 0
 
+    @property
+    def day(self) -> date:
+        """Give the trading day it is."""
+        return self._day
+
+    def _begin(self, day: date) -> None:
+        self._day, self._day_start_us = day, day_start_us(day)
+
     def on_day(self, day: date) -> None:
         """Begin another day: counts of the day start at nothing; what is open stays."""
-        self.day = day
+        self._begin(day)
         self.trades_account = 0
         self.trades_strategy.clear()
         self.trades_symbol.clear()
@@ -144,7 +111,7 @@ class RiskState:
 
     def on_price(self, exchange: str, symbol: str, price: float, at_us: int) -> None:
         """Take in a last price; exposures in the symbol follow it."""
-        state = self.symbol(exchange, symbol)
+        state = self.symbols.get((exchange, symbol)) or self.symbol(exchange, symbol)
         state.price_at_us = at_us
         if price == state.price:
             return
@@ -181,28 +148,47 @@ class RiskState:
             self.signals_answered.add((order.signal_id, order.purpose))
         before = self._shares.pop(order.order_id, None)
         if before is not None:
-            _reserve(before, -1)
+            reserve(before, -1)
         if not order.is_settled:
-            share = self._shares[order.order_id] = _share(order, holding, state.net)
-            _reserve(share, 1)
+            share = self._shares[order.order_id] = share_of(order, holding, state.net)
+            reserve(share, 1)
         if self.funds.is_known:
             self.funds.on_order(order, state.units)
         self._count_trade(order)
         self._expose(order.strategy_id, state, holding)
         self._expose_net(state)
 
+    def on_intent(self, order: Order) -> None:
+        """Take in an order nothing has happened to: `on_order`, where there is nothing to look up and compare."""
+        name, quantity = order.order_id, order.quantity
+        state, holding = self.holding(order.strategy_id, order.exchange, order.symbol, order.product)
+        self.order_ids.add(name)
+        if order.signal_id:
+            self.signals_answered.add((order.signal_id, order.purpose))
+        buying, selling = (quantity, 0) if order.side is _BUY else (0, quantity)
+        share = (
+            Share(holding, state.net, buying, selling, 0, buying, selling, 0) if order.purpose is _ENTRY
+            else Share(holding, state.net, buying, selling, quantity, 0, 0, 0)
+        )  # fmt: skip
+        self._shares[name] = share
+        reserve(share, 1)
+        if self.funds.is_known:
+            self.funds.on_order(order, state.units)
+        if order.purpose is _ENTRY:
+            self._count_trade(order)
+        self._expose_both(order.strategy_id, state, holding)
+
     def on_filled(self, order: Order, position: Position) -> None:
         """Take in a settled order together with the position its one trade led to: `on_position`, then `on_order`."""
         state, holding = self.holding(order.strategy_id, order.exchange, order.symbol, order.product)
-        net = state.net
-        net.quantity += position.quantity - holding.quantity
+        state.net.quantity += position.quantity - holding.quantity
         holding.quantity = position.quantity
         share = self._shares.pop(order.order_id, None)
         if share is not None:
-            _reserve(share, -1)
-        self._count_trade(order)
-        self._expose(order.strategy_id, state, holding)
-        self._expose_net(state)
+            reserve(share, -1)
+        if order.purpose is _ENTRY:
+            self._count_trade(order)
+        self._expose_both(order.strategy_id, state, holding)
 
     def symbol(self, exchange: str, symbol: str) -> SymbolState:
         """Give an instrument's state, empty at first."""
@@ -228,7 +214,8 @@ class RiskState:
     def _count_trade(self, order: Order) -> None:
         """Count an entry of today once, and not when it came to nothing before it reached the broker."""
         came_to_nothing = order.status in FINAL and not order.children
-        is_trade = order.purpose is Purpose.ENTRY and not came_to_nothing and trading_date(order.created_us) == self.day
+        is_today = 0 <= order.created_us - self._day_start_us < US_PER_DAY
+        is_trade = order.purpose is _ENTRY and not came_to_nothing and is_today
         if is_trade == (order.order_id in self._counted):
             return
         (self._counted.add if is_trade else self._counted.discard)(order.order_id)
@@ -236,6 +223,17 @@ class RiskState:
         self.trades_account += step
         self.trades_strategy[order.strategy_id] = self.trades_strategy.get(order.strategy_id, 0) + step
         self.trades_symbol[key] = self.trades_symbol.get(key, 0) + step
+
+    def _expose_both(self, strategy_id: str, state: SymbolState, holding: Holding) -> None:
+        if len(state.holdings) == 1:  # nobody else holds it: what is one's own is the net
+            net, exposure = state.net, holding.worst_quantity() * state.units
+            change = exposure - holding.exposure
+            self.account_exposure += exposure - net.exposure
+            self.strategy_exposure[strategy_id] = self.strategy_exposure.get(strategy_id, 0) + change
+            holding.exposure = net.exposure = exposure
+            return
+        self._expose(strategy_id, state, holding)
+        self._expose_net(state)
 
     def _expose(self, strategy_id: str, state: SymbolState, holding: Holding) -> None:
         exposure = holding.worst_quantity() * state.units
@@ -247,35 +245,3 @@ class RiskState:
         exposure = state.net.worst_quantity() * state.units
         self.account_exposure += exposure - state.net.exposure
         state.net.exposure = exposure
-
-
-def _share(order: Order, holding: Holding, net: Holding) -> _Share:
-    reserved = order.quantity_reserved
-    is_buy, is_entry = order.side is Side.BUY, order.purpose is Purpose.ENTRY
-    return _Share(
-        holding,
-        net,
-        buying=reserved if is_buy else 0,
-        selling=0 if is_buy else reserved,
-        exiting=0 if is_entry else reserved,
-        entering_buy=reserved if is_entry and is_buy else 0,
-        entering_sell=reserved if is_entry and not is_buy else 0,
-        unknown=int(order.status is OrderStatus.UNKNOWN),
-    )
-
-
-def _reserve(share: _Share, sign: int) -> None:
-    for holding in (share.holding, share.net):
-        # One side and one purpose are nothing in every order, and adding nothing costs as much as adding something.
-        if share.buying:
-            holding.buying += sign * share.buying
-        if share.selling:
-            holding.selling += sign * share.selling
-        if share.exiting:
-            holding.exiting += sign * share.exiting
-        if share.entering_buy:
-            holding.entering_buy += sign * share.entering_buy
-        if share.entering_sell:
-            holding.entering_sell += sign * share.entering_sell
-        if share.unknown:
-            holding.unknown += sign * share.unknown

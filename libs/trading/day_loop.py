@@ -48,9 +48,9 @@ class DayLoop(TradingLoop):
 
     def _begin_day(self, minute_us: int) -> list[LoopEvent]:
         # Last evening's orders are for this session.
-        resting, self._resting = self._resting, {}
+        resting, self.resting = self.resting, {}
         events = super()._begin_day(minute_us)
-        self._resting = resting
+        self.resting = resting
         return events
 
     def _end_us(self, bar: OHLCVBar) -> int:

@@ -20,7 +20,7 @@ from libs.core.money import value_paise
 from libs.orders import evidence as ev
 from libs.orders.book import OrderBook
 from libs.orders.charges import ChargeBook
-from libs.orders.direct import filled_at_once, is_plain
+from libs.orders.direct import filled_whole, is_plain, news_of_fill
 from libs.orders.model import Fill, Order, Product, Purpose, order_id
 from libs.orders.news import AnyNews, FillRecorded, FillReversed
 from libs.orders.positions import Position, PositionBook, PositionKey
@@ -39,6 +39,7 @@ from libs.trading.sizing import size
 #: Looking a member up on its enum costs as much as a step of what is done with it.
 _EXIT_LONG, _EXIT_SHORT, _ENTER_LONG = SignalType.EXIT_LONG, SignalType.EXIT_SHORT, SignalType.ENTER_LONG
 _BUY, _SELL = Side.BUY, Side.SELL
+NOTHING_LEFT = "nothing is left to close"
 
 
 class Desk:
@@ -99,7 +100,7 @@ class Desk:
         state.on_session(hours, last_entry_before_close_us=risk.last_entry_before_close_min * US_PER_MINUTE)
         self._square_off_us = hours.close_us - risk.square_off_before_close_min * US_PER_MINUTE if hours else NEVER_US
         for key, guard in self.guards.items():
-            if self._plan(key.strategy_id).exits.square_off:
+            if self.plan(key.strategy_id).exits.square_off:
                 self.guards[key] = replace(guard, square_off_us=self._square_off_us)
 
     def on_price(self, exchange: str, symbol: str, price: float, at_us: int) -> None:
@@ -126,7 +127,7 @@ class Desk:
 
     def on_signal(self, signal: SignalEvent, now_us: int, *, known_us: int) -> list[Decision]:
         """Decide on one signal; `known_us` is the end of its bar. Entries against a position close it as well."""
-        product = self._plan(signal.strategy_id).product
+        product = self.plan(signal.strategy_id).product
         key = self.positions.key(signal.strategy_id, signal.symbol, signal.exchange, product)
         held, kind = self.positions.get(key).quantity, signal.signal_type
         if kind is _EXIT_LONG or kind is _EXIT_SHORT:
@@ -147,7 +148,7 @@ class Desk:
         holding = self.gate.state.holding(key.strategy_id, key.exchange, key.symbol, key.product)[1]
         left = abs(position.quantity) - holding.exiting
         if left <= 0:
-            return Ignored(signal_id, "nothing is left to close")
+            return Ignored(signal_id, NOTHING_LEFT)
         cause = signal_id or content_id("exit", key.strategy_id, key.exchange, key.symbol, reason.value, now_us)
         return self.ask(
             OrderRequest(
@@ -185,20 +186,24 @@ class Desk:
         order = self.orders.get(name)
         if not is_plain(order, fill.quantity):
             return self.take(name, ev.TradeReport(at_us=at_us, fill=fill))
-        filled, stamped, news = filled_at_once(order, fill, at_us)
-        self.orders.put(filled)
+        return news_of_fill(*self.fill_whole(order, fill), at_us)
+
+    def fill_whole(self, order: Order, fill: Fill) -> tuple[Order, Fill]:
+        """Take in the one trade of a plain order, and say nothing of it; give the order, and the fill with its fees."""
+        filled, stamped = filled_whole(order, fill)
+        self.orders.grow(filled)
         if self._charges is not None:
             stamped = self._with_fees(stamped)
-            self._turnover.pop(name, None)
-            news[1] = replace(news[1], fill=stamped)
+            self._turnover.pop(order.order_id, None)
         position = self.positions.apply(stamped)
         self.gate.state.on_filled(filled, position)
         self._moved(position, stamped, is_known=True)
-        return news
+        return filled, stamped
 
     # -- how ----------------------------------------------------------------------------------------------------------
 
-    def _plan(self, strategy_id: str) -> Plan:
+    def plan(self, strategy_id: str) -> Plan:
+        """Say how a strategy's signals are traded."""
         plan = self._plans.get(strategy_id)
         if plan is None:
             plan = self._plans[strategy_id] = replace(self._default_plan, strategy_id=strategy_id)
@@ -230,7 +235,7 @@ class Desk:
         symbol = self.gate.state.symbol(key.exchange, key.symbol)
         lot = symbol.instrument.lot_size if symbol.instrument else 1
         quantity = size(
-            self._plan(key.strategy_id).sizing, price=symbol.price, equity_paise=self.equity_paise, lot=lot,
+            self.plan(key.strategy_id).sizing, price=symbol.price, equity_paise=self.equity_paise, lot=lot,
             atr=signal.metadata.get("atr"),
         )  # fmt: skip
         if quantity == 0:
@@ -243,7 +248,7 @@ class Desk:
         )  # fmt: skip
         decision = self.ask(request, now_us, signal.signal_type.value)
         if isinstance(decision, Placed):
-            self._entries[key] = signal
+            self.entered_by(key, signal)
         return decision
 
     def ask(self, request: OrderRequest, now_us: int, reason: str) -> Decision:
@@ -253,8 +258,12 @@ class Desk:
             return Refusal(request, verdict)
         order = request.to_order(now_us)
         self.orders.add(order)
-        self.gate.state.on_order(order)
+        self.gate.state.on_intent(order)
         return Placed(order, verdict, reason)
+
+    def entered_by(self, key: PositionKey, signal: SignalEvent) -> None:
+        """Remember whose stop and target guard what comes of an entry."""
+        self._entries[key] = signal
 
     def _with_fees(self, fill: Fill) -> Fill:
         state = self.gate.state.symbol(fill.exchange, fill.symbol)
@@ -287,5 +296,5 @@ class Desk:
             self.guards.pop(key, None)
         elif guard is None or guard.is_long != (position.quantity > 0):
             instrument = self.gate.state.symbol(key.exchange, key.symbol).instrument
-            plan, signal = self._plan(key.strategy_id), self._entries.get(key)
+            plan, signal = self.plan(key.strategy_id), self._entries.get(key)
             self.guards[key] = guard_of(plan, position, price, signal, instrument, self._square_off_us)

@@ -65,6 +65,10 @@ class Protection(msgspec.Struct, frozen=True, kw_only=True):
         """Nothing can ever come of judging it."""
         return self.stop is None and self.target is None and self.time_us == self.square_off_us == NEVER_US
 
+    def may_act(self, at_us: int) -> bool:
+        """Whether judging a bar that begins at an instant can come to anything."""
+        return self.stop is not None or self.target is not None or at_us >= self.square_off_us or at_us >= self.time_us
+
 
 class Exit(NamedTuple):
     """Leave now; `price` is what there was to be had, before slippage."""

@@ -16,7 +16,7 @@ from libs.contracts.sessions import Session
 from libs.contracts.signals import SignalEvent, SignalType
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us, trading_date
 from libs.orders import evidence as ev
-from libs.orders.direct import accepted_at_once
+from libs.orders.direct import accepted_whole, news_of_acceptance
 from libs.orders.fills import FillSettings, Resting, Trade, match_bar, slipped
 from libs.orders.model import Fill, Order
 from libs.orders.news import AnyNews
@@ -43,11 +43,11 @@ class TradingLoop:
 
     def __init__(self, desk: Desk, settings: FillSettings, session_of: Callable[[date], Session | None]) -> None:
         self.desk = desk
-        self._settings = settings
+        self.settings = settings
         self._session_of = session_of
         self._day: date | None = None
         self._day_ends_us = 0
-        self._resting: dict[str, list[Resting]] = {}
+        self.resting: dict[str, list[Resting]] = {}
         self._bars: dict[str, OHLCVBar] = {}
         self._trades = 0
         #: Marking costs as much as all the rest of a quiet bar; where nothing looks at the account it can wait.
@@ -58,7 +58,7 @@ class TradingLoop:
         events: list[LoopEvent] = []
         if minute_us >= self._day_ends_us:
             events += self._begin_day(minute_us)
-        known, resting, guards = self._bars, self._resting, self.desk.guards
+        known, resting, guards = self._bars, self.resting, self.desk.guards
         for bar in bars:
             known[bar.symbol] = bar
         if not resting and not guards:
@@ -71,10 +71,10 @@ class TradingLoop:
             touched.sort(key=_symbol_of)
         for bar in touched:
             if bar.symbol in resting:
-                events += self._fill(bar)
+                events += self.fill(bar)
         if guards:
             for bar in touched:
-                events += self._exits(bar)
+                events += self.exits(bar)
         if self._watches:
             self._price(touched)
             self.desk.mark()
@@ -89,36 +89,32 @@ class TradingLoop:
             if bar is not None and symbols[key.exchange, key.symbol].price_at_us < self._end_us(bar):
                 self._price((bar,))
 
-    def rests(self, symbol: str) -> bool:
-        """Whether an order waits for the symbol's next bar."""
-        return symbol in self._resting
-
-    def on_prices(self, prices: Iterable[tuple[str, str, float, int]]) -> None:
-        """Take last prices (exchange, symbol, price, instant) of symbols in which nothing else happened."""
-        for exchange, symbol, price, at_us in prices:
-            self.desk.on_price(exchange, symbol, price, at_us)
-
     def on_signals(self, now_us: int, signals: Sequence[SignalEvent]) -> list[LoopEvent]:
         """Decide on the signals of the minute that ended at `now_us`."""
         events: list[LoopEvent] = []
         for signal in sorted(signals, key=signal_order) if len(signals) > 1 else signals:
-            bar = self._bars.get(signal.symbol)
-            if bar is not None:
-                self._price((bar,))
-            for decision in self.desk.on_signal(signal, now_us, known_us=self._known_us(signal)):
-                events.append(decision)
-                if isinstance(decision, Placed):
-                    events += self._send(decision.order, now_us)
-                elif isinstance(decision, CancelWanted):
-                    events += self._cancel(decision.order_id, decision.reason, now_us)
+            events += self.on_signal(signal, self._bars.get(signal.symbol), now_us)
+        return events
+
+    def on_signal(self, signal: SignalEvent, bar: OHLCVBar | None, now_us: int) -> list[LoopEvent]:
+        """Decide on one signal, at the close of its symbol's last bar."""
+        events: list[LoopEvent] = []
+        if bar is not None:
+            self._price((bar,))
+        for decision in self.desk.on_signal(signal, now_us, known_us=self._known_us(signal)):
+            events.append(decision)
+            if isinstance(decision, Placed):
+                events += self._send(decision.order, now_us)
+            elif isinstance(decision, CancelWanted):
+                events += self._cancel(decision.order_id, decision.reason, now_us)
         return events
 
     def end(self, now_us: int) -> list[LoopEvent]:
         """End the day: what rests expires, as orders of a day do."""
         events: list[LoopEvent] = []
-        for resting in [order for orders in self._resting.values() for order in orders]:
+        for resting in [order for orders in self.resting.values() for order in orders]:
             events += self._report(resting.order_id, OrderStatus.EXPIRED, now_us, "the session is over")
-        self._resting.clear()
+        self.resting.clear()
         return events
 
     def _price(self, bars: Iterable[OHLCVBar]) -> None:
@@ -152,17 +148,20 @@ class TradingLoop:
         self.desk.gate.state.rates.record(now_us)
         instrument = self.desk.gate.state.symbol(order.exchange, order.symbol).instrument
         assert instrument is not None  # the gate approved
-        self._resting.setdefault(order.symbol, []).append(
+        self.rest(order, instrument.tick_size, now_us)
+        # What it reserves stays what the intent reserved: risk has nothing to learn.
+        self.desk.orders.put(accepted_whole(order, broker_id(order.order_id)))
+        return list[LoopEvent](news_of_acceptance(order, now_us))
+
+    def rest(self, order: Order, tick_size: float, now_us: int) -> None:
+        """Put an order to those that wait for their symbol's next bar."""
+        self.resting.setdefault(order.symbol, []).append(
             Resting(
                 order_id=order.order_id, symbol=order.symbol, side=order.side, order_type=order.order_type,
-                quantity=order.quantity, tick_size=instrument.tick_size, since_us=now_us, price=order.price,
+                quantity=order.quantity, tick_size=tick_size, since_us=now_us, price=order.price,
                 price_trigger=order.price_trigger,
             )
         )  # fmt: skip
-        # What it reserves stays what the intent reserved: risk has nothing to learn.
-        accepted, news = accepted_at_once(order, _broker_id(order.order_id), now_us)
-        self.desk.orders.put(accepted)
-        return list(news)
 
     def _cancel(self, order_id: str, reason: str, now_us: int) -> list[LoopEvent]:
         order = self.desk.orders.get(order_id)
@@ -170,22 +169,23 @@ class TradingLoop:
         events: list[LoopEvent] = list(
             self.desk.take(order_id, ev.CancelSending(at_us=now_us, number=number, reason=reason))
         )
-        self._keep(order.symbol, [r for r in self._resting.get(order.symbol, []) if r.order_id != order_id])
+        self._keep(order.symbol, [r for r in self.resting.get(order.symbol, []) if r.order_id != order_id])
         return events + self._report(order_id, OrderStatus.CANCELLED, now_us, reason)
 
     def _report(self, order_id: str, status: OrderStatus, at_us: int, reason: str) -> list[LoopEvent]:
         order = self.desk.orders.get(order_id)
         report = ev.BrokerReport(
-            at_us=at_us, broker_order_id=_broker_id(order_id), status=status, quantity=order.quantity,
+            at_us=at_us, broker_order_id=broker_id(order_id), status=status, quantity=order.quantity,
             quantity_filled=order.quantity_traded, tag=order_id, reason=reason,
         )  # fmt: skip
         return list(self.desk.take(order_id, report))
 
-    def _fill(self, bar: OHLCVBar) -> list[LoopEvent]:
+    def fill(self, bar: OHLCVBar) -> list[LoopEvent]:
+        """Match what rests in the bar's symbol."""
         events: list[LoopEvent] = []
         kept = []
-        for order in self._resting.get(bar.symbol, ()):
-            left, trade = match_bar(order, bar, self._settings)
+        for order in self.resting.get(bar.symbol, ()):
+            left, trade = match_bar(order, bar, self.settings)
             if trade is not None:
                 is_at_open = order.price is None and order.price_trigger is None
                 events += self._traded(order.order_id, trade, bar.timestamp_us if is_at_open else self._end_us(bar) - 1)
@@ -194,7 +194,8 @@ class TradingLoop:
         self._keep(bar.symbol, kept)
         return events
 
-    def _exits(self, bar: OHLCVBar) -> list[LoopEvent]:
+    def exits(self, bar: OHLCVBar) -> list[LoopEvent]:
+        """Judge the guards of what is held in the bar's symbol."""
         events: list[LoopEvent] = []
         guards, symbol = self.desk.guards, bar.symbol
         acting = [key for key, guard in guards.items() if key.symbol == symbol and not guard.is_idle]
@@ -215,31 +216,35 @@ class TradingLoop:
             return [decision]
         order = decision.order
         events: list[LoopEvent] = [decision, *self._send(order, at_us)]
-        resting = self._resting[bar.symbol].pop()
-        self._keep(bar.symbol, self._resting[bar.symbol])
-        price = slipped(resting, found.price, self._settings)
+        resting = self.resting[bar.symbol].pop()
+        self._keep(bar.symbol, self.resting[bar.symbol])
+        price = slipped(resting, found.price, self.settings)
         return events + self._traded(order.order_id, Trade(price, order.quantity), at_us)
 
     def _traded(self, order_id: str, trade: Trade, at_us: int) -> list[LoopEvent]:
-        order = self.desk.orders.get(order_id)
-        self._trades += 1
-        fill = Fill(
-            exchange=order.exchange, broker_order_id=_broker_id(order_id), trade_id=f"{self._trades:010d}",
-            symbol=order.symbol, side=order.side, quantity=trade.quantity, price=trade.price, timestamp_us=at_us,
-            product=order.product, strategy_id=order.strategy_id, order_id=order_id,
-        )  # fmt: skip
+        fill = self.trade(self.desk.orders.get(order_id), trade.price, trade.quantity, at_us)
         return list(self.desk.fill_at_once(order_id, fill, at_us))
+
+    def trade(self, order: Order, price: float, quantity: int, at_us: int) -> Fill:
+        """Make the next trade of the simulated exchange."""
+        self._trades += 1
+        return Fill(
+            exchange=order.exchange, broker_order_id=broker_id(order.order_id), trade_id=f"{self._trades:010d}",
+            symbol=order.symbol, side=order.side, quantity=quantity, price=price, timestamp_us=at_us,
+            product=order.product, strategy_id=order.strategy_id, order_id=order.order_id,
+        )  # fmt: skip
 
     def _keep(self, symbol: str, resting: list[Resting]) -> None:
         if resting:
-            self._resting[symbol] = resting
+            self.resting[symbol] = resting
         else:
-            self._resting.pop(symbol, None)
+            self.resting.pop(symbol, None)
 
 
 def _symbol_of(bar: OHLCVBar) -> str:
     return bar.symbol
 
 
-def _broker_id(order_id: str) -> str:
+def broker_id(order_id: str) -> str:
+    """Name the simulated exchange's order behind one of ours."""
     return f"sim-{order_id}"

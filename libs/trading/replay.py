@@ -12,7 +12,9 @@ import numpy as np
 
 from libs.contracts.market import TIMEFRAMES, OHLCVBar
 from libs.contracts.signals import SignalEvent
-from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us, trading_date
+from libs.core.clock import US_PER_MINUTE
+from libs.indicators.columns import session_days
+from libs.orders.model import Fill, Order
 from libs.trading.columns import Columns
 from libs.trading.loop import LoopEvent, TradingLoop
 from libs.trading.strategy_host import StrategyHost
@@ -27,6 +29,14 @@ class Recorder(Protocol):
 
     def on_events(self, events: Sequence[LoopEvent]) -> None:
         """Decisions and news, in their order."""
+        ...
+
+    def on_placed(self, order: Order, reason: str) -> None:
+        """The same as `on_events` with a `Placed`."""
+        ...
+
+    def on_filled(self, fill: Fill, at_us: int) -> None:
+        """The same as `on_events` with the news of a plain order's one trade."""
         ...
 
     def on_day(self, bars_done: int, at_us: int) -> None:
@@ -67,15 +77,15 @@ def replay(
 
 def days_of(columns: Sequence[Columns]) -> Iterator[list[Columns]]:
     """Cut the columns by trading date: one list a day, of the symbols that have bars on it."""
-    at = [0] * len(columns)
-    while True:
-        heads = [int(each.timestamps[i]) for each, i in zip(columns, at, strict=True) if i < len(each)]
-        if not heads:
-            return
-        day_end_us = day_start_us(trading_date(min(heads))) + US_PER_DAY
-        ends = [int(np.searchsorted(each.timestamps, day_end_us)) for each in columns]
-        yield [each.part(i, end) for each, i, end in zip(columns, at, ends, strict=True) if end > i]
-        at = ends
+    found: dict[int, list[tuple[Columns, int, int]]] = {}
+    for each in columns:
+        if len(each):
+            days = session_days(each.timestamps)
+            starts = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist()]
+            for start, end, day in zip(starts, [*starts[1:], len(each)], days[starts].tolist(), strict=True):
+                found.setdefault(day, []).append((each, start, end))
+    for day in sorted(found):
+        yield [each.part(start, end) for each, start, end in found[day]]
 
 
 def _minutes(series: list[list[OHLCVBar]]) -> list[tuple[int, list[OHLCVBar]]]:

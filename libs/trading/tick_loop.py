@@ -49,7 +49,7 @@ class TickLoop(TradingLoop):
         for bar in bars:
             self._bars[bar.symbol] = bar
         end_us = minute_us + TIMEFRAMES[bars[0].timeframe] * US_PER_MINUTE
-        symbols = sorted({*self._resting, *(key.symbol for key in self.desk.guards)})
+        symbols = sorted({*self.resting, *(key.symbol for key in self.desk.guards)})
         for symbol in symbols:
             events += self._walk(symbol, minute_us, end_us)
         if self._watches and symbols:
@@ -61,11 +61,11 @@ class TickLoop(TradingLoop):
     def _walk(self, symbol: str, start_us: int, end_us: int) -> list[LoopEvent]:
         events: list[LoopEvent] = []
         for tick in self._ticks.between(symbol, start_us, end_us):
-            if symbol in self._resting:
+            if symbol in self.resting:
                 events += self._match(tick)
             guards = self.desk.guards
             held = sorted(key for key, guard in guards.items() if key.symbol == symbol and not guard.is_idle)
-            if not held and symbol not in self._resting:
+            if not held and symbol not in self.resting:
                 break
             self.desk.on_price(tick.exchange, symbol, tick.price, tick.timestamp_us)
             for key in held:
@@ -80,8 +80,8 @@ class TickLoop(TradingLoop):
     def _match(self, tick: Tick) -> list[LoopEvent]:
         events: list[LoopEvent] = []
         kept = []
-        for order in self._resting[tick.symbol]:
-            left, trade = match_tick(order, tick, self._settings)
+        for order in self.resting[tick.symbol]:
+            left, trade = match_tick(order, tick, self.settings)
             if trade is not None:
                 events += self._traded(order.order_id, trade, tick.timestamp_us)
             if left.quantity:
@@ -91,7 +91,7 @@ class TickLoop(TradingLoop):
 
     def _send(self, order: Order, now_us: int) -> list[LoopEvent]:
         events = super()._send(order, now_us)
-        waiting = self._resting[order.symbol]
+        waiting = self.resting[order.symbol]
         # One tick cannot make an exit due and fill it: what is sent on a tick meets those behind it.
-        waiting[-1] = replace(waiting[-1], since_us=now_us + self._settings.latency_ms * 1000)
+        waiting[-1] = replace(waiting[-1], since_us=now_us + self.settings.latency_ms * 1000)
         return events

@@ -13,7 +13,7 @@ from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import US_PER_MINUTE, trading_date
 from libs.indicators.columns import Integers
 from libs.strategies.intraday import IntradayStrategy
-from libs.strategies.position import touched
+from libs.strategies.position import after, touched
 from libs.strategies.wishes import Flags, Sides, Wishes, tells_nothing
 from libs.trading.columns import Columns
 from libs.trading.ground import NotOutright
@@ -40,7 +40,9 @@ class Course(NamedTuple):
 class Lane:
     """One symbol's day: what its strategy wishes, and the next bar on which something may come of it."""
 
-    __slots__ = ("_at", "_leave_at", "_places", "_skip", "_touch_at", "_wishes", "bars", "closing", "slot", "start")
+    __slots__ = (
+        "_at", "_leave_at", "_places", "_touch_at", "_wishes", "bars", "closing", "sides", "slot", "start",
+    )  # fmt: skip
 
     def __init__(self, slot: Slot, wishes: Wishes, bars: Columns, start: int, closing: int, skip: int) -> None:
         """Take a day's bars; `start` is the place of the first in the wishes, `skip` how many come too early."""
@@ -50,16 +52,16 @@ class Lane:
         self._wishes = wishes
         #: The first bar on which the strategy is out because the session ends.
         self.closing = closing
-        self._skip = skip
         count = len(bars)
-        places = np.flatnonzero(wishes.side[start : start + count])
-        self._places: list[int] = places[(places < closing) & (places >= skip)].tolist()
+        sides = wishes.side[start : start + count]
+        places = np.flatnonzero(sides)
+        if skip or closing < count:
+            places = places[(places < closing) & (places >= skip)]
+        self._places: list[int] = places.tolist()
+        #: What is wished, where it is and counts.
+        self.sides: dict[int, int] = dict(zip(self._places, sides[places].tolist(), strict=True))
         self._at = 0
         self._touch_at = self._leave_at = NEVER
-
-    def side(self, row: int) -> int:
-        """Give the wish on a bar of the day."""
-        return int(self._wishes.side[self.start + row])
 
     def how(self, row: int) -> dict[str, Any]:
         """Give what the entry on a bar is told."""
@@ -70,14 +72,15 @@ class Lane:
         flags = self._wishes.leave_long if direction > 0 else self._wishes.leave_short
         return bool(direction) and flags is not None and bool(flags[self.start + row])
 
+    def may_say(self, row: int) -> bool:
+        """Whether the strategy may say something on a bar."""
+        slot = self.slot
+        return row in self.sides or row >= self.closing or slot.is_guarded or self.leaves(row, slot.position.direction)
+
     @property
     def leave_reason(self) -> str:
         """Why it would be left."""
         return self._wishes.leave_reason
-
-    def is_closing(self, row: int) -> bool:
-        """Whether the session ends so soon that the strategy stays out."""
-        return row >= self.closing
 
     def next_row(self, row: int) -> int:
         """Give the next bar after a row on which the strategy may say something."""
@@ -214,21 +217,28 @@ class VectorHost(StrategyHost):
 
     def decide(self, lane: Lane, row: int, bar: OHLCVBar, signals: list[SignalEvent]) -> None:
         """Do on one bar what `on_bar` does."""
-        slot = lane.slot
+        slot, context = lane.slot, lane.slot.context
         before = slot.position
-        context = slot.context
         context.bar = bar
-        if slot.is_guarded and (reason := touched(slot.position, bar)):
+        is_ours = True
+        if slot.is_guarded and (reason := touched(before, bar)):
             self._leave(slot, bar, f"{reason} touched", signals)
+            is_ours = False  # its own exit on the same bar may be the very same signal
         returned: list[SignalEvent] = []
-        strategy: Any = slot.strategy
-        if lane.is_closing(row):
+        if row >= lane.closing:
             returned = context.go_flat("session ends")
-        elif side := lane.side(row):
-            returned = strategy.go(side, context, **lane.how(row))
+        elif side := lane.sides.get(row):
+            strategy: Any = slot.strategy
+            how = lane.how(row)
+            returned = strategy.go(side, context, **how)
+            is_ours = is_ours and not how and type(strategy).go is IntradayStrategy.go
         elif lane.leaves(row, slot.position.direction):
             returned = context.go_flat(lane.leave_reason)
-        if returned:
+        if is_ours:  # the context made them, of nothing that could be wrong
+            for signal in returned:
+                signals.append(signal)
+                slot.hold(after(slot.position, signal))
+        elif returned:
             self._accept(slot, bar, returned, signals)
         if slot.position is not before:
             lane.moved()
@@ -242,8 +252,8 @@ class VectorHost(StrategyHost):
         """Give the first bar on which the strategy is flat because the session ends."""
         strategy: Any = slot.strategy
         minutes = strategy.parameters.flat_before_close_minutes
-        session = self._sessions(trading_date(int(day.timestamps[0])))
-        if not minutes or session is None:
+        session = self._sessions(trading_date(int(day.timestamps[0]))) if minutes else None
+        if session is None:
             return NEVER
         last_us = session.close_us - minutes * US_PER_MINUTE - TIMEFRAMES[slot.timeframe] * US_PER_MINUTE
         return int(np.searchsorted(day.timestamps, last_us))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from libs.contracts.orders import Side
 from libs.contracts.signals import SignalEvent
-from libs.orders.model import FINAL, Fill, Purpose
+from libs.orders.model import FINAL, Fill, Order, Purpose
 from libs.orders.news import FillRecorded, Transition
 from libs.orders.positions import Position, PositionKey, after_fill
 from libs.trading.decisions import Ignored, Placed, Refusal
@@ -64,12 +64,21 @@ class RunRecorder:
                 if event.status_to in FINAL:  # type: ignore[union-attr]  # likewise
                     self.finished_us[event.order_id] = event.at_us  # type: ignore[union-attr]  # likewise
             elif isinstance(event, Placed):
-                self.reasons[event.order.order_id] = event.reason
-                self._decide(event.order.signal_id, "approved", "")
+                self.on_placed(event.order, event.reason)
             elif isinstance(event, Refusal):
                 self._refused(event)
             elif isinstance(event, Ignored):
                 self._decide(event.signal_id, "ignored", event.reason)
+
+    def on_placed(self, order: Order, reason: str) -> None:
+        """Keep an order that was sent, as `on_events` does of `Placed`."""
+        self.reasons[order.order_id] = reason
+        self._decide(order.signal_id, "approved", "")
+
+    def on_filled(self, fill: Fill, at_us: int) -> None:
+        """Keep the one trade of an order, as `on_events` does of its news."""
+        self.fills.append(fill)
+        self.finished_us[fill.order_id] = at_us
 
     def on_day(self, bars_done: int, at_us: int) -> None:
         """Say how far it is."""

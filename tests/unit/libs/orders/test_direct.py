@@ -6,7 +6,7 @@ import pytest
 
 from libs.contracts.orders import OrderType, Side
 from libs.orders import evidence as ev
-from libs.orders.direct import accepted_at_once, filled_at_once, is_plain
+from libs.orders.direct import accepted_whole, filled_whole, is_plain, news_of_acceptance, news_of_fill
 from libs.orders.lifecycle import apply
 from libs.orders.model import Fill, Order, Purpose
 
@@ -39,14 +39,15 @@ def test_the_short_cut_is_the_long_way(order):
     working, news = applied(order, ev.Sending(at_us=6), accepted)
     filled, more = applied(working, ev.TradeReport(at_us=7, fill=fill))
 
-    assert accepted_at_once(order, "sim-tf1", 6) == (working, news)
+    assert (accepted_whole(order, "sim-tf1"), news_of_acceptance(order, 6)) == (working, news)
     assert is_plain(working, 10)
-    assert filled_at_once(working, fill, 7) == (filled, filled.fills[0], more)
+    assert filled_whole(working, fill) == (filled, filled.fills[0])
+    assert news_of_fill(filled, filled.fills[0], 7) == more
 
 
 def test_only_what_is_plain_takes_the_short_cut():
     """A part, a second trade, a cancel on its way: the state machine decides."""
-    working, _ = accepted_at_once(intent(), "b", 6)
+    working = accepted_whole(intent(), "b")
     cancelling, _ = applied(working, ev.CancelSending(at_us=6, number=1))
 
     assert not is_plain(working, 9)

@@ -20,19 +20,33 @@ def test_running_equity_is_the_equity(seed):
     rng = random.Random(seed)
     positions, valuation, prices = PositionBook(), Valuation(10_000_000), {}
     for i in range(100):
+        if rng.random() < 0.2:  # asked at any moment, it adds up what came since
+            assert valuation.equity_paise == 10_000_000 + sum(p.profit_paise(prices[p.key.symbol]) for p in positions)
         symbol = rng.choice(["ACME", "BETA"])
         prices[symbol] = rng.randint(900, 1100) / 10
+        valuation.on_price(symbol, prices[symbol])
         if rng.random() < 0.5:
-            valuation.on_price(symbol, prices[symbol])
             continue
         fill = make_fill(
             rng.randint(1, 100), f"t{i}", symbol=symbol, side=rng.choice(list(Side)), price=prices[symbol],
             strategy_id=rng.choice("ab"), timestamp_us=OPEN_US + i, fees_paise=rng.randint(0, 999),
         )  # fmt: skip
-        valuation.on_price(symbol, prices[symbol])
         valuation.on_position(positions.apply(fill), prices[symbol])
 
     assert valuation.equity_paise == 10_000_000 + sum(p.profit_paise(prices[p.key.symbol]) for p in positions)
+
+
+def test_fills_mark_until_a_price_is_told():
+    """The last fill's price values a symbol nobody has told a price of; a told one does ever after."""
+    positions, valuation = PositionBook(), Valuation(0)
+    valuation.on_position(positions.apply(make_fill(10, "t1", price=100.0, timestamp_us=OPEN_US)), 100.0)
+    valuation.on_position(positions.apply(make_fill(10, "t2", price=103.0, timestamp_us=OPEN_US + 1)), 103.0)
+    by_fills = valuation.equity_paise
+    valuation.on_price("ACME", 90.0)
+    valuation.on_position(positions.apply(make_fill(10, "t3", price=91.0, timestamp_us=OPEN_US + 2)), 91.0)
+
+    assert by_fills == 10 * 300
+    assert valuation.equity_paise == -10 * (1000 + 1300 + 100)
 
 
 def test_day_loss_starts_anew_and_drawdown_does_not():

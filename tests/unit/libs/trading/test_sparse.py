@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from datetime import date
 
+import msgspec
 import pytest
 
 from libs.settings.risk import Risk
@@ -27,6 +29,11 @@ def outcome(form: str, request, data: RunData):
         "signals": recorder.signals, "decisions": recorder.decisions, "fills": recorder.fills,
         "orders": list(desk.orders), "equity": desk.equity_paise, "account": state.equity, "locks": state.locks,
         "faults": host.take_faults(), "positions": list(desk.positions), "exposure": state.account_exposure,
+        "reasons": recorder.reasons, "finished": recorder.finished_us, "log": recorder.log, "guards": desk.guards,
+        "holdings": {key: msgspec.structs.astuple(holding) for key, holding in state.holdings.items()},
+        "of strategies": (state.strategy_exposure, state.strategy_loss, state.trades_strategy, state.trades_symbol),
+        "known": (state.order_ids, state.signals_answered, state.trades_account),
+        "prices": {key: (symbol.price, symbol.price_at_us) for key, symbol in state.symbols.items()},
     }  # fmt: skip
 
 
@@ -67,6 +74,63 @@ def test_passing_over_changes_nothing(strategy, variant):
     assert len(event["fills"]) >= 8
     for name, value in event.items():
         assert vectorised[name] == value, name
+
+
+#: Each of these sends some orders, or all, the long way, or rejects them.
+MENU = {
+    "costs": [True, False],
+    "product": ["intraday", "intraday", "delivery"],
+    "daily_anchor": [True, False],
+    "parameters": [{}, {"allow_short": False}, {"flat_before_close_minutes": 0}, {"flat_before_close_minutes": 1}],
+    "sizing": [
+        {"type": "fixed_quantity", "quantity": 20}, {"type": "fixed_value", "rupees": 9_000},
+        {"type": "equity_percent", "percent": 5.0},
+    ],
+    "fills": [
+        {}, {}, {"slippage_ticks": 2, "slippage_basis_points": 3.0}, {"participation_percent_max": 1.5},
+    ],
+    "exits": [{}, {"square_off": False}, {"stop_percent": 0.3}, {"trail_percent": 0.4, "time_min": 60}],
+    "limits": [
+        {}, BUSY, BUSY | dict.fromkeys(ACCOUNT, 0), BUSY | {"strategy_loss_day_max_rupees": 150},
+        {"symbol_trades_day_max": 3}, BUSY | {"order_rate_max": [1, 2, 30]},
+        BUSY | {"account_drawdown_max_percent": 0.3}, BUSY | {"symbol_order_max_quantity": 19},
+        BUSY | {"last_entry_before_close_min": 200},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_plain_orders_leave_what_the_long_way_leaves(seed):
+    """Orders of every kind on two symbols: gate, book, positions, money, guards and records end up the same."""
+    rng = random.Random(seed)
+    options = {name: rng.choice(choices) for name, choices in MENU.items()}
+    strategy = rng.choice(["sma_cross", "supertrend", "bollinger_breakout"])
+    request = make_request(strategy, ["AAA", "BBB"], *DAYS, **options)
+    days = {"start": DAYS[0], "end": date(2026, 2, 5)}
+    data = RunData(
+        (columns("AAA", seed, **days), columns("BBB", 100 + seed, missing=0.3, **days)), (), "", (), ()
+    )  # fmt: skip
+
+    event, vectorised = outcome(EVENT, request, data), outcome(VECTORISED, request, data)
+
+    for name, value in event.items():
+        assert vectorised[name] == value, (name, strategy, options)
+
+
+def test_plain_orders_take_the_short_way(monkeypatch):
+    """What is plain is never matched, nor decided on, by the loop: that is where the time goes."""
+    request = make_request("sma_cross", ["AAA"], *DAYS, costs=False, exits={"square_off": False},
+                           parameters={"allow_short": False, "flat_before_close_minutes": 0}, limits=BUSY)  # fmt: skip
+    asked = []
+    monkeypatch.setattr(TradingLoop, "fill", lambda self, bar: asked.append(bar) or [])
+    monkeypatch.setattr(TradingLoop, "exits", lambda self, bar: asked.append(bar) or [])
+    monkeypatch.setattr(
+        TradingLoop, "on_signal", lambda self, signal, bar, now_us: asked.append(signal.signal_type) or []
+    )
+    found = outcome(VECTORISED, request, RunData((columns("AAA", 1),), (), "", (), ()))
+
+    assert len(found["fills"]) >= 50
+    assert set(asked) <= {"exit_long"}, "an exit where there is no position yet is the long way's"
 
 
 def test_a_form_that_is_not_equal_is_not_used(monkeypatch):

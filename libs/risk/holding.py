@@ -1,0 +1,87 @@
+"""What one strategy holds in one instrument, what its orders may still do there, and the instrument's own state."""
+
+from __future__ import annotations
+
+import msgspec
+
+from libs.contracts.orders import OrderStatus, Side
+from libs.orders.instrument import Instrument
+from libs.orders.model import Order, Purpose
+
+
+class Holding(msgspec.Struct):
+    """One strategy in one instrument: its position, what its orders may still do, and how many are unknown."""
+
+    quantity: int = 0
+    buying: int = 0
+    selling: int = 0
+    exiting: int = 0
+    entering_buy: int = 0
+    entering_sell: int = 0
+    unknown: int = 0
+    exposure: int = 0
+
+    def worst_quantity(self) -> int:
+        """Give the largest position, long or short, that could come of it."""
+        quantity = self.quantity
+        worst, short = quantity + self.buying, self.selling - quantity
+        if short > worst:  # noqa: PLR1730 - a call costs more than the comparison, and this is asked ten times an order
+            worst = short
+        return worst if worst > 0 else 0  # noqa: FURB136 - as above
+
+
+class SymbolState(msgspec.Struct):
+    """One instrument: its rules, its last price, and what all strategies together hold in it."""
+
+    instrument: Instrument | None = None
+    tick_units: int = 1
+    price: float = 0.0
+    units: int = 0
+    price_at_us: int = 0
+    net: Holding = msgspec.field(default_factory=Holding)
+    holdings: list[tuple[str, Holding]] = msgspec.field(default_factory=list)
+
+
+class Share(msgspec.Struct, frozen=True):
+    """What one order adds to its holding, remembered so that it can be taken out again."""
+
+    holding: Holding
+    net: Holding
+    buying: int
+    selling: int
+    exiting: int
+    entering_buy: int
+    entering_sell: int
+    unknown: int
+
+
+def share_of(order: Order, holding: Holding, net: Holding) -> Share:
+    reserved = order.quantity_reserved
+    is_buy, is_entry = order.side is Side.BUY, order.purpose is Purpose.ENTRY
+    return Share(
+        holding,
+        net,
+        buying=reserved if is_buy else 0,
+        selling=0 if is_buy else reserved,
+        exiting=0 if is_entry else reserved,
+        entering_buy=reserved if is_entry and is_buy else 0,
+        entering_sell=reserved if is_entry and not is_buy else 0,
+        unknown=int(order.status is OrderStatus.UNKNOWN),
+    )
+
+
+def reserve(share: Share, sign: int) -> None:
+    for holding in (share.holding, share.net):
+        # One side and one purpose are nothing in every order, and adding nothing costs as much as adding something.
+        if share.buying:
+            holding.buying += sign * share.buying
+        if share.selling:
+            holding.selling += sign * share.selling
+        if share.exiting:
+            holding.exiting += sign * share.exiting
+        if share.entering_buy:
+            holding.entering_buy += sign * share.entering_buy
+        if share.entering_sell:
+            holding.entering_sell += sign * share.entering_sell
+        if share.unknown:
+            holding.unknown += sign * share.unknown
