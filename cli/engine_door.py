@@ -40,7 +40,7 @@ def _write_state(action: str, arguments: dict[str, Any]) -> dict[str, Any]:
     from libs.contracts.risk import TradingState
     from libs.core.clock import SystemClock
     from libs.dbaccess import DatabaseManager, Role
-    from libs.dbaccess.trading.control import StateChange, clear_lock, set_state
+    from libs.dbaccess.trading.control import StateChange, lift_drawdown, set_state
 
     if arguments.get("flatten"):
         raise Refused("the engine does not run: nothing can be flattened; start it, or close at the broker")
@@ -58,5 +58,5 @@ def _write_state(action: str, arguments: dict[str, Any]) -> dict[str, Any]:
     with manager.trading_writer() as connection:
         set_state(connection, change)
         if action == "resume" and change.scope_kind == "account":
-            clear_lock(connection, "drawdown", change.set_by, change.reason, now_us)
+            lift_drawdown(connection, change.set_by, change.reason, now_us)
     return {"state": change.state.value}

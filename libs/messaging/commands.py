@@ -21,6 +21,8 @@ from libs.messaging.sockets import Hub, receive, send_or_drop
 from libs.settings.model import Settings
 
 _COMMANDS_PER_PUMP = 16
+#: The state an answer gives while a command that takes its time is not over; ask again with the same id.
+UNDER_WAY = "under way"
 _IDLE_S = 0.05
 
 #: Does a command and gives its result; raises one of the four kinds of error when it does not.
@@ -31,7 +33,8 @@ class CommandServer:
     """An owner's command socket. Belongs to the thread or loop that owns the store.
 
     Answers are remembered by command id, so that a repeat does nothing; a handler whose commands must stay single
-    across a restart keeps the ids in its store, in the transaction of what they did.
+    across a restart keeps the ids in its store, in the transaction of what they did. An answer whose state is
+    `under way` is none yet: its handler knows the id, and is asked again what came of it.
     """
 
     def __init__(self, hub: Hub, service: str, handler: Handler, *, settings: Settings, clock: Clock) -> None:
@@ -106,7 +109,7 @@ class CommandServer:
             return
         reply, stop = self._do(request)
         answer = _encoded(reply)
-        if reply.status is not CommandStatus.RETRY_LATER:
+        if reply.status is not CommandStatus.RETRY_LATER and not _is_under_way(reply):
             self._answers[request.command_id] = answer
             if len(self._answers) > self._results_max:
                 self._answers.popitem(last=False)
@@ -136,6 +139,10 @@ class CommandServer:
         else:
             self.metrics.refused += 1
         return CommandReply(request.command_id, status, detail, expires_us=request.expires_us), stop
+
+
+def _is_under_way(reply: CommandReply) -> bool:
+    return isinstance(reply.result, dict) and reply.result.get("state") == UNDER_WAY
 
 
 class CommandClient:

@@ -16,9 +16,9 @@ from libs.core.faults import crash_point
 from libs.dbaccess.trading.control import (
     StateChange,
     accept_command,
-    clear_lock,
     finish_command,
     known_command,
+    lift_drawdown,
     unfinished_commands,
 )
 from libs.orders import evidence as ev
@@ -154,11 +154,12 @@ class Handlers:
         with engine.store.transaction() as entry:
             engine.states.write(entry, self._change(command_id, command, TradingState.ACTIVE))
             if command.scope_kind == "account" and state.locks.is_drawdown:
-                clear_lock(entry.connection, "drawdown", command.sender, command.reason, self._clock.now_us())
-                # From here on the drawdown is measured from what the account is worth now.
                 state.equity = msgspec.structs.replace(state.equity, peak_paise=state.equity.now_paise)
                 state.locks = msgspec.structs.replace(state.locks, is_drawdown=False)
-                entry.connection.execute("UPDATE trading_days SET equity_high_paise = ?", (state.equity.peak_paise,))
+                lift_drawdown(
+                    entry.connection, command.sender, command.reason, self._clock.now_us(),
+                    equity_paise=state.equity.peak_paise,
+                )  # fmt: skip
         return {"state": TradingState.ACTIVE.value}
 
     def _change(self, command_id: str, command: cmd.Halt | cmd.Resume, state: TradingState) -> StateChange:

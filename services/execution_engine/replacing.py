@@ -59,7 +59,7 @@ class Replacing:
     def _step(self, job: Replacement) -> None:
         orders = self._engine.desk.orders
         if name_of(job.order_id) in orders:
-            self._finish(job, "done", {"order_id": name_of(job.order_id)})
+            self._made(job, orders.get(name_of(job.order_id)))
             return
         order = orders.get(job.order_id)
         reason = why_not_replaceable(order)
@@ -79,6 +79,8 @@ class Replacing:
     def _place(self, job: Replacement, order: Order) -> None:
         engine = self._engine
         now_us, state = engine.market.now_us(), engine.desk.gate.state
+        if not state.symbol(order.exchange, order.symbol).price:
+            return  # after a start, until the market is heard: no reason to give the order up
         kind = None if job.price is None else _PRICED.get(order.order_type)
         made = replacement(
             order, order_id=name_of(order.order_id), created_us=now_us, price=job.price, order_type=kind
@@ -106,6 +108,13 @@ class Replacing:
         elif isinstance(decision, Refusal):
             rejected = decision.rejected
             self._finish(job, "refused", {"error": f"cancelled, not replaced: {rejected.check}: {rejected.reason}"})
+
+    def _made(self, job: Replacement, made: Order) -> None:
+        """End a command whose order another life of the engine made."""
+        if made.is_lapsed:
+            self._finish(job, "failed", {"error": "cancelled, not replaced: the engine ended before it was sent"})
+        else:
+            self._finish(job, "done", {"order_id": made.order_id})
 
     def _finish(self, job: Replacement, state: str, answer: dict[str, str]) -> None:
         self.jobs.remove(job)

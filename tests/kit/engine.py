@@ -31,7 +31,7 @@ from services.execution_engine.reconciliation import Reconciler
 from services.execution_engine.recovery import resume
 from services.execution_engine.rounds import Rounds
 from tests.kit.orders import MINUTE_US, OPEN_US
-from tests.kit.roots import make_stores, settings
+from tests.kit.roots import copy_stores, settings
 from tests.kit.trading import session_of
 
 SYMBOLS = ("ACME", "BETA")
@@ -120,8 +120,7 @@ def engine_rig(
 ) -> Iterator[Rig]:  # fmt: skip
     """Start an engine on a root, made if it is empty; leaving the block is a crash: nothing is said goodbye to."""
     if not (root / "trading").exists():
-        root.mkdir(exist_ok=True)
-        make_stores(root)
+        copy_stores(root)
     clock = clock or ManualClock(START_US)
     made = engine_settings(root, **changes)
     manager = DatabaseManager(root, Role.EXECUTION_ENGINE, settings=made, clock=clock)

@@ -46,6 +46,8 @@ class RecordedBook:
     def __init__(self, broker: RecordedBroker, *, freeze_quantity: int = 100_000) -> None:
         self.orders: dict[str, dict[str, Any]] = {}
         self.trades: list[dict[str, Any]] = []
+        #: Whether market orders rest, too, until `fill`.
+        self.is_resting = False
         self._freeze_quantity = freeze_quantity
         broker.answers = {
             "POST /v3/order/place": self._place, "PUT /v3/order/modify": self._modify,
@@ -80,7 +82,7 @@ class RecordedBook:
                 "pending_quantity": quantity, "status": "open", "transaction_type": asked["transaction_type"],
                 "order_type": asked["order_type"], "price": float(asked["price"] or 0), "product": asked["product"],
             }  # fmt: skip
-            if asked["order_type"] == "MARKET":
+            if asked["order_type"] == "MARKET" and not self.is_resting:
                 self.fill(name, quantity)
             names.append(name)
             left -= quantity

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
 from libs.core.clock import SystemClock
@@ -21,3 +25,17 @@ def settings(**environment: str) -> Settings:
 def make_stores(root: Path) -> list[Made]:
     """Do what `fleet init` does."""
     return init_all(Layout(root), settings=settings(), clock=SystemClock())
+
+
+def copy_stores(root: Path) -> None:
+    """Put every store into a root, in a thirtieth of the time; the stores' uuids are those of every other copy."""
+    shutil.copytree(_template(), root, dirs_exist_ok=True)
+
+
+@cache
+def _template() -> Path:
+    root = Path(tempfile.mkdtemp(prefix="tradefleet-stores-")) / "data"
+    atexit.register(shutil.rmtree, root.parent, ignore_errors=True)
+    root.mkdir(mode=0o700)
+    make_stores(root)
+    return root

@@ -81,6 +81,19 @@ def clear_lock(connection: sqlite3.Connection, kind: str, by: str, reason: str, 
     )
 
 
+def lift_drawdown(
+    connection: sqlite3.Connection, by: str, reason: str, at_us: int, *, equity_paise: int | None = None
+) -> None:
+    """Lift the account's drawdown lock, and measure it anew: from what the account is worth, or was last seen to be."""
+    clear_lock(connection, "drawdown", by, reason, at_us)
+    if equity_paise is None:
+        last = "SELECT equity_paise FROM portfolio_snapshots ORDER BY timestamp_us DESC LIMIT 1"
+        row = connection.execute(last).fetchone()
+        equity_paise = row[0] if row else None
+    if equity_paise is not None:
+        connection.execute("UPDATE trading_days SET equity_high_paise = ?", (equity_paise,))
+
+
 # -- commands ---------------------------------------------------------------------------------------------------------
 
 
