@@ -117,6 +117,7 @@ def test_without_an_engine_the_state_is_written_under_its_lock(tmp_path, monkeyp
     """A drawdown is measured anew from what the account was worth last, as when the engine itself resumes."""
     root = tmp_path / "data"
     monkeypatch.setenv("TRADEFLEET_DATA", str(root))
+    monkeypatch.setenv("TRADEFLEET_BUS_COMMAND_TIMEOUT_MS", "200")  # nobody will answer
     with engine_rig(root, account_drawdown_max_percent=0.005) as rig:
         rig.tick(100.0)
         rig.signal("enter_long")
