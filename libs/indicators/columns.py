@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -69,6 +70,33 @@ def _compile(function: Callable[P, R]) -> Callable[P, R]:
         return cast("Callable[P, R]", njit(cache=True)(function))
     except RuntimeError:  # no directory a cache could be written to: a read-only installation
         return cast("Callable[P, R]", njit(function))
+
+
+class Remembering(dict[str, npt.NDArray[Any]]):
+    """Columns that keep what was computed of them, for many who ask for the same: nobody may write to it.
+
+    What was asked for longest ago goes first once there is more than `bytes_max`.
+    """
+
+    def __init__(self, columns: dict[str, npt.NDArray[Any]], bytes_max: int) -> None:
+        super().__init__(columns)
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._kept: OrderedDict[Hashable, dict[str, Floats]] = OrderedDict()
+
+    def remember(self, key: Hashable, compute: Callable[[], dict[str, Floats]]) -> dict[str, Floats]:
+        """Give what was computed under a key, computed now if it was not."""
+        found = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = compute()
+            for column in found.values():
+                column.flags.writeable = False
+                self._bytes += column.nbytes
+            while self._bytes > self._bytes_max and len(self._kept) > 1:
+                self._bytes -= sum(column.nbytes for column in self._kept.popitem(last=False)[1].values())
+        else:
+            self._kept.move_to_end(key)
+        return found
 
 
 def over_valid(

@@ -10,7 +10,7 @@ import numpy as np
 
 from libs.core.errors import Refused
 from libs.indicators.base import Indicator
-from libs.indicators.columns import Column, Floats
+from libs.indicators.columns import Column, Floats, Remembering
 from libs.indicators.parameters import Parameter, parameters_of
 
 #: Name: family, streaming class, vectorised function.
@@ -61,7 +61,13 @@ def create(name: str, **parameters: Any) -> Indicator:
 
 
 def compute(name: str, columns: Mapping[str, Column], **parameters: Any) -> dict[str, Floats]:
-    """Run the vectorised form over the columns it reads; gives its outputs by name."""
+    """Run the vectorised form over the columns it reads, once for those that remember; gives its outputs by name."""
+    if isinstance(columns, Remembering):
+        return columns.remember((name, *sorted(parameters.items())), lambda: _compute(name, columns, parameters))
+    return _compute(name, columns, parameters)
+
+
+def _compute(name: str, columns: Mapping[str, Column], parameters: Mapping[str, Any]) -> dict[str, Floats]:
     _check_names(name, parameters)
     family, kind, function = INDICATORS[name]
     module = import_module(f"libs.indicators.{family}")

@@ -18,25 +18,28 @@ from libs.core.money import PAISE_PER_RUPEE, UNITS_PER_PAISA
 from libs.indicators.columns import Floats, Integers
 from libs.orders.fills import FillSettings
 from libs.orders.model import Product
+from libs.strategies.wishes import Flags
 from libs.trading.exits import ExitRules
-from libs.trading.ground import Closing, Ground, NotOutright, Terms
+from libs.trading.ground import Ground, NotOutright, Terms
 from libs.trading.plan import Plan
 from libs.trading.sizing import FixedQuantity, FixedValue
 from libs.trading.vector_host import NEVER, Course, VectorHost
 
-#: What stands for a square-off among the moves.
-_SQUARE = 9
 _LEAVE, _ENTER, _SQUARE_OFF = 0, 1, 2
+#: A step leaves, enters and is squared off, in this order.
+_KEYS = 4
 
 
 class Book(NamedTuple):
     """What an account did, as columns in the loop's order: its fills, and every order it sent, filled or not.
 
-    Symbols are places in the list of grounds. `signed` is bought above 0. The fills of one symbol open and close by
-    turns. `asked_units`: the last price when an order was sent, in ten-thousandths.
+    Symbols are places in the list of grounds, rows those of the symbol's own bars. `signed` is bought above 0. The
+    fills of one symbol open and close by turns. `asked_units`: the last price when an order was sent, in
+    ten-thousandths.
     """
 
     symbol: Integers
+    rows: Integers
     at_us: Integers
     signed: Integers
     prices: Floats
@@ -82,7 +85,7 @@ def trade_outright(grounds: Sequence[Ground], host: VectorHost, terms: Terms) ->
         order = np.lexsort((ranks[fills[0]], fills[2], fills[1]))
         fills, price = fills[:, order], price[order]
         orders = orders[:, np.lexsort((ranks[orders[0]], orders[1]))]
-    return Book(fills[0], fills[1], fills[3], price, *orders)
+    return Book(fills[0], fills[4], fills[1], fills[3], price, *orders)
 
 
 def _moves(course: Course, ground: Ground) -> _Moves:
@@ -132,76 +135,86 @@ def _merged(rows: Integers, values: Integers, further: Integers, value: int) -> 
     return joined[order], np.concatenate([np.full(len(further), value), values])[order]
 
 
+class _Steps:
+    """Moves and square-offs of one symbol in the order of their bars, with what each bar allows."""
+
+    def __init__(self, moves: _Moves, ground: Ground, terms: Terms) -> None:
+        squares = ground.squares.rows
+        rows, self.before, self.after = moves
+        self.is_square = np.zeros(len(rows), dtype=np.bool_)
+        if len(squares):  # they stand before what is decided at the close of their bar
+            order = np.argsort(np.concatenate([squares, rows]), kind="stable")
+            self.is_square = order < len(squares)
+            rows = np.concatenate([squares, rows])[order]
+            self.before, self.after = (
+                np.concatenate([np.zeros(len(squares), np.int64), column])[order] for column in moves[1:]
+            )
+        self.rows = rows
+        self.sizes = _sizes(rows, ground, terms.plan)
+        self.takes, self.enters, self.fills = ground.takes[rows], ground.enters[rows], ground.goes_on[rows]
+        self.is_late = ground.squares.flags[np.minimum(rows + 1, len(ground.bars) - 1)]
+        if terms.plan.product is Product.DELIVERY:  # shares cannot be sold short for delivery
+            self.enters &= self.after >= 0
+
+    def plain(self) -> Flags:
+        """Tell where an account that holds what its strategy thinks will do so after the step as well."""
+        implied = self.after[np.maximum.accumulate(np.where(self.is_square, 0, np.arange(len(self.rows))))]
+        filled = (self.takes & self.enters & self.fills & (self.sizes > 0)) & ~self.is_late
+        return np.asarray(np.where(self.is_square, implied == 0, filled))
+
+
 class _Account:
     """One strategy in one symbol: what is held, and what it asks for."""
 
     def __init__(self, ground: Ground, terms: Terms) -> None:
         self._ground = ground
         self._terms = terms
-        #: By fill: row, 1 for a square-off, quantity signed. By order: row, what it is, quantity.
-        self._fills: list[tuple[int, int, int]] = []
-        self._asked: list[tuple[int, int, int]] = []
+        #: Columns by fill: its place among all, row, 1 for a square-off, quantity signed; by order: what it is instead.
+        self._fills: list[Integers] = []
+        self._orders: list[Integers] = []
 
     def trade(self, moves: _Moves) -> None:
-        """Turn moves into orders, and orders into fills at the next open."""
-        ground, rows = self._ground, moves.rows
-        squares = ground.squares
-        before, after = moves.before, moves.after
-        if len(squares.rows):
-            rows, after = _merged(moves.rows, after, squares.rows, _SQUARE)
-            before = _merged(moves.rows, before, squares.rows, 0)[1]
-        following = np.minimum(rows + 1, len(ground.bars) - 1)
-        sells_first = self._terms.plan.product is not Product.DELIVERY
-        held = 0
-        for row, left, side, size, takes, enters, fills, is_late in zip(
-            *(
-                column.tolist()
-                for column in (
-                    rows, before, after, self._sizes(rows), ground.takes[rows], ground.enters[rows],
-                    ground.goes_on[rows], squares.flags[following],
-                )
-            ),
-            strict=True,
-        ):  # fmt: skip
-            if side == _SQUARE:
-                held = self._square_off(row, held)
+        """Turn moves into orders, and orders into fills at the next open.
+
+        Where the market takes and fills what a move asks for, the account holds afterwards what the move says. So most
+        moves are done by columns; one by one only from a move that is not so plain to the next after which it is so.
+        """
+        steps = _Steps(moves, self._ground, self._terms)
+        held = np.where(steps.is_square, 0, steps.after * steps.sizes)
+        singly = self._trade_singly(steps, steps.plain(), held)
+        held_before = np.concatenate([[0], held[:-1]])
+        own = ~singly & ~steps.is_square
+        leaves, enters = np.flatnonzero(own & (steps.before != 0)), np.flatnonzero(own & (steps.after != 0))
+        places = np.concatenate([leaves * _KEYS, enters * _KEYS + 1])
+        rows = steps.rows[np.concatenate([leaves, enters])]
+        signed = np.concatenate([-held_before[leaves], held[enters]])
+        kinds = np.repeat([_LEAVE, _ENTER], [len(leaves), len(enters)])
+        self._fills.append(np.stack([places, rows + 1, np.zeros(len(rows), np.int64), signed]))
+        self._orders.append(np.stack([places, rows, kinds, np.abs(signed)]))
+
+    def _trade_singly(self, steps: _Steps, plain: Flags, held: Integers) -> Flags:
+        """Go step by step where it is not plain, writing down what is held after each; tell which steps were done."""
+        singly = np.zeros(len(plain), dtype=np.bool_)
+        one_by_one = _OneByOne(steps, self._ground)
+        done = 0
+        for first in np.flatnonzero(~plain).tolist():
+            if first < done:
                 continue
-            was, leaving = held, False
-            if takes and (held * left > 0 or (side and held * side < 0)):  # its own, or what an entry finds there
-                leaving = True
-                self._asked.append((row, _LEAVE, abs(held)))
-                if fills:
-                    self._fills.append((row + 1, 0, -held))
-                    held = 0
-            if side and was * side <= 0 and enters and size and (side > 0 or sells_first):
-                self._asked.append((row, _ENTER, size))
-                if fills:
-                    self._fills.append((row + 1, 0, side * size))
-                    held += side * size
-            if held and is_late and fills and (leaving or held != was):
-                held = self._square_off(row + 1, held)
-
-    def _square_off(self, row: int, held: int) -> int:
-        if held:
-            if not self._ground.opens[row]:
-                at_us, symbol = self._ground.bars.timestamps.item(row), self._ground.bars.symbol
-                raise NotOutright(f"{symbol} is to be squared off at {at_us}, when the market is closed")
-            self._asked.append((row, _SQUARE_OFF, abs(held)))
-            self._fills.append((row, 1, -held))
-        return 0
-
-    def _sizes(self, rows: Integers) -> Integers:
-        sizing, lot = self._terms.plan.sizing, self._ground.instrument.lot_size
-        if isinstance(sizing, FixedQuantity):
-            return np.full(len(rows), sizing.quantity // lot * lot)
-        assert isinstance(sizing, FixedValue)  # `check_plain` asked
-        units = np.maximum(self._ground.units[rows], 0)
-        budget = sizing.rupees * PAISE_PER_RUPEE * UNITS_PER_PAISA
-        return np.where(units > 0, budget // (np.maximum(units, 1) * lot) * lot, 0)
+            now, done = int(held[first - 1]) if first else 0, first
+            while done < len(plain):
+                now = one_by_one.step(done, now)
+                held[done], singly[done] = now, True
+                done += 1
+                implied = 0 if steps.is_square[done - 1] else int(steps.after[done - 1])
+                if plain[done - 1] and (now > 0) - (now < 0) == implied:
+                    break
+        self._fills.append(_columns(one_by_one.fills))
+        self._orders.append(_columns(one_by_one.orders))
+        return singly
 
     def filled(self, place: int) -> Integers:
-        """Give symbol, time, phase and signed quantity of every fill."""
-        rows, phases, signed = np.array(self._fills, dtype=np.int64).reshape(-1, 3).T
+        """Give symbol, time, phase, signed quantity and row of every fill."""
+        rows, phases, signed = _in_order(self._fills)
         return np.stack([np.full(len(rows), place), self._ground.bars.timestamps[rows], phases, signed, rows])
 
     def prices(self, filled: Integers) -> Floats:
@@ -215,10 +228,70 @@ class _Account:
 
     def asked(self, place: int) -> Integers:
         """Give symbol, time, quantity, last price and whether it enters, of every order."""
-        rows, kinds, quantities = np.array(self._asked, dtype=np.int64).reshape(-1, 3).T
+        rows, kinds, quantities = _in_order(self._orders)
         ground = self._ground
         at_us = ground.bars.timestamps[rows] + np.where(kinds == _SQUARE_OFF, 0, self._terms.bar_us)
         return np.stack([np.full(len(rows), place), at_us, quantities, ground.units[rows], kinds == _ENTER])
 
 
-__all__ = ["Book", "Closing", "NotOutright", "Terms", "check_plain", "trade_outright"]
+class _OneByOne:
+    """An account step by step, as `VectorHost.decide` and the loop would have it."""
+
+    def __init__(self, steps: _Steps, ground: Ground) -> None:
+        self._steps, self._ground = steps, ground
+        self.fills: list[tuple[int, int, int, int]] = []
+        self.orders: list[tuple[int, int, int, int]] = []
+
+    def step(self, at: int, held: int) -> int:
+        """Do one step; give what is held after it."""
+        steps = self._steps
+        row, was = int(steps.rows[at]), held
+        if steps.is_square[at]:
+            return self._square_off(at * _KEYS, row, held)
+        before, after = int(steps.before[at]), int(steps.after[at])
+        # What is left is its own position, or what an entry finds there: the strategy thought it was flat.
+        if steps.takes[at] and (held * before > 0 or held * after < 0):
+            held = self._ask(at, at * _KEYS, _LEAVE, -held, held)
+        if after and was * after <= 0 and steps.enters[at] and (size := int(steps.sizes[at])):
+            held = self._ask(at, at * _KEYS + 1, _ENTER, after * size, held)
+        if held != was and steps.is_late[at]:
+            held = self._square_off(at * _KEYS + 2, row + 1, held)
+        return held
+
+    def _ask(self, at: int, place: int, kind: int, signed: int, held: int) -> int:
+        row = int(self._steps.rows[at])
+        self.orders.append((place, row, kind, abs(signed)))
+        if not self._steps.fills[at]:
+            return held  # the day ends first
+        self.fills.append((place, row + 1, 0, signed))
+        return held + signed
+
+    def _square_off(self, place: int, row: int, held: int) -> int:
+        if held:
+            if not self._ground.opens[row]:
+                at_us, symbol = self._ground.bars.timestamps.item(row), self._ground.bars.symbol
+                raise NotOutright(f"{symbol} is to be squared off at {at_us}, when the market is closed")
+            self.orders.append((place, row, _SQUARE_OFF, abs(held)))
+            self.fills.append((place, row, 1, -held))
+        return 0
+
+
+def _sizes(rows: Integers, ground: Ground, plan: Plan) -> Integers:
+    lot = ground.instrument.lot_size
+    if isinstance(plan.sizing, FixedQuantity):
+        return np.full(len(rows), plan.sizing.quantity // lot * lot)
+    assert isinstance(plan.sizing, FixedValue)  # `check_plain` asked
+    units = ground.units[rows]
+    budget = plan.sizing.rupees * PAISE_PER_RUPEE * UNITS_PER_PAISA
+    return np.where(units > 0, budget // (np.maximum(units, 1) * lot) * lot, 0)
+
+
+def _columns(rows: list[tuple[int, int, int, int]]) -> Integers:
+    return np.array(rows, dtype=np.int64).reshape(-1, 4).T
+
+
+def _in_order(parts: list[Integers]) -> Integers:
+    """Join columns in the order of their places, and leave those out."""
+    joined = np.concatenate(parts, axis=1)
+    ordered: Integers = joined[1:, np.argsort(joined[0], kind="stable")]
+    return ordered

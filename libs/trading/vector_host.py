@@ -11,10 +11,10 @@ import numpy as np
 from libs.contracts import OHLCVBar, SignalEvent
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import US_PER_MINUTE, trading_date
-from libs.indicators.columns import Integers
+from libs.indicators.columns import Integers, Remembering
 from libs.strategies.intraday import IntradayStrategy
 from libs.strategies.position import after, touched
-from libs.strategies.wishes import Flags, Sides, Wishes, tells_nothing
+from libs.strategies.wishes import BarColumns, Flags, Sides, Wishes, tells_nothing
 from libs.trading.columns import Columns
 from libs.trading.ground import NotOutright
 from libs.trading.strategy_host import StrategyHost
@@ -22,6 +22,8 @@ from libs.trading.strategy_slot import Slot
 
 #: Later than any bar of a day.
 NEVER = 1 << 60
+#: Runs of so many warm-ups have their bars kept; those of further ones begin anew.
+_VIEWS_MAX = 4
 
 
 class Course(NamedTuple):
@@ -141,11 +143,32 @@ def first_reached(bars: Columns, row: int, is_long: bool, stop: float | None, ta
     return found
 
 
+class Views:
+    """The bars of runs, each with its warm-up, and what was computed of them: kept for runs of other parameters."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._kept: dict[tuple[str, int], tuple[Columns, Remembering]] = {}
+
+    def joined(self, before: Columns | None, run: Columns) -> tuple[Columns, Remembering]:
+        """Put a run's bars behind its warm-up."""
+        key = (run.symbol, len(before) if before is not None else 0)
+        if key not in self._kept:
+            if len(self._kept) >= _VIEWS_MAX:
+                self._kept.clear()
+            joined = before.joined(run) if before is not None else run
+            self._kept[key] = (joined, Remembering(joined.by_name(), self._bytes_max))
+        return self._kept[key]
+
+
 class VectorHost(StrategyHost):
     """A `StrategyHost` whose strategies all have a vectorised form."""
 
-    def prepare(self, columns: Iterable[Columns], warm_up: Iterable[Columns]) -> bool:
-        """Take all bars of the run; False when a strategy has no such form, or there is more than one."""
+    def prepare(self, columns: Iterable[Columns], warm_up: Iterable[Columns], views: Views | None = None) -> bool:
+        """Take all bars of the run; False when a strategy has no such form, or there is more than one.
+
+        `views` keep them for further runs over the same bars.
+        """
         self._before: dict[str, Columns] = {}
         self._joined: dict[str, Columns] = {}
         self._whole: dict[str, Wishes] = {}
@@ -161,11 +184,15 @@ class VectorHost(StrategyHost):
             if slot is None or not isinstance(slot.strategy, IntradayStrategy):
                 return False
             before = self._before.get(each.symbol)
-            joined = self._joined[each.symbol] = before.joined(each) if before is not None else each
+            if views is not None:
+                joined, remembering = views.joined(before, each)
+            else:
+                joined, remembering = before.joined(each) if before is not None else each, None
+            self._joined[each.symbol] = joined
             if slot.strategy.wishes(joined.part(0, 1).by_name()) is None:
                 return False
             if not self._daily_anchor:
-                self._whole[each.symbol] = self._wish(slot, joined)
+                self._whole[each.symbol] = self._wish(slot, remembering or joined.by_name())
         self._of = slots
         return True
 
@@ -209,7 +236,7 @@ class VectorHost(StrategyHost):
         row = first_row + before
         if self._daily_anchor:
             seen = min(row, slot.warmup_bars)
-            wishes, start = self._wish(slot, self._joined[slot.symbol].part(row - seen, row + count)), seen
+            wishes, start = self._wish(slot, self._joined[slot.symbol].part(row - seen, row + count).by_name()), seen
         else:
             seen = first_row + min(before, slot.warmup_bars)
             wishes, start = self._whole[slot.symbol], row
@@ -243,8 +270,8 @@ class VectorHost(StrategyHost):
         if slot.position is not before:
             lane.moved()
 
-    def _wish(self, slot: Slot, columns: Columns) -> Wishes:
-        wishes = slot.strategy.wishes(columns.by_name())
+    def _wish(self, slot: Slot, columns: BarColumns) -> Wishes:
+        wishes = slot.strategy.wishes(columns)
         assert wishes is not None  # `prepare` asked
         return wishes
 

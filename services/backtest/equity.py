@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property, reduce
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -12,6 +14,18 @@ from libs.core.money import UNITS_PER_PAISA, UNITS_PER_RUPEE
 from libs.indicators.columns import Floats, Integers
 from libs.orders.model import Fill
 from libs.trading.columns import Columns
+
+#: So many rows are worked on at a time: what a core keeps near it.
+BLOCK_ROWS = 1 << 15
+
+
+class Block(NamedTuple):
+    """Some rows of a curve, from a row on."""
+
+    start: int
+    cash: Integers
+    equity: Integers
+    exposure: Integers
 
 
 class EquityCurve(msgspec.Struct, frozen=True):
@@ -27,10 +41,11 @@ class EquityCurve(msgspec.Struct, frozen=True):
         """Give what was lost since the best moment so far."""
         return np.asarray(np.maximum.accumulate(self.equity) - self.equity, dtype=np.int64)
 
-    def falls(self, cash_paise: int) -> Integers:
-        """Give what was lost since the best moment so far, the start among them."""
-        peak = np.maximum(self.equity, cash_paise)
-        return np.asarray(np.maximum.accumulate(peak, out=peak) - self.equity, dtype=np.int64)
+    def blocks(self) -> Iterator[Block]:
+        """Give the curve piece by piece."""
+        for start in range(0, len(self.equity), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            yield Block(start, self.cash[rows], self.equity[rows], self.exposure[rows])
 
     def rows(self, picked: Integers) -> EquityCurve:
         """Give some of the rows."""
@@ -47,6 +62,8 @@ class Deals(msgspec.Struct, frozen=True):
     signed: Integers
     prices: Floats
     fees: Integers
+    #: The rows of a `Valuation` they fall on, where those are known.
+    rows: Integers | None = None
 
     @classmethod
     def of(cls, fills: Sequence[Fill]) -> Deals:
@@ -77,6 +94,14 @@ class Valuation:
         self.timestamps = _union([each.timestamps for each in columns])
         #: By symbol: the last price at every time in ten-thousandths, and how many times came before its first.
         self._units = {each.symbol: self._last_units(each) for each in columns}
+        self._rows = {
+            each.symbol: None
+            if len(each) == len(self.timestamps)
+            else np.searchsorted(self.timestamps, each.timestamps)
+            for each in columns
+        }
+        #: By symbol: a quantity, and what it is worth at every time.
+        self._whole: dict[str, tuple[int, Integers]] = {}
 
     def curve(self, deals: Deals, cash_paise: int) -> EquityCurve:
         """Value an account at the close of every bar.
@@ -84,21 +109,49 @@ class Valuation:
         A fill counts from the bar it happened in; a symbol without a bar keeps its last close, and is worth nothing
         before its first.
         """
-        rows = len(self.timestamps)
-        at = np.searchsorted(self.timestamps, deals.at_us, side="right") - 1
-        cash = cash_paise - _steps(at, deals.paid, rows)
-        value, exposure = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
-        for place, symbol in enumerate(deals.symbols):
-            own = deals.which == place
-            units, before = self._units[symbol]
-            worth = paise_of(units, _steps(at[own], deals.signed[own], rows))
-            worth[:before] = 0
-            if len(deals.symbols) == 1:
-                value, exposure = worth, np.abs(worth)
-            else:
-                value += worth
-                exposure += np.abs(worth)
-        return EquityCurve(self.timestamps, cash, cash + value, exposure)
+        blocks = list(self.blocks(deals, cash_paise))
+        columns = (np.concatenate(column) for column in zip(*(block[1:] for block in blocks), strict=True))
+        return EquityCurve(self.timestamps, *(columns if blocks else [np.empty(0, np.int64)] * 3))
+
+    def blocks(self, deals: Deals, cash_paise: int) -> Iterator[Block]:
+        """Give the curve piece by piece, which is all that its figures need."""
+        at = np.searchsorted(self.timestamps, deals.at_us, side="right") - 1 if deals.rows is None else deals.rows
+        cash_after = _Steps(at, -deals.paid, cash_paise)
+        held = [
+            (symbol, _Steps(at[own], deals.signed[own]))
+            for symbol, own in ((symbol, deals.which == place) for place, symbol in enumerate(deals.symbols))
+        ]
+        for start in range(0, len(self.timestamps), BLOCK_ROWS):
+            end = min(start + BLOCK_ROWS, len(self.timestamps))
+            cash = cash_after.between(start, end)
+            worths = [self._worth(symbol, steps, start, end) for symbol, steps in held]
+            exposures = [np.abs(worth) for worth in worths] or [np.zeros(end - start, np.int64)]
+            yield Block(start, cash, sum(worths, cash), reduce(np.add, exposures))
+
+    def rows_of(self, symbol: str, rows: Integers) -> Integers:
+        """Give the rows at which bars of one symbol begin, from their rows among its own."""
+        own = self._rows[symbol]
+        return rows if own is None else own[rows]
+
+    def _worth(self, symbol: str, held: _Steps, start: int, end: int) -> Integers:
+        """Give what is held in paise."""
+        units, before = self._units[symbol]
+        if held.size_only:  # of one size: what that is worth is the same for many
+            kept = self._whole.get(symbol)
+            if kept is None or kept[0] != held.size_only:
+                kept = self._whole[symbol] = (held.size_only, paise_of(units, np.int64(held.size_only)))
+            worth: Integers = kept[1][start:end] * held.sides.between(start, end)
+        else:
+            worth = paise_of(units[start:end], held.between(start, end))
+        if start < before:
+            worth[: before - start] = 0
+        return worth
+
+    def _own_rows(self, columns: Columns) -> Integers | None:
+        """Give the row of each of a symbol's bars; None where they are the same."""
+        if len(columns) == len(self.timestamps):
+            return None
+        return np.searchsorted(self.timestamps, columns.timestamps)
 
     def _last_units(self, columns: Columns) -> tuple[Integers, int]:
         units = units_of(columns.close)
@@ -125,7 +178,7 @@ def units_of(prices: Floats) -> Integers:
     return np.rint(prices * UNITS_PER_RUPEE).astype(np.int64)
 
 
-def paise_of(units: Integers, quantity: Integers) -> Integers:
+def paise_of(units: Integers, quantity: Integers | np.int64) -> Integers:
     """Multiply prices and quantities, rounded to the paisa as `value_paise` does: a half away from zero."""
     doubled = units * quantity
     doubled *= 2
@@ -139,7 +192,27 @@ def _union(stamps: Sequence[Integers]) -> Integers:
     return np.unique(np.concatenate(stamps)) if stamps else np.empty(0, np.int64)
 
 
-def _steps(at: Integers, amounts: Integers, rows: int) -> Integers:
-    """Add amounts up from the rows they happened in; rows come in order."""
-    totals = np.concatenate([[0], np.cumsum(amounts)])
-    return np.repeat(totals, np.diff(np.concatenate([[0], at, [rows]])))
+class _Steps:
+    """Amounts that add up from the rows they happened in; rows come in order."""
+
+    def __init__(self, at: Integers, amounts: Integers, first: int = 0) -> None:
+        self._at = at
+        self._totals = np.cumsum(np.concatenate([[first], amounts]))
+
+    def between(self, start: int, end: int) -> Integers:
+        """Give the totals of some rows."""
+        first, last = self._at.searchsorted((start, end)).tolist()
+        lengths = np.diff(self._at[first:last], prepend=start, append=end)
+        return np.repeat(self._totals[first : last + 1], lengths)
+
+    @cached_property
+    def size_only(self) -> int:
+        """Give the one size there ever is, either way; 0 where there are several, or none."""
+        sizes = np.abs(self._totals)
+        size = int(sizes.max())
+        return size if np.all((sizes == 0) | (sizes == size)) else 0
+
+    @cached_property
+    def sides(self) -> _Steps:
+        """Give the directions of the totals."""
+        return _Steps(self._at, np.diff(np.sign(self._totals)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,8 +13,9 @@ from libs.core.clock import trading_date
 from libs.indicators.columns import Floats, Integers, session_days
 from libs.orders.model import Fill
 from libs.orders.positions import Position, PositionKey, after_fill
+from libs.strategies.wishes import Flags
 from libs.trading.columns import Columns
-from services.backtest.equity import Deals, EquityCurve, day_rows
+from services.backtest.equity import Block, Deals, EquityCurve, day_rows
 
 DAYS_A_YEAR = 252
 #: (metric, scope): value; None where it is not defined.
@@ -59,19 +60,18 @@ def round_trips(fills: Sequence[Fill]) -> list[RoundTrip]:
 
 
 class Trips(NamedTuple):
-    """Trades from flat to flat as columns: when each began and ended, and what it came to less charges."""
+    """Trades from flat to flat as columns: what each came to less charges, and how many bars it was held."""
 
-    opened_us: Integers
-    closed_us: Integers
     net: Floats
+    bars: Integers
 
     @classmethod
-    def of(cls, trips: Sequence[RoundTrip]) -> Trips:
-        """Take trades one by one."""
+    def of(cls, trips: Sequence[RoundTrip], timestamps: Integers) -> Trips:
+        """Take trades one by one. Bars that were there count: a night or a weekend is none."""
+        ends = np.array([(trip.opened_us, trip.closed_us) for trip in trips], dtype=np.int64).reshape(-1, 2)
         return cls(
-            np.array([trip.opened_us for trip in trips], dtype=np.int64),
-            np.array([trip.closed_us for trip in trips], dtype=np.int64),
             np.array([trip.net_paise for trip in trips], dtype=np.float64),
+            np.diff(np.searchsorted(timestamps, ends, side="right"), axis=1).reshape(-1),
         )
 
 
@@ -86,9 +86,47 @@ class Timeline:
         self.numbers = np.concatenate([[0], np.cumsum(np.diff(days) != 0)])[: len(days)]
 
 
-def daily_returns(curve: EquityCurve, cash_paise: int, timeline: Timeline) -> Floats:
+class Worth(NamedTuple):
+    """What the figures of an account need of its curve. `below` tells at which rows it had been worth more before.
+
+    `exposure_average` is of equity; `exposed` counts the rows with a position.
+    """
+
+    evenings: Integers
+    least: int
+    fall_max: int
+    fall_max_ratio: float
+    below: Flags
+    exposed: int
+    exposure_average: float
+
+
+def worth_of(blocks: Iterable[Block], timeline: Timeline, cash_paise: int) -> Worth:
+    """Go through a curve once, piece by piece."""
+    rows = len(timeline.timestamps)
+    below, exposures, evenings = np.zeros(rows, np.bool_), np.empty(rows), [np.empty(0, np.int64)]
+    best, least, fall_max, fall_max_ratio, exposed = cash_paise, 1 << 62, 0, 0.0, 0
+    for start, _, equity, exposure in blocks:
+        end = start + len(equity)
+        least = min(least, int(equity.min()))
+        np.divide(exposure, equity if least > 0 else np.maximum(equity, 1), out=exposures[start:end])
+        exposed += int(np.count_nonzero(exposure))
+        peaks = np.maximum(equity, best)
+        np.maximum.accumulate(peaks, out=peaks)
+        best, falls = int(peaks[-1]), peaks - equity
+        np.greater(falls, 0, out=below[start:end])
+        fall_max = max(fall_max, fall := int(falls.max()))
+        if fall / int(peaks[0]) > fall_max_ratio:  # peaks only grow: else no ratio among these is greater
+            fall_max_ratio = max(fall_max_ratio, float((falls / peaks).max()))
+        first, last = timeline.last_rows.searchsorted((start, end)).tolist()
+        evenings.append(equity[timeline.last_rows[first:last] - start])
+    average = float(np.mean(exposures)) if rows else 0.0
+    return Worth(np.concatenate(evenings), least, fall_max, fall_max_ratio, below, exposed, average)
+
+
+def daily_returns(evenings: Integers, cash_paise: int) -> Floats:
     """Give each day's return on the equity of the evening before."""
-    closes = curve.equity[timeline.last_rows].astype(np.float64)
+    closes = evenings.astype(np.float64)
     before = np.concatenate([[float(cash_paise)], closes[:-1]])
     return np.asarray(closes / before - 1.0) if len(closes) else np.empty(0)
 
@@ -125,55 +163,55 @@ def compute(columns: Sequence[Columns], curve: EquityCurve, fills: Sequence[Fill
         metrics.update({(name, scope): value for name, value in figures.items()})
 
     timeline, trips = Timeline(curve.timestamps), round_trips(fills)
-    put(overall(curve, timeline, Deals.of(fills), Trips.of(trips), cash_paise))
-    put(_months(curve, timeline, cash_paise))
+    worth = worth_of(curve.blocks(), timeline, cash_paise)
+    put(overall(worth, timeline, Deals.of(fills), Trips.of(trips, curve.timestamps), cash_paise))
+    put(_months(worth.evenings, timeline, cash_paise))
     for symbol in sorted({trip.symbol for trip in trips}):
-        own = Trips.of([trip for trip in trips if trip.symbol == symbol])
-        put(_trades(own, curve.timestamps), symbol)
+        own = [trip for trip in trips if trip.symbol == symbol]
+        put(_trades(Trips.of(own, curve.timestamps)), symbol)
     put(return_figures(_benchmark(columns)), "benchmark")
     return {key: _known(value) for key, value in metrics.items()}
 
 
 def overall(
-    curve: EquityCurve, timeline: Timeline, deals: Deals, trips: Trips, cash_paise: int
+    worth: Worth, timeline: Timeline, deals: Deals, trips: Trips, cash_paise: int
 ) -> dict[str, float | None]:  # fmt: skip
     """Work out the figures of the whole account: of its returns, of its curve, of its trades."""
-    figures = return_figures(daily_returns(curve, cash_paise, timeline))
-    figures |= _account(curve, timeline, deals, cash_paise)
-    figures |= _trades(trips, curve.timestamps)
+    figures = return_figures(daily_returns(worth.evenings, cash_paise))
+    figures |= _account(worth, timeline, deals, cash_paise)
+    figures |= _trades(trips)
     return {name: _known(value) for name, value in figures.items()}
 
 
-def _account(curve: EquityCurve, timeline: Timeline, deals: Deals, cash_paise: int) -> dict[str, float | None]:
-    if not len(curve.equity):
+def _account(worth: Worth, timeline: Timeline, deals: Deals, cash_paise: int) -> dict[str, float | None]:
+    rows = len(timeline.timestamps)
+    if not rows:
         return {}
-    falls = curve.falls(cash_paise)
     fees = int(deals.fees.sum())
     # Added up one after the other: a sum by halves would differ in its last bits from run to run of a growing list.
     turnover = float(np.cumsum(deals.prices * np.abs(deals.signed))[-1]) * 100 if len(deals) else 0.0
-    profit = int(curve.equity[-1]) - cash_paise
+    equity = int(worth.evenings[-1])
+    profit = equity - cash_paise
     return {
-        "equity_paise": int(curve.equity[-1]),
+        "equity_paise": equity,
         "profit_paise": profit,
         "fees_paise": fees,
         "fees_share": _ratio(fees, profit + fees) if profit + fees > 0 else None,
-        "drawdown_max_paise": int(np.max(falls)),
-        "drawdown_max_ratio": float(np.max(falls / (curve.equity + falls))),
-        "drawdown_days_max": _longest_days(falls > 0, timeline.numbers),
-        "exposure": float(np.mean(curve.exposure > 0)),
-        "exposure_average_ratio": float(np.mean(curve.exposure / np.maximum(curve.equity, 1))),
+        "drawdown_max_paise": worth.fall_max,
+        "drawdown_max_ratio": worth.fall_max_ratio,
+        "drawdown_days_max": _longest_days(worth.below, timeline.numbers),
+        "exposure": worth.exposed / rows,
+        "exposure_average_ratio": worth.exposure_average,
         "turnover_ratio": turnover / cash_paise,
         "days": len(timeline.last_rows),
-        "bars": len(curve.timestamps),
+        "bars": rows,
         "fills": len(deals),
     }
 
 
-def _trades(trips: Trips, timestamps: Integers) -> dict[str, float | None]:
+def _trades(trips: Trips) -> dict[str, float | None]:
     net = trips.net
     won, lost = net[net > 0], net[net < 0]
-    # In bars that were there: a night or a weekend is none.
-    opened, closed = (np.searchsorted(timestamps, at_us, side="right") for at_us in (trips.opened_us, trips.closed_us))
     return {
         "trades": len(net),
         "profit_trades_paise": float(net.sum()),
@@ -182,19 +220,19 @@ def _trades(trips: Trips, timestamps: Integers) -> dict[str, float | None]:
         "expectancy_paise": _ratio(float(net.sum()), len(net)),
         "won_average_paise": _ratio(float(won.sum()), len(won)),
         "lost_average_paise": _ratio(float(lost.sum()), len(lost)),
-        "bars_held_average": _ratio(float((closed - opened).sum()), len(net)),
+        "bars_held_average": _ratio(float(trips.bars.sum()), len(net)),
     }
 
 
-def _months(curve: EquityCurve, timeline: Timeline, cash_paise: int) -> dict[str, float | None]:
+def _months(evenings: Integers, timeline: Timeline, cash_paise: int) -> dict[str, float | None]:
     """Give each month's return, named `return_month_2026-02`."""
     ends: dict[str, float] = {}
-    for row in timeline.last_rows.tolist():
-        ends[trading_date(int(curve.timestamps[row])).strftime("%Y-%m")] = float(curve.equity[row])
+    for at_us, equity in zip(timeline.timestamps[timeline.last_rows].tolist(), evenings.tolist(), strict=True):
+        ends[trading_date(at_us).strftime("%Y-%m")] = float(equity)
     before, months = float(cash_paise), {}
-    for month, equity in ends.items():
-        months[f"return_month_{month}"] = equity / before - 1.0 if before > 0 else None
-        before = equity
+    for month, end in ends.items():
+        months[f"return_month_{month}"] = end / before - 1.0 if before > 0 else None
+        before = end
     return months
 
 

@@ -26,14 +26,17 @@ from libs.trading.ground import Ground, NotOutright, Terms
 from libs.trading.loop import TradingLoop
 from libs.trading.outright import Book, trade_outright
 from libs.trading.plan import Plan
-from libs.trading.vector_host import VectorHost
+from libs.trading.vector_host import VectorHost, Views
 from services.backtest.account import make_desk
 from services.backtest.data import RunData, instrument_of
 from services.backtest.equity import Deals, EquityCurve, Valuation, equity_curve, paise_of, units_of
 from services.backtest.form import EVENT, make_host, run_form, sample_of
-from services.backtest.metrics import Timeline, Trips
+from services.backtest.metrics import Timeline, Trips, Worth, worth_of
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest
+
+#: So much of what was computed of a symbol's bars is kept for the next points.
+_COMPUTED_BYTES_MAX = 128 << 20
 
 
 class Account(NamedTuple):
@@ -41,7 +44,7 @@ class Account(NamedTuple):
 
     deals: Deals
     trips: Trips
-    curve: EquityCurve
+    worth: Worth
 
 
 class Stage:
@@ -51,6 +54,7 @@ class Stage:
         self.grounds = [Ground(each, terms) for each in columns]
         self.valuation = Valuation(columns)
         self.timeline = Timeline(self.valuation.timestamps)
+        self.views = Views(_COMPUTED_BYTES_MAX)
 
 
 class Outright:
@@ -76,19 +80,25 @@ class Outright:
         """Give what the loop would come to; raise `NotOutright` where it might come to something else."""
         host = make_host(request, self._calendar, VectorHost)
         assert isinstance(host, VectorHost)
-        if not host.prepare(data.columns, data.warm_up):
-            raise NotOutright(f"{request.strategy} has no vectorised form")
         stage = self._stage if data.columns is self._columns else Stage(data.columns, self._terms)
+        if not host.prepare(data.columns, data.warm_up, stage.views):
+            raise NotOutright(f"{request.strategy} has no vectorised form")
         book = trade_outright(stage.grounds, host, self._terms)
         symbols = tuple(each.symbol for each in data.columns)
         fees = np.zeros(len(book.at_us), dtype=np.int64) if self._fees is None else self._fees.of(symbols, book)
-        deals = Deals(symbols, book.symbol, book.at_us, book.signed, book.prices, fees)
-        curve = stage.valuation.curve(deals, request.cash_paise)
+        rows = np.empty(len(book.rows), dtype=np.int64)
+        for place, symbol in enumerate(symbols):
+            own = book.symbol == place
+            rows[own] = stage.valuation.rows_of(symbol, book.rows[own])
+        deals = Deals(symbols, book.symbol, book.at_us, book.signed, book.prices, fees, rows)
+        worth = worth_of(stage.valuation.blocks(deals, request.cash_paise), stage.timeline, request.cash_paise)
         limits = LimitTree(self._risk).resolve("", "")
-        check_limits(book, curve, stage, limits, self._risk, request.cash_paise)
+        check_limits(book, worth, stage, limits, self._risk)
+        if worth.fall_max >= min(limits.account_loss_max, limits.strategy_loss_max):
+            check_losses(stage.valuation.curve(deals, request.cash_paise), stage.timeline, limits, request.cash_paise)
         for place, ground in enumerate(stage.grounds):
             _check_freeze(ground.instrument, book.asked_quantity[book.asked_symbol == place], self._risk.slices_max)
-        return Account(deals, _trips(deals), curve)
+        return Account(deals, _trips(deals, rows), worth)
 
     def prove(self, request: RunRequest, data: RunData) -> str:
         """Say on what it was equal to the loop; raise `NotOutright` when it was not."""
@@ -101,7 +111,7 @@ class Outright:
         if told(account.deals) != told(Deals.of(recorder.fills)):
             raise NotOutright("fills worked out were not the loop's on a sample of these bars")
         expected = equity_curve(sample.columns, recorder.fills, request.cash_paise)
-        if int(account.curve.equity[-1]) != int(expected.equity[-1]):
+        if int(account.worth.evenings[-1]) != int(expected.equity[-1]):
             raise NotOutright("the account worked out was not the loop's on a sample of these bars")
         return f"equal on {sample.bars} bars: {len(account.deals)} fills"
 
@@ -145,25 +155,23 @@ class _Fees:
         return table
 
 
-def _trips(deals: Deals) -> Trips:
+def _trips(deals: Deals, rows: Integers) -> Trips:
     """Pair the fills of each symbol: they open and close by turns, whole each time."""
-    paid, parts = deals.paid, []
+    paid, net, bars = deals.paid, [], []
     for place in range(len(deals.symbols)):
         own = np.flatnonzero(deals.which == place)
         opened, closed = own[0 : len(own) // 2 * 2 : 2], own[1::2]
-        parts.append((deals.at_us[opened], deals.at_us[closed], -(paid[opened] + paid[closed])))
-    opened_us, closed_us, net = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Trips(opened_us, closed_us, net.astype(np.float64))
+        net.append(-(paid[opened] + paid[closed]))
+        bars.append(rows[closed] - rows[opened])
+    return Trips(np.concatenate(net).astype(np.float64), np.concatenate(bars))
 
 
-def check_limits(
-    book: Book, curve: EquityCurve, stage: Stage, limits: Limits, risk: Risk, cash_paise: int
-) -> None:  # fmt: skip
-    """Raise `NotOutright` unless it is certain that the gate would have approved every order."""
+def check_limits(book: Book, worth: Worth, stage: Stage, limits: Limits, risk: Risk) -> None:
+    """Raise `NotOutright` unless it is certain that the gate would have approved every order, whatever was lost."""
     entries = np.flatnonzero(book.is_entry)
     if not len(entries):
         return
-    _check_sizes(book, entries, curve, stage, limits)
+    _check_sizes(book, entries, worth, stage, limits)
     days = session_days(book.asked_us[entries])
     of_symbols = np.unique(days * len(stage.grounds) + book.asked_symbol[entries], return_counts=True)[1]
     if int(of_symbols.max()) > limits.symbol_trades_max:
@@ -176,10 +184,14 @@ def check_limits(
         room = max(1, most * risk.order_rate_entries_max_percent // 100)
         if np.any(asked[room:] - asked[:-room] < seconds * US_PER_SECOND):
             raise NotOutright(f"the limit on orders in {seconds} s is reached")
-    _check_worth(curve, stage.timeline, limits, cash_paise)
+    if worth.least <= 0:
+        raise NotOutright("the account lost everything")
+    # A last bit's doubt is the loop's.
+    if worth.fall_max_ratio * 100 >= limits.drawdown_percent_max * (1 - 1e-12):
+        raise NotOutright("the limit on the drawdown is reached")
 
 
-def _check_sizes(book: Book, entries: Integers, curve: EquityCurve, stage: Stage, limits: Limits) -> None:
+def _check_sizes(book: Book, entries: Integers, worth: Worth, stage: Stage, limits: Limits) -> None:
     """Hold every symbol's largest entry, at the highest price of the run, against what bounds orders and exposures."""
     quantities, symbols = book.asked_quantity[entries], book.asked_symbol[entries]
     if int(np.max(book.asked_units[entries] * quantities // UNITS_PER_PAISA)) > limits.order_value_max:
@@ -193,25 +205,19 @@ def _check_sizes(book: Book, entries: Integers, curve: EquityCurve, stage: Stage
     ]
     of_account = min(
         limits.strategy_exposure_max, limits.account_exposure_max,
-        int(curve.equity.min()) * limits.account_exposure_percent_max,
+        worth.least * limits.account_exposure_percent_max,
     )  # fmt: skip
     if max(exposures) > limits.symbol_exposure_max or sum(exposures) > of_account:
         raise NotOutright("a limit on exposure might be reached")
 
 
-def _check_worth(curve: EquityCurve, timeline: Timeline, limits: Limits, cash_paise: int) -> None:
-    """Look for the day's loss and the drawdown that lock entries, where the loop marks the account."""
-    equity = curve.equity
-    if int(equity.min()) <= 0:
-        raise NotOutright("the account lost everything")
-    last_rows = timeline.last_rows
+def check_losses(curve: EquityCurve, timeline: Timeline, limits: Limits, cash_paise: int) -> None:
+    """Look for the day's loss that locks entries, where the loop marks the account."""
+    equity, last_rows = curve.equity, timeline.last_rows
     starts = np.concatenate([[cash_paise], equity[last_rows[:-1]]])
     lows = np.minimum.reduceat(equity, np.concatenate([[0], last_rows[:-1] + 1]))
     if int(np.max(starts - lows)) >= min(limits.account_loss_max, limits.strategy_loss_max):
         raise NotOutright("the limit on a day's loss is reached")
-    falls = curve.falls(cash_paise)
-    if np.any(falls * 100 >= limits.drawdown_percent_max * (equity + falls)):
-        raise NotOutright("the limit on the drawdown is reached")
 
 
 def _check_freeze(instrument: Instrument, quantities: Integers, slices_max: int) -> None:

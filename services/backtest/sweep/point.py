@@ -20,12 +20,12 @@ from libs.trading.columns import Columns
 from services.backtest import metrics
 from services.backtest.account import make_desk
 from services.backtest.data import RunData, load
-from services.backtest.equity import Deals, equity_curve
+from services.backtest.equity import Deals, Valuation
 from services.backtest.form import OUTRIGHT, choose_form, goes_bar_by_bar, make_host, run_form
 from services.backtest.loops import make_loop, ticks_of
 from services.backtest.outright import Account, Outright
 from services.backtest.recorder import RunRecorder
-from services.backtest.request import RunRequest, checked
+from services.backtest.request import RunRequest
 from services.backtest.runner import without_collection
 
 DONE, FAILED = "done", "failed"
@@ -104,6 +104,8 @@ class Bench:
         self._calendar = load_calendar(root, plan.request.exchange)
         self._db = DatabaseManager(root, Role.BACKTEST, settings=settings, clock=clock)
         self._data = load(self._db, plan.request, plan.warmup_bars)
+        self._valuation = Valuation(self._data.columns)
+        self._timeline = metrics.Timeline(self._valuation.timestamps)
         self._outright: Outright | None = None
         #: By the branch of the parameters: what was proved; empty where it was not.
         self._outright_proofs: dict[str, str] = {}
@@ -115,7 +117,7 @@ class Bench:
         return self._data.fingerprint
 
     def evaluate(self, parameters: dict[str, Any]) -> PointResult:
-        """Run one point; one that breaks says so, and the sweep goes on."""
+        """Run one point, its parameters complete; one that breaks says so, and the sweep goes on."""
         began_ns = self._clock.monotonic_ns()
         try:
             found = self._run(parameters)
@@ -125,13 +127,12 @@ class Bench:
         return msgspec.structs.replace(found, data_fingerprint=self.fingerprint, seconds=round(seconds, 4))
 
     def _run(self, parameters: dict[str, Any]) -> PointResult:
-        request = checked(_with(self._plan.request, parameters))
+        request = _with(self._plan.request, parameters)
         data = self._trimmed(_warmup(request, self._calendar))
         with without_collection():
             done = self._without_minutes(request, data) or self._minute_by_minute(request, data)
-        form, why, (deals, trips, curve), error = done
-        timeline = self._outright.stage.timeline if self._outright else metrics.Timeline(curve.timestamps)
-        returns = metrics.daily_returns(curve, request.cash_paise, timeline)
+        form, why, (deals, trips, worth), error = done
+        returns = metrics.daily_returns(worth.evenings, request.cash_paise)
         return PointResult(
             parameters=parameters,
             state=DONE,
@@ -139,7 +140,7 @@ class Bench:
             form=form,
             why=why,
             bars=data.bars,
-            figures=metrics.overall(curve, timeline, deals, trips, request.cash_paise),
+            figures=metrics.overall(worth, self._timeline, deals, trips, request.cash_paise),
             returns=tuple(np.round(returns, 10).tolist()),
         )  # fmt: skip
 
@@ -171,9 +172,10 @@ class Bench:
             loop = make_loop(request, desk, self._calendar, ticks)
             faults = list(run_form(form, request, data, loop, recorder, self._calendar).take_faults())
         error = f"{len(faults)} faults of the strategy, first: {faults[0].kind.value}" if faults else ""
-        curve = equity_curve(data.columns, recorder.fills, request.cash_paise)
-        trips = metrics.Trips.of(metrics.round_trips(recorder.fills))
-        return form, why, Account(Deals.of(recorder.fills), trips, curve), error
+        deals, cash_paise = Deals.of(recorder.fills), request.cash_paise
+        worth = metrics.worth_of(self._valuation.blocks(deals, cash_paise), self._timeline, cash_paise)
+        trips = metrics.Trips.of(metrics.round_trips(recorder.fills), self._timeline.timestamps)
+        return form, why, Account(deals, trips, worth), error
 
     def _trimmed(self, warmup_bars: int) -> RunData:
         """Give the data with the warm-up this point would have been loaded with, and no bar more."""

@@ -120,14 +120,14 @@ def test_results_of_another_sweep_or_other_data_do_not_mix(root, tmp_path):
 
 
 def test_a_point_that_breaks_does_not_end_the_sweep(root, tmp_path, monkeypatch):
-    real = points.checked
+    real = points.Bench._run
 
-    def check(request):
-        if request.parameters["fast"] == 10:
+    def run(self, parameters):
+        if parameters["fast"] == 10:
             raise ZeroDivisionError("no variance")
-        return real(request)
+        return real(self, parameters)
 
-    monkeypatch.setattr(points, "checked", check)
+    monkeypatch.setattr(points.Bench, "_run", run)
     results = swept(root, tmp_path / "s.jsonl")
     verdict = judge(results.all, "sharpe")
     page = render_sweep(results, "sharpe")

@@ -14,7 +14,7 @@ from libs.trading.loop import TradingLoop
 from services.backtest import metrics
 from services.backtest.account import make_desk
 from services.backtest.data import RunData
-from services.backtest.equity import Deals, equity_curve
+from services.backtest.equity import Deals, Valuation, equity_curve
 from services.backtest.form import EVENT, run_form
 from services.backtest.outright import Outright, told
 from services.backtest.recorder import RunRecorder
@@ -69,19 +69,22 @@ def test_random_runs_are_the_loops():
         chance = random.Random(seed)
         request, data = random_request(chance), data_of(seed, missing=chance.choice([0.0, 0.3]))
         try:
-            deals, trips, curve = outright(request, data)
+            deals, trips, worth = outright(request, data)
         except NotOutright:
             continue
         fills = by_the_loop(request, data)
         expected = equity_curve(data.columns, fills, request.cash_paise)
         figures = metrics.compute(data.columns, expected, fills, request.cash_paise)
-        timeline = metrics.Timeline(curve.timestamps)
+        curve, timeline = (
+            Valuation(data.columns).curve(deals, request.cash_paise),
+            metrics.Timeline(expected.timestamps),
+        )
         worked_out += 1
 
         assert told(deals) == told(Deals.of(fills)), f"seed {seed}"
         for name in ("cash", "equity", "exposure"):
             np.testing.assert_array_equal(getattr(curve, name), getattr(expected, name), f"seed {seed}: {name}")
-        overall = metrics.overall(curve, timeline, deals, trips, request.cash_paise)
+        overall = metrics.overall(worth, timeline, deals, trips, request.cash_paise)
         assert overall == {name: figures[name, ""] for name in overall}, f"seed {seed}"
     assert worked_out >= 12, "to refuse nearly everything would be no proof"
 
