@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from libs.core.faults import POINTS
+
+if TYPE_CHECKING:
+    from selenium.webdriver.remote.webdriver import WebDriver
 
 _LONG = ("matrix", "soak")
 _SEEN = "TRADEFLEET_CRASH_SEEN"
@@ -46,6 +51,23 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter:
             reporter.write_line(f"crash points no test hit: {', '.join(missed)}", red=True)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[WebDriver | None]:
+    """One browser for every test of a process that wants one: starting it is dear. None where there is none."""
+    from tests.kit.browser import chromium as running
+
+    with running() as driver:
+        yield driver
+
+
+@pytest.fixture
+def browser(chromium: WebDriver | None) -> WebDriver:
+    """The browser; skipped, and said so, where there is none."""
+    if chromium is None:
+        pytest.skip("no Chromium with its driver on this machine: the dashboard was not looked at")
+    return chromium
 
 
 @pytest.fixture

@@ -62,6 +62,18 @@ class SaveScan(Given, frozen=True, kw_only=True):
     is_enabled: bool = False
 
 
+class RemoveStrategy(Given, frozen=True, kw_only=True):
+    """Take an instance away; it runs no more."""
+
+    instance: Name
+
+
+class RemoveScan(Given, frozen=True, kw_only=True):
+    """Take a scan away."""
+
+    scan_id: Name
+
+
 class SaveLimit(Given, frozen=True, kw_only=True):
     """A limit of the risk gate; no value takes it away."""
 
@@ -69,6 +81,13 @@ class SaveLimit(Given, frozen=True, kw_only=True):
     scope: Annotated[str, Meta(max_length=100)] = ""
     limit_name: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{2,63}$")]
     value: Annotated[int, Meta(ge=0, le=2**53)] | None
+
+
+class SavePreference(Given, frozen=True, kw_only=True):
+    """A choice for the screens of who asks."""
+
+    key: Annotated[str, Meta(pattern="^[a-z][a-z0-9_.]{0,63}$")]
+    value: Annotated[str, Meta(max_length=10_000)]
 
 
 def _one(connection: Connection, sql: str, *parameters: Any) -> dict[str, Any] | None:
@@ -159,6 +178,23 @@ def _save_scan(connection: Connection, asked: Asked, given: SaveScan) -> Done:
     return Done("scan_configs", given.scan_id, before, after, after)
 
 
+def _remove(connection: Connection, table: str, column: str, key: str) -> Done:
+    where = f"FROM {table} WHERE {column} = ?"
+    before = _one(connection, f"SELECT * {where}", key)  # names of ours
+    if before is None:
+        raise NotThere(f"no {key!r} in {table}")
+    connection.execute(f"DELETE {where}", (key,))  # names of ours
+    return Done(table, key, before, None, {"removed": key})
+
+
+def _remove_strategy(connection: Connection, _: Asked, given: RemoveStrategy) -> Done:
+    return _remove(connection, "strategy_configs", "instance", given.instance)
+
+
+def _remove_scan(connection: Connection, _: Asked, given: RemoveScan) -> Done:
+    return _remove(connection, "scan_configs", "scan_id", given.scan_id)
+
+
 def _save_limit(connection: Connection, asked: Asked, given: SaveLimit) -> Done:
     if (given.scope_kind == "account") != (given.scope == ""):
         raise Refused(f"scope {given.scope!r} does not fit scope_kind {given.scope_kind!r}")
@@ -180,14 +216,38 @@ def _save_limit(connection: Connection, asked: Asked, given: SaveLimit) -> Done:
     return Done("risk_limits", "/".join(key), before, after, after)
 
 
+def preferences(connection: Connection, user: str) -> dict[str, str]:
+    """Give a user's choices."""
+    sql = "SELECT key, value_json FROM preferences JOIN users USING (user_id) WHERE name = ? ORDER BY key"
+    return {row["key"]: msgspec.json.decode(row["value_json"], type=str) for row in fetch(connection, sql, user)}
+
+
+def _save_preference(connection: Connection, asked: Asked, given: SavePreference) -> Done:
+    before = preferences(connection, asked.actor).get(given.key)
+    kept = connection.execute(
+        "INSERT INTO preferences SELECT user_id, ?, ?, ? FROM users WHERE name = ? ON CONFLICT (user_id, key) "
+        "DO UPDATE SET value_json = excluded.value_json, updated_at_us = excluded.updated_at_us",
+        (given.key, msgspec.json.encode(given.value).decode(), asked.at_us, asked.actor),
+    ).rowcount
+    if not kept:
+        raise NotThere(f"no user {asked.actor!r}: a preference is a user's own")
+    was = None if before is None else {"value": before}
+    return Done("preferences", f"{asked.actor}/{given.key}", was, {"value": given.value}, msgspec.to_builtins(given))
+
+
+PREFERENCE = "preference.save"
+
 CONFIGURATION: dict[str, tuple[type[Given], Callable[[Connection, Asked, Any], Done]]] = {
     "watchlist.save": (SaveWatchlist, _save_watchlist),
     "watchlist.remove": (RemoveWatchlist, _remove_watchlist),
     "strategy.save": (SaveStrategy, _save_strategy),
+    "strategy.remove": (RemoveStrategy, _remove_strategy),
     "scan.save": (SaveScan, _save_scan),
+    "scan.remove": (RemoveScan, _remove_scan),
     "limit.save": (SaveLimit, _save_limit),
     "alert.save": (SaveAlert, save_alert),
     "alert.remove": (RemoveAlert, remove_alert),
     "instrument.save": (SaveInstrument, save_instrument),
+    PREFERENCE: (SavePreference, _save_preference),
     IMPORT: (ImportInstruments, import_instruments),
 }

@@ -10,12 +10,14 @@ import msgspec
 
 from libs.core.errors import RetryLater
 
-_BEAT_S = 2.0
+BEAT_S = 2.0
 _NEWS_MAX = 2000
 #: A page with so many chunks unsent is slow: from then on it gets the newest of each topic instead.
 _CHUNKS_MAX = 3
-#: Pages woken in one turn of the loop; whoever else waits for the loop comes between.
-_PAGES_A_TURN = 25
+#: Pages woken at once, and the rest after them: a loop that wakes hundreds without a pause keeps the interpreter from
+#: the threads that read candles, and those are what somebody waits for.
+_PAGES_A_TURN = 10
+_REST_S = 0.002
 
 
 class News(msgspec.Struct, frozen=True):
@@ -82,10 +84,10 @@ class Page:
 class Pushing:
     """All open pages, by what they want."""
 
-    def __init__(self, interval_ms: int, pages_max: int, now_us: Callable[[], int]) -> None:
+    def __init__(self, interval_ms: int, pages_max: int, vital: Callable[[], object]) -> None:
         self._interval_s = interval_ms / 1000
         self._pages_max = pages_max
-        self._now_us = now_us
+        self._vital = vital
         self._pages: dict[frozenset[str], set[Page]] = {}
         self._pending: dict[str, News] = {}
 
@@ -116,8 +118,8 @@ class Pushing:
         self._pending[news.topic] = news
 
     def beat(self) -> Chunk:
-        """Make what shows that the stream lives."""
-        return Chunk((), b"event: beat\ndata: %d\n\n" % self._now_us(), is_beat=True)
+        """Make what shows that the stream lives, and whether the market's own does."""
+        return Chunk((), b"event: beat\ndata: %b\n\n" % msgspec.json.encode(self._vital()), is_beat=True)
 
     async def run(self) -> None:
         """Push for ever."""
@@ -126,7 +128,7 @@ class Pushing:
             await asyncio.sleep(self._interval_s)
             waited_s += self._interval_s
             await self._push()
-            if waited_s >= _BEAT_S:
+            if waited_s >= BEAT_S:
                 waited_s, beat = 0.0, self.beat()
                 for pages in list(self._pages.values()):
                     await _give(pages, beat)
@@ -145,4 +147,4 @@ async def _give(pages: set[Page], chunk: Chunk) -> None:
     for number, page in enumerate(list(pages)):
         page.give(chunk)
         if number % _PAGES_A_TURN == _PAGES_A_TURN - 1:
-            await asyncio.sleep(0)
+            await asyncio.sleep(_REST_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy  # our own supervisor, over a 0700 socket
 
@@ -25,6 +26,14 @@ def programs() -> dict[str, dict[str, Any]]:
     except (OSError, Fault):
         return {}
     return {str(each["name"]): {"state": each["statename"], "detail": each["description"]} for each in found}
+
+
+def log_path(name: str) -> Path:
+    """Where the supervisor writes a program's log; where the one of this project does, when none answers."""
+    try:
+        return Path(_proxy().getProcessInfo(name)["stdout_logfile"])
+    except (OSError, Fault):
+        return PROJECT_ROOT / "data" / "run" / f"{name}.log"
 
 
 def restart(name: str) -> str:

@@ -12,7 +12,7 @@ from libs.contracts import Health
 from libs.core.clock import Clock
 from libs.messaging import Subscriber
 from libs.settings import Settings
-from services.api.pushing import News, Page, Pushing
+from services.api.pushing import BEAT_S, News, Page, Pushing
 
 #: What a page may ask to be told of.
 FAMILIES = ("candle", "signal", "order", "trade", "position", "risk", "backtest", "alert", "telemetry", "config")
@@ -29,7 +29,7 @@ class Watch:
         self._clock = clock
         self.latest: dict[str, News] = {}
         self.health: dict[str, Health] = {}
-        self.pushing = Pushing(settings.api.push_interval_ms, settings.api.push_clients_max, clock.now_us)
+        self.pushing = Pushing(settings.api.push_interval_ms, settings.api.push_clients_max, self.vital)
 
     async def run(self) -> None:
         """Take in messages for ever."""
@@ -65,10 +65,19 @@ class Watch:
         """The market's own time; this machine's before the ingestor told it."""
         return self.heard_market_us() or self._clock.now_us()
 
+    def vital(self) -> dict[str, Any]:
+        """Say how old the ingestor's heartbeat is, and from which age on the market counts as silent, to each page."""
+        beat = self.health.get("ingestor")
+        age_ms = None if beat is None else max(0, self._clock.now_us() - beat.timestamp_us) // 1000
+        # A page hears this once a beat; what came since then it cannot know.
+        return {"feed_age_ms": age_ms, "feed_stale_ms": self._stale_us() // 1000 + int(BEAT_S * 1000)}
+
+    def _stale_us(self) -> int:
+        return 5 * self._settings.runtime.heartbeat_interval_ms * 1000
+
     def services(self) -> list[dict[str, Any]]:
         """Each service that was heard, with the age of its heartbeat."""
-        now_us = self._clock.now_us()
-        stale_us = 5 * self._settings.runtime.heartbeat_interval_ms * 1000
+        now_us, stale_us = self._clock.now_us(), self._stale_us()
         rows = []
         for name, health in sorted(self.health.items()):
             age_us = max(0, now_us - health.timestamp_us)

@@ -28,11 +28,12 @@ PASSWORD = "a long enough password"
 
 
 class Api(NamedTuple):
-    """An api that serves: a client to it, what it runs with, its data root."""
+    """An api that serves: a client to it, what it runs with, its data root, its event loop."""
 
     client: httpx.Client
     settings: Settings
     root: Path
+    loop: asyncio.AbstractEventLoop
 
     def audit(self, action: str) -> list[dict[str, Any]]:
         """Give the audit log's lines of an action, the newest first."""
@@ -86,7 +87,7 @@ def running_api(root: Path, **environment: str) -> Iterator[Api]:
         with httpx.Client(base_url=f"http://127.0.0.1:{told.api.port}", timeout=60) as client:
             wait_until(lambda: ended or _answers(client), "the api to serve")
             assert not ended, ended
-            yield Api(client, told, root)
+            yield Api(client, told, root, control["loop"])
     finally:
         if "stop" in control and thread.is_alive():
             control["loop"].call_soon_threadsafe(control["stop"].set)

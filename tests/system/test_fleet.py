@@ -21,7 +21,9 @@ import pytest
 from libs.dbaccess import DatabaseManager
 from libs.messaging import Subscriber
 from tests.kit.acting import check_actions
+from tests.kit.browser import Dashboard
 from tests.kit.fleet import SERVICES, WholeFleet, whole_fleet
+from tests.kit.operating import check_after_the_day, check_trading_day
 from tests.kit.paths import PROJECT
 from tests.kit.processes import fleet as command
 from tests.kit.processes import wait_until
@@ -30,7 +32,7 @@ from tests.system.test_thread import FLIPPER
 DAY = date(2026, 2, 2)
 #: A small and quick market; a service that is silent for some seconds hangs.
 FAST = {
-    "TRADEFLEET_EXCHANGE_SIM_SYMBOLS": "5", "TRADEFLEET_EXCHANGE_SIM_START": f"{DAY}T14:40:00",
+    "TRADEFLEET_EXCHANGE_SIM_SYMBOLS": "5", "TRADEFLEET_EXCHANGE_SIM_START": f"{DAY}T14:20:00",
     "TRADEFLEET_EXCHANGE_SIM_SPEED": "20",
     "TRADEFLEET_SCANNER_STRATEGIES": "flipper", "TRADEFLEET_SCANNER_SYMBOLS": "RELIANCE",
     "TRADEFLEET_INGESTOR_ROLLOVER_DELAY_S": "60", "TRADEFLEET_WATCHDOG_HUNG_S": "6",
@@ -178,10 +180,11 @@ def check_what_is_left(fleet: WholeFleet, listener: Listener) -> None:
     assert all(quantity == 0 for _, quantity in held), "square-off left something"
 
 
-@pytest.mark.timeout(400)
-def test_fleet_survives_its_processes_through_to_the_end_of_the_day():
+@pytest.mark.timeout(600)
+def test_fleet_survives_its_processes_through_to_the_end_of_the_day(chromium):
     with whole_fleet(**FAST) as fleet:
         started(fleet)
+        board = Dashboard(chromium, f"http://127.0.0.1:{fleet.settings.api.port}") if chromium else None
         tokens = {name: psutil.Process(pid).environ()["UPSTOX_ACCESS_TOKEN"] for name, pid in fleet.pids().items()}
         assert {name for name, token in tokens.items() if token} == {"ingestor", "execution_engine", "api", "ops"}
         socket = fleet.data_root / "run" / "s.sock"
@@ -201,10 +204,15 @@ def test_fleet_survives_its_processes_through_to_the_end_of_the_day():
                 wait_until(lambda: '"process.reloaded"' in fleet.log("scanner"), "the scanner's settings read again")
                 assert fleet.pids() == before, "a reload is no restart"
                 signals_and_fills(fleet)
+            if board:
+                check_trading_day(fleet, board)
             end_the_day(fleet)
             check_what_is_left(fleet, listener)
         check_metrics(fleet)
-        check_actions(fleet)
+        if board:
+            check_after_the_day(fleet, board, DAY.isoformat())
+        else:  # the same, as a program does it
+            check_actions(fleet)
         assert '"service": "ingestor"' in fleet.control("supervisorctl", "tail", "-2000", "ingestor")
         supervisord = psutil.Process(int(fleet.control("supervisorctl", "pid").strip()))
         everybody = supervisord.children(recursive=True)

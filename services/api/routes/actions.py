@@ -6,7 +6,7 @@ import asyncio
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, post
+from litestar import Request, get, post
 from litestar.exceptions import PermissionDeniedException
 from msgspec import Meta
 
@@ -16,6 +16,7 @@ from libs.runtime.telling import read_addresses
 from libs.strategies.user import load_directory
 from services.api.access import Principal
 from services.api.changes import Asked, Done, NotThere, record
+from services.api.configuration import PREFERENCE, SavePreference, preferences
 from services.api.context import Context
 from services.api.guards import address_of
 from services.api.instruments import IMPORT
@@ -138,26 +139,21 @@ async def password(request: Request[Any, Any, Any], context: Context, data: Pass
     return {"result": context.change(change, given, actor=who.name, address=address_of(request))}
 
 
-class Preference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A choice for the screens."""
-
-    key: Annotated[str, Meta(pattern="^[a-z][a-z0-9_.]{0,63}$")]
-    value: Annotated[str, Meta(max_length=10_000)]
+@get("/api/preferences", role="viewer", sync_to_thread=True)
+def preferred(request: Request[Any, Any, Any], context: Context) -> dict[str, str]:
+    """Give one's own choices for the screens."""
+    with context.db.config_reader() as connection:
+        return preferences(connection, request.user.name)
 
 
 @post("/api/preferences", role="viewer", status_code=200)
-async def prefer(request: Request[Any, Any, Any], context: Context, data: Preference) -> dict[str, Any]:
+async def prefer(request: Request[Any, Any, Any], context: Context, data: SavePreference) -> dict[str, Any]:
     """Keep a choice of one's own; a viewer may."""
     who: Principal = request.user
     if who.kind != "session":
         raise PermissionDeniedException("a preference belongs to a person: log in")
-    with context.session.transaction() as connection:
-        connection.execute(
-            "INSERT INTO preferences VALUES (?, ?, ?, ?) ON CONFLICT (user_id, key) DO UPDATE SET "
-            "value_json = excluded.value_json, updated_at_us = excluded.updated_at_us",
-            (who.user_id, data.key, msgspec.json.encode(data.value).decode(), context.clock.now_us()),
-        )
-    return {"key": data.key, "value": data.value}
+    given = msgspec.to_builtins(data)
+    return dict(context.change(PREFERENCE, given, actor=who.name, address=address_of(request)))
 
 
-HANDLERS = [engine, backtest, backtest_order, config, take_over, password, prefer]
+HANDLERS = [engine, backtest, backtest_order, config, take_over, password, preferred, prefer]

@@ -11,7 +11,6 @@ from litestar import MediaType, Request, Response, get, post
 from litestar.params import Parameter
 
 from libs.core.errors import FleetError, Refused
-from libs.settings import PROJECT_ROOT
 from services.api import supervisor
 from services.api.changes import Asked, Done, NotThere, record
 from services.api.context import Context
@@ -89,8 +88,8 @@ def logs(
     """Give the end of one service's log: lines that hold a text, of a level or a graver one."""
     if service not in SERVICES:
         raise NotThere(f"no service {service!r}; there are {', '.join(SERVICES)}")
-    path = PROJECT_ROOT / "data" / "run" / f"{service}.log"
-    if not path.exists():  # the supervisor writes it, at the first start
+    path = supervisor.log_path(service)
+    if not path.exists():  # it is written from the first start on
         return {"service": service, "lines": []}
     graver = _LEVELS[_LEVELS.index(level) :] if level else ()
     kept = [

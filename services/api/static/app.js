@@ -5,7 +5,7 @@ import { pages } from "/static/pages.js";
 const page = document.body.dataset.page;
 const at = (id) => document.getElementById(id);
 const content = at("content"), live = at("live"), notice = at("notice");
-let session = null, heard = 0;
+let session = null, heard = 0, feed = null;
 
 export function say(text) {
   notice.hidden = !text;
@@ -72,11 +72,25 @@ async function showState() {
   } catch { at("state").replaceChildren(); }
 }
 
+// How far what stands on the page can be trusted: what the header says, its colour, and what is to be said besides.
+function condition(now) {
+  const seconds = (since) => `${Math.round((now - since) / 1000)} s`;
+  if (!heard) return ["connecting…", "", ""];
+  if (now - heard > 5000) return [`stale for ${seconds(heard)}`, "down", "Nothing has come from the api for a while: what you see may be old. Reconnecting…"];
+  if (!feed) return ["no feed", "warn", ""];
+  if (now - feed.heard > feed.limit) return [`feed silent for ${seconds(feed.heard)}`, "down", "The ingestor has not been heard for a while: prices may be old (fleet logs ingestor)."];
+  return ["live", "up", ""];
+}
+
 function listen({ families = "telemetry", hear = null, redraw = true }) {
   const stream = new EventSource(`/api/live?families=${families},risk,config`), own = families.split(",");
   let waiting = null;
   const heartbeat = () => { heard = Date.now(); };
-  stream.addEventListener("beat", heartbeat);
+  stream.addEventListener("beat", (event) => {
+    heartbeat();
+    const { feed_age_ms: age, feed_stale_ms: limit } = JSON.parse(event.data);
+    feed = age === null ? null : { heard: heard - age, limit };
+  });
   stream.addEventListener("ended", () => location.assign("/login"));
   stream.addEventListener("news", (event) => {
     heartbeat();
@@ -92,13 +106,12 @@ function listen({ families = "telemetry", hear = null, redraw = true }) {
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   // Reconnects by itself; the clock below says how old the page is meanwhile.
   setInterval(() => {
-    const age = Math.round((Date.now() - heard) / 1000), stale = Boolean(heard) && age > 5;
-    live.textContent = !heard ? "connecting…" : stale ? `stale for ${age} s` : "live";
-    live.className = stale ? "chip down" : heard ? "chip up" : "chip";
-    document.body.classList.toggle("is-stale", stale);
-    at("stale").hidden = !stale;
-    if (stale && !at("stale").textContent) at("stale").textContent = "Nothing has come from the api for a while: what you see may be old. Reconnecting…";
-    if (!stale) at("stale").textContent = "";
+    const [text, kind, warning] = condition(Date.now());
+    live.textContent = text;
+    live.className = `chip ${kind}`;
+    document.body.classList.toggle("is-stale", Boolean(warning));
+    at("stale").hidden = !warning;
+    if (at("stale").textContent !== warning) at("stale").textContent = warning;
   }, 1000);
 }
 

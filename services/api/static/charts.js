@@ -6,9 +6,17 @@ const IST_S = 19800, PAGE = 400, MARKS = 500;
 const CHOICES = { "SMA 20": "sma:period=20", "EMA 50": "ema:period=50", Bollinger: "bollinger", VWAP: "vwap", Supertrend: "supertrend", "RSI 14": "rsi:period=14", MACD: "macd" };
 const BELOW = ["rsi", "macd"];
 const LINES = ["#4c8dff", "#d98a1f", "#9a6bd6", "#2aa198", "#c7568f", "#7a8794", "#b58900"];
-const given = new URLSearchParams(location.search);
-const wanted = { symbol: given.get("symbol") ?? "", timeframe: given.get("timeframe") ?? "1m", indicators: new Set((given.get("indicators") ?? "SMA 20").split(",").filter(Boolean)) };
+const wanted = { symbol: "", timeframe: "1m", indicators: new Set(["SMA 20"]) };
 let drawn = null;
+
+// What the address asks for; where it asks for nothing, what was looked at last.
+async function choose(ask) {
+  const kept = location.search ? null : await settle(ask("/api/preferences").then((each) => each.charts), () => null);
+  const given = new URLSearchParams(kept ?? location.search);
+  wanted.symbol = given.get("symbol") ?? wanted.symbol;
+  wanted.timeframe = TIMEFRAMES.includes(given.get("timeframe")) ? given.get("timeframe") : wanted.timeframe;
+  if (given.has("indicators")) wanted.indicators = new Set(given.get("indicators").split(",").filter(Boolean));
+}
 
 const query = (more = "") => `/api/candles?symbol=${encodeURIComponent(wanted.symbol)}&timeframe=${wanted.timeframe}` +
   `&indicators=${encodeURIComponent([...wanted.indicators].map((name) => CHOICES[name]).filter(Boolean).join(","))}${more}`;
@@ -24,7 +32,7 @@ function look() {
 
 class Chart {
   constructor(library, place, found, ask) {
-    Object.assign(this, { library, ask, rows: found.rows, columns: found.columns, lines: [], over: false, loading: false });
+    Object.assign(this, { library, place, ask, rows: found.rows, columns: found.columns, lines: [], over: false, loading: false });
     this.chart = library.createChart(place, { autoSize: true, ...look() });
     const [up, down] = [colour("--up"), colour("--down")];
     this.candles = this.chart.addSeries(library.CandlestickSeries, { upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderVisible: false });
@@ -44,7 +52,7 @@ class Chart {
     new ResizeObserver((_, observer) => {
       if (!place.clientWidth) return;
       observer.disconnect();
-      this.chart.timeScale().setVisibleLogicalRange({ from: this.rows.length - 130, to: this.rows.length + 4 });
+      this.chart.timeScale().setVisibleLogicalRange({ from: this.rows.length - Math.min(130, place.clientWidth / 8), to: this.rows.length + 4 });
     }).observe(place);
     this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => { if (range && range.from < 30) this.back(); });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.chart.applyOptions(look()));
@@ -99,7 +107,7 @@ class Chart {
     const made = [];
     const add = (us, shape, position, kind, text) => { const time = this.candleOf(us); if (time) made.push({ time, shape, position, color: colour(kind), text }); };
     for (const one of signals) add(one.timestamp_us, "circle", one.signal_type.endsWith("long") === one.signal_type.startsWith("enter") ? "belowBar" : "aboveBar", "--warn", "");
-    for (const one of trades) add(one.timestamp_us, one.side === "buy" ? "arrowUp" : "arrowDown", one.side === "buy" ? "belowBar" : "aboveBar", one.side === "buy" ? "--up" : "--down", `${one.quantity}`);
+    for (const one of trades) add(one.timestamp_us, one.side === "buy" ? "arrowUp" : "arrowDown", one.side === "buy" ? "belowBar" : "aboveBar", one.side === "buy" ? "--up" : "--down", this.place.clientWidth < 600 ? "" : `${one.quantity}`);
     this.marks.setMarkers(made.sort((one, other) => one.time - other.time));
     return made.length;
   }
@@ -111,16 +119,18 @@ function quoteLine(last) {
     element("span", { class: "muted" }, `O ${price(last[1])}  H ${price(last[2])}  L ${price(last[3])}  V ${last[5].toLocaleString("en-IN")} · ${moment(last[0])} IST`)];
 }
 
-function picker(symbols) {
+function picker(symbols, ask) {
   const names = element("datalist", { id: "symbols" }, ...symbols.map((symbol) => element("option", { value: symbol })));
   const made = element("form", {}, field("symbol", "Symbol", { required: true, value: wanted.symbol, list: "symbols", autocomplete: "off" }), names, select("timeframe", "Timeframe", TIMEFRAMES, wanted.timeframe),
     element("fieldset", {}, element("legend", {}, "Indicators"), ...Object.keys(CHOICES).map((name) =>
       element("label", {}, element("input", { type: "checkbox", name: "indicators", value: name, checked: wanted.indicators.has(name) }), name))),
     element("button", { type: "submit", class: "main" }, "Show"));
-  const go = (event) => {
+  const go = async (event) => {
     event.preventDefault();
     const chosen = new FormData(made);
-    location.search = new URLSearchParams({ symbol: String(chosen.get("symbol")).toUpperCase().trim(), timeframe: chosen.get("timeframe"), indicators: chosen.getAll("indicators").join(",") });
+    const query = String(new URLSearchParams({ symbol: String(chosen.get("symbol")).toUpperCase().trim(), timeframe: chosen.get("timeframe"), indicators: chosen.getAll("indicators").join(",") }));
+    await settle(ask("/api/preferences", { method: "POST", body: { key: "charts", value: query } }), () => null);
+    location.search = query;
   };
   made.addEventListener("submit", go);
   made.addEventListener("change", (event) => { if (event.target.name !== "symbol" || symbols.includes(event.target.value)) go(event); });
@@ -129,17 +139,18 @@ function picker(symbols) {
 
 export const charts = { families: "candle,signal,trade", redraw: false,
   async draw({ ask }) {
+    if (!wanted.symbol) await choose(ask);
     const symbols = (await rows(ask, "/api/quotes")).map((quote) => quote.symbol).sort();
     const known = [...new Set(symbols)];
     // What was last said something about is worth a look.
     wanted.symbol ||= (await settle(rows(ask, "/api/signals?limit=1"), () => []))[0]?.symbol ?? known[0] ?? "";
-    if (!wanted.symbol) return element("div", {}, picker(known), element("p", { class: "empty" }, "No candle was heard yet: name a symbol, or wait for the market's first minute."));
+    if (!wanted.symbol) return element("div", {}, picker(known, ask), element("p", { class: "empty" }, "No candle was heard yet: name a symbol, or wait for the market's first minute."));
     const found = await ask(query(`&limit=${PAGE}`));
-    if (!found.rows.length) return element("div", {}, picker(known), element("p", { class: "empty" }, `There are no ${wanted.timeframe} candles of ${wanted.symbol} yet.`));
+    if (!found.rows.length) return element("div", {}, picker(known, ask), element("p", { class: "empty" }, `There are no ${wanted.timeframe} candles of ${wanted.symbol} yet.`));
     const place = element("div", { class: "chart", role: "img", "aria-label": `Candles of ${wanted.symbol}, ${wanted.timeframe}; the newest stand in the table below` });
     const quote = element("p", { class: "quote" }, ...quoteLine(found.rows.at(-1)));
     const library = await settle(import("/static/lightweight-charts.js"), () => null);
-    const made = element("div", {}, picker(known), quote, place, element("div", { id: "newest" }));
+    const made = element("div", {}, picker(known, ask), quote, place, element("div", { id: "newest" }));
     if (library) {
       drawn = new Chart(library, place, found, ask);
       drawn.quote = quote;

@@ -5,6 +5,18 @@ export const rows = async (ask, path) => (await ask(path)).rows;
 export const settle = async (promise, otherwise) => { try { return await promise; } catch (error) { return otherwise(error); } };
 export const failed = (error) => element("p", { class: "empty warn" }, error.message);
 export const list = (ask, path, columns, options) => settle(rows(ask, path).then((found) => table(found, columns, options)), failed);
+// A long list, a page at a time; `redraw` shows another.
+const PAGE = 25, offsets = new Map();
+export async function paged({ ask, act, redraw }, path, columns, options) {
+  const offset = offsets.get(path) ?? 0;
+  const found = await settle(ask(`${path}?limit=${PAGE}&offset=${offset}`), (error) => error);
+  if (found instanceof Error) return failed(found);
+  const shown = table(found.rows, columns, offset ? { ...options, empty: "Nothing older." } : options);
+  if (!offset && found.next_offset === null) return shown;
+  const turn = (text, to) => button(text, act, async () => { offsets.set(path, to); await redraw(); });
+  return element("div", {}, shown, element("nav", { class: "pager", "aria-label": `Pages of ${options.caption}` }, offset ? turn("Newer", Math.max(0, offset - PAGE)) : null,
+    element("span", { class: "muted" }, `${offset + 1} to ${offset + found.rows.length}`), found.next_offset === null ? null : turn("Older", found.next_offset)));
+}
 export const button = (text, act, work, kind = "") => {
   const made = element("button", { type: "button", class: kind }, text);
   made.addEventListener("click", () => act(made, work));

@@ -1,6 +1,6 @@
 // What each page shows. `draw` gives the page's content; `families` is what it is told of live.
 import { card, chip, element, moment, money, number, price, section, table } from "/static/show.js";
-import { button, change, engine, failed, field, form, list, rows, select, settle, split } from "/static/forms.js";
+import { button, change, engine, failed, field, form, list, paged, rows, select, settle, split } from "/static/forms.js";
 import { charts } from "/static/charts.js";
 import { backtests, broker, data, logs, settings } from "/static/work.js";
 
@@ -9,6 +9,8 @@ const POSITIONS = ["strategy_id", "symbol", "quantity", "price_average", "price_
 const SIGNALS = ["timestamp_us", "strategy_id", "symbol", "timeframe", "signal_type", "confidence"];
 const ALIVE = ["intent", "sent", "acknowledged", "open", "partially_filled", "unknown"];
 const link = (symbol) => element("a", { href: `/charts?symbol=${encodeURIComponent(symbol)}` }, symbol);
+const rise = (by) => element("span", { class: by < 0 ? "down" : by > 0 ? "up" : "" }, `${by < 0 ? "▼" : by > 0 ? "▲" : ""} ${price(Math.abs(by))}`);
+const amount = (row, value) => (row.limit_name.endsWith("_rupees") ? money(100 * value) : value);
 const linked = (found) => found.map((row) => ({ ...row, symbol: link(row.symbol) }));
 
 async function services({ ask, act, session, redraw }) {
@@ -49,7 +51,7 @@ async function cards(ask) {
     card("Profit today", risk ? money(risk.profit_paise) : "–", "realised and open, after charges", !risk || !risk.profit_paise ? "" : risk.profit_paise > 0 ? "up" : "down"),
     card("Positions", risk ? number(risk.positions) : "–", exposure ? `${money(exposure.used * 100)} at the market` : ""),
     card("Trading", halted ? halted.state : "active", halted ? halted.reason : "new orders are allowed", halted ? "down" : "up"),
-    card("Feed", feed && !feed.is_stale ? moment(feed.figures.session_us) || "waiting" : "silent", feed ? `${number(feed.figures.ticks ?? 0)} ticks, ${number(feed.figures.gaps ?? 0)} gaps` : "no ingestor was heard", feed && !feed.is_stale ? "" : "down"),
+    card("Feed", feed && !feed.is_stale ? moment(feed.figures.session_us) || "waiting" : "silent", feed ? `${number(feed.figures.ticks ?? 0)} ticks, ${feed.figures.gaps === 1 ? "1 gap" : `${number(feed.figures.gaps ?? 0)} gaps`}` : "no ingestor was heard", feed && !feed.is_stale ? "" : "down"),
     card("Services", bad.length ? `${bad.length} not well` : health.services.length ? "all well" : "none heard", bad.map((each) => each.service).join(", ") || `${health.services.length} heard`, bad.length ? "down" : "up"),
     card("Alerts", standing.length ? standing[0].title : "none", standing.length ? `${standing[0].source}, ${moment(standing[0].timestamp_us)}` : "since the api started", standing.length ? "warn" : ""));
 }
@@ -72,7 +74,7 @@ export const pages = {
     const { ask } = context, info = await ask("/api/system/info");
     const stores = Object.entries(info.database.databases);
     return element("div", {}, await cards(ask), section("Services", await settle(services(context), failed)),
-      section("Positions", await list(ask, "/api/positions?limit=20", POSITIONS, { empty: "Nothing is held.", caption: "Positions" })),
+      section("Positions", await list(ask, "/api/positions?limit=8", POSITIONS, { empty: "Nothing is held.", caption: "Positions" }), element("p", {}, element("a", { href: "/trading" }, "All positions, orders and trades"))),
       section("Newest orders", await list(ask, "/api/orders?limit=8", ORDERS.slice(0, 9), { empty: "No order yet.", caption: "Orders" })),
       section("Newest signals", await list(ask, "/api/signals?limit=8", SIGNALS, { empty: "No signal yet.", caption: "Signals" })),
       section("Stores", element("p", {}, ...stores.flatMap(([store, state]) => [element("span", { title: info.database.urls[store] }, `${store} `), chip(state), " "])),
@@ -83,7 +85,7 @@ export const pages = {
     const prices = new Map(quotes.map((quote) => [quote.symbol, quote]));
     const admin = session.role === "admin", made = [];
     const live = (symbols) => linked(symbols.map((symbol) => ({ symbol, ...prices.get(symbol) })).map((row) => ({ ...row,
-      change: row.close === undefined ? "" : element("span", { class: row.close < row.open ? "down" : "up" }, `${row.close < row.open ? "▼" : "▲"} ${price(Math.abs(row.close - row.open))}`) })));
+      change: row.close === undefined ? "" : rise(row.close - row.open) })));
     for (const each of lists) {
       const symbols = JSON.parse(each.symbols_json);
       const edit = admin ? element("details", {}, element("summary", {}, "Edit"), form(act, [field("symbols", "Symbols", { value: symbols.join(" "), size: 60 })], "Save",
@@ -96,23 +98,23 @@ export const pages = {
       async (given, shown) => { await change(ask, "watchlist.save", { name: given.name, symbols: split(given.symbols.toUpperCase()) }); shown.reset(); await redraw(); })));
     return element("div", {}, ...made);
   } },
-  signals: { families: "signal", async draw({ ask }) {
-    return element("div", {}, section("Signals", await list(ask, "/api/signals", SIGNALS, { empty: "No signal yet: strategies need their warm-up first.", caption: "Signals" })),
-      section("Scans", await list(ask, "/api/scans", ["timestamp_us", "scan_id", "rank", "symbol", "score", "confidence"], { empty: "No scan found anything yet; scans of your own are made under Settings.", caption: "Scans" })));
+  signals: { families: "signal", async draw(context) {
+    return element("div", {}, section("Signals", await paged(context, "/api/signals", SIGNALS, { empty: "No signal yet: strategies need their warm-up first.", caption: "Signals" })),
+      section("Scans", await paged(context, "/api/scans", ["timestamp_us", "scan_id", "rank", "symbol", "score", "confidence"], { empty: "No scan found anything yet; scans of your own are made under Settings.", caption: "Scans" })));
   } },
-  trading: { families: "order,trade,position", async draw({ ask, act, session, redraw }) {
-    const admin = session.role === "admin";
+  trading: { families: "order,trade,position", async draw(context) {
+    const { ask, act, session, redraw } = context, admin = session.role === "admin";
     const cancel = admin ? (row) => (ALIVE.includes(row.status) ? [button("Cancel", act, async () => { await engine(ask, "cancel", { order_id: row.order_id }); await redraw(); })] : []) : null;
     const close = admin ? (row) => (row.quantity ? [button("Square off", act, async () => {
       if (confirm(`Close everything in ${row.symbol}?`)) { await engine(ask, "square_off", { symbol: row.symbol }); await redraw(); } }, "danger")] : []) : null;
     return element("div", {}, section("Positions", await list(ask, "/api/positions", POSITIONS, { empty: "Nothing is held.", acts: close, caption: "Positions" })),
-      section("Orders", await list(ask, "/api/orders", ORDERS, { empty: "No order yet.", acts: cancel, caption: "Orders" })),
-      section("Trades", await list(ask, "/api/trades", ["timestamp_us", "strategy_id", "symbol", "side", "quantity", "price", "fees_paise", "profit_paise"], { empty: "No trade yet.", caption: "Trades" })));
+      section("Orders", await paged(context, "/api/orders", ORDERS, { empty: "No order yet.", acts: cancel, caption: "Orders" })),
+      section("Trades", await paged(context, "/api/trades", ["timestamp_us", "strategy_id", "symbol", "side", "quantity", "price", "fees_paise", "profit_paise"], { empty: "No trade yet.", caption: "Trades" })));
   } },
   risk: { families: "risk,position,trade", async draw(context) {
     const { ask, act, session, redraw } = context, risk = await settle(ask("/api/risk"), () => ({ rows: [] }));
-    const limits = risk.rows.map((row) => ({ limit: row.limit_name.replaceAll("_", " "), value: Array.isArray(row.value) ? row.value.join(", ") : row.value || "no limit",
-      used: row.used ?? "", use: row.used !== null && row.value ? element("meter", { min: 0, max: row.value, high: row.value * 0.8, value: row.used, "aria-label": row.limit_name }, `${number((100 * row.used) / row.value)} %`) : "" }));
+    const limits = risk.rows.map((row) => ({ limit: row.limit_name.replaceAll("_", " "), value: Array.isArray(row.value) ? row.value.join(", ") : row.value ? amount(row, row.value) : "no limit",
+      used: row.used === null ? "" : amount(row, row.used), use: row.used !== null && row.value ? element("meter", { min: 0, max: row.value, high: row.value * 0.8, value: row.used, "aria-label": row.limit_name }, `${number((100 * row.used) / row.value)} %`) : "" }));
     const shown = [section("Trading", ...(await settle(switches(context), (error) => [failed(error)]))),
       section("Used of the account's limits", table(limits.filter((row) => row.used !== ""), ["limit", "value", "used", "use"], { empty: "The trading store is not there yet.", caption: "Limits in use" })),
       section("Limits changed from the settings", await list(ask, "/api/risk-limits", ["scope_kind", "scope", "limit_name", "value", "updated_at_us"], { empty: "None: the settings' limits hold.", caption: "Changed limits" }))];
@@ -120,7 +122,7 @@ export const pages = {
       field("scope", "Strategy or exchange:symbol", { placeholder: "empty for the account" }), field("value", "Value (empty: as in the settings)", { type: "number", min: 0, step: 1 })], "Set the limit", async (given) => {
       await change(ask, "limit.save", { ...given, value: given.value === "" ? null : Number(given.value) }); await redraw(); }));
     shown.push(section("All limits of the settings", element("details", {}, element("summary", {}, `${limits.length} limits`), table(limits, ["limit", "value"], { caption: "All limits" }))),
-      section("What risk said", await list(ask, "/api/risk-events", ["timestamp_us", "kind", "severity", "check_name", "strategy_id", "symbol", "reason"], { empty: "Nothing yet: no order was refused.", caption: "Risk events" })));
+      section("What risk said", await paged(context, "/api/risk-events", ["timestamp_us", "kind", "severity", "check_name", "strategy_id", "symbol", "reason"], { empty: "Nothing yet: no order was refused.", caption: "Risk events" })));
     return element("div", {}, ...shown);
   } },
 };

@@ -6,8 +6,8 @@ const moments = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Kolkata", day
   minute: "2-digit", second: "2-digit", hour12: false });
 const PRICES = new Set(["open", "high", "low", "close", "price", "price_average", "price_mark", "price_limit", "last"]);
 const NAMES = { scope_kind: "Applies to", price_average: "Average", price_mark: "Last", profit_realised: "Realised",
-  profit_unrealised: "Unrealised", strategy_id: "Strategy", created_at: "Time", timestamp: "Time", requested_at: "Asked", at: "Time",
-  order_type: "Type", signal_type: "Signal", is_enabled: "On", present_percent: "Present %" };
+  profit_unrealised: "Unrealised", strategy_id: "Strategy", created_at: "Made", timestamp: "Time", requested_at: "Asked", at: "Time",
+  order_type: "Type", signal_type: "Signal", is_enabled: "On", present_percent: "Present %", return_percent: "Return %", fall_percent: "Fall %", date_from: "From", date_to: "To", symbols: "Symbols" };
 const GOOD = new Set(["green", "RUNNING", "ok", "filled", "complete", "done", "trading", "enter_long", "exit_short", "buy", "finished", "verified"]);
 const BAD = new Set(["red", "FATAL", "BACKOFF", "EXITED", "STOPPED", "corrupt", "rejected", "failed", "halted", "killed", "enter_short", "exit_long", "sell", "error", "critical", "never heard"]);
 const WARN = new Set(["amber", "yellow", "missing", "unavailable", "STARTING", "STOPPING", "partial", "reducing", "unknown", "queued", "running", "warning", "stale", "partially_filled"]);
@@ -42,6 +42,7 @@ export function shown(name, value) {
   if (value instanceof Node) return value;
   if (name.endsWith("_us")) return moment(value);
   if (name.endsWith("_paise")) return money(value);
+  if (name === "bytes") return value < 1e6 ? `${figures.format(value / 1e3)} kB` : `${figures.format(value / 1e6)} MB`;
   if (name.endsWith("_json")) return listed(value);
   if (name.startsWith("is_")) return value ? "yes" : "no";
   if (CHIPS.has(name)) return chip(value);

@@ -1,6 +1,6 @@
 // Backtests, data, logs, settings: the pages where work is given out.
 import { chip, element, moment, money, number, section, table, words } from "/static/show.js";
-import { TIMEFRAMES, button, change, failed, field, form, list, parametersOf, rows, select, settle, split, strategyChoice } from "/static/forms.js";
+import { TIMEFRAMES, button, change, failed, field, form, list, paged, parametersOf, rows, select, settle, split, strategyChoice } from "/static/forms.js";
 
 const progress = new Map();
 const compared = new Set();
@@ -8,8 +8,9 @@ let difference = null, tail = { service: "ingestor", contains: "", level: "" }, 
 
 function runTable(found, { act, ask, session, redraw }) {
   const shown = found.map((row) => ({ ...row, return_percent: row.return_ratio === null ? "" : 100 * row.return_ratio, fall_percent: row.drawdown_max_ratio === null ? "" : 100 * row.drawdown_max_ratio,
-    compare: element("input", { type: "checkbox", "aria-label": `compare ${row.run_id}`, checked: compared.has(row.run_id), onchange: (event) => { if (event.target.checked) compared.add(row.run_id); else compared.delete(row.run_id); } }) }));
-  const acts = (row) => [element("a", { href: `/api/runs/${encodeURIComponent(row.run_id)}/report`, target: "_blank", class: "report" }, "Report"),
+    compare: row.state === "running" ? "" : element("input", { type: "checkbox", "aria-label": `compare ${row.run_id}`, checked: compared.has(row.run_id), onchange: (event) => { if (event.target.checked) compared.add(row.run_id); else compared.delete(row.run_id); } }) }));
+  // A run that is not over has no report yet.
+  const acts = (row) => [...(row.state === "running" ? [] : [element("a", { href: `/api/runs/${encodeURIComponent(row.run_id)}/report`, target: "_blank", class: "report" }, "Report")]),
     ...(session.role === "admin" ? [button("Delete", act, async () => { if (confirm(`Delete ${row.run_id}?`)) { await ask("/api/backtests/delete", { method: "POST", body: { arguments: { run_id: row.run_id } } }); await redraw(); } }, "danger")] : [])];
   return table(shown, ["compare", "created_at_us", "strategy", "symbols_json", "date_from", "date_to", "state", "profit_paise", "return_percent", "fall_percent", "sharpe", "trades"], { empty: "No run yet.", acts, caption: "Runs" });
 }
@@ -83,8 +84,8 @@ export const data = { async draw({ ask }) {
 
 const SERVICES = ["ingestor", "scanner", "execution_engine", "backtest", "api", "ops", "watchdog", "exchange_sim"];
 export const logs = { async draw({ ask, act, redraw }) {
-  const pick = form(act, [select("service", "Service", SERVICES, tail.service), select("level", "Level", ["", "info", "warning", "error"], tail.level), field("contains", "Holds", { value: tail.contains, type: "search" })], "Show",
-    async (given) => { tail = given; await redraw(); });
+  const pick = form(act, [select("service", "Service", SERVICES, tail.service), select("level", "Level", ["any", "info", "warning", "error"], tail.level || "any"), field("contains", "Holds", { value: tail.contains, type: "search" })], "Show",
+    async (given) => { tail = { ...given, level: given.level === "any" ? "" : given.level }; await redraw(); });
   pick.querySelectorAll("select").forEach((each) => each.addEventListener("change", () => pick.requestSubmit()));
   const query = new URLSearchParams({ contains: tail.contains, level: tail.level });
   const found = await settle(ask(`/api/logs/${encodeURIComponent(tail.service)}?${query}`).then(({ lines }) => (lines.length
@@ -93,10 +94,14 @@ export const logs = { async draw({ ask, act, redraw }) {
   return element("div", {}, pick, element("p", { class: "muted" }, "The newest line stands first; it goes on by itself."), found);
 } };
 
-async function strategySettings({ ask, act, session, redraw }) {
+const removal = ({ ask, act, redraw }, name, text, given) => button("Remove", act, async () => { if (confirm(`Remove ${text}?`)) { await change(ask, name, given); await redraw(); } }, "danger");
+
+async function strategySettings(context) {
+  const { ask, act, session, redraw } = context;
   const configured = await rows(ask, "/api/strategy-configs"), admin = session.role === "admin";
   const save = (row, more) => change(ask, "strategy.save", { instance: row.instance, strategy: row.strategy, timeframe: row.timeframe, exchange: row.exchange, symbols: JSON.parse(row.symbols_json ?? "[]"), parameters: JSON.parse(row.parameters_json), is_enabled: Boolean(row.is_enabled), ...more });
-  const acts = admin ? (row) => [button(row.is_enabled ? "Switch off" : "Switch on", act, async () => { await save(row, { is_enabled: !row.is_enabled }); await redraw(); })] : null;
+  const acts = admin ? (row) => [button(row.is_enabled ? "Switch off" : "Switch on", act, async () => { await save(row, { is_enabled: !row.is_enabled }); await redraw(); }),
+    removal(context, "strategy.remove", row.instance, { instance: row.instance })] : null;
   const made = [table(configured, ["instance", "strategy", "is_enabled", "timeframe", "symbols_json", "parameters_json", "version"], { empty: "None is configured here: the scanner runs those of the settings file.", acts, caption: "Strategies" })];
   if (!admin) return made;
   const { rows: strategies, broken } = await ask("/api/strategies");
@@ -110,7 +115,8 @@ async function strategySettings({ ask, act, session, redraw }) {
   return made;
 }
 
-async function people({ ask, act, redraw }) {
+async function people(context) {
+  const { ask, act, redraw } = context;
   const on = (text, name, given, kind = "") => button(text, act, async () => { if (confirm(`${text}?`)) { await change(ask, name, given); await redraw(); } }, kind);
   const users = await list(ask, "/api/users", ["name", "role", "is_active", "created_at_us"], { caption: "Users", acts: (row) => [on("End sessions", "sessions.revoke", { name: row.name }), on(row.role === "admin" ? "Make viewer" : "Make admin", "user.role", { name: row.name, role: row.role === "admin" ? "viewer" : "admin" }), on("Remove", "user.remove", { name: row.name }, "danger")] });
   const add = form(act, [field("name", "Name", { required: true, autocomplete: "off" }), select("role", "Role", ["viewer", "admin"]), field("password", "Password", { required: true, type: "password", autocomplete: "new-password" })], "Add a user", async (given) => { await ask("/api/passwords", { method: "POST", body: given }); await redraw(); });
@@ -119,8 +125,8 @@ async function people({ ask, act, redraw }) {
   const shown = told ? element("p", { class: "empty", role: "status" }, "Shown once: ", element("code", {}, told)) : null;
   told = null;
   return [section("Users", users, add), section("Tokens of programs", tokens, shown, make),
-    section("Sessions", await list(ask, "/api/sessions", ["name", "address", "user_agent", "seen_at_us", "expires_at_us", "revoked_at_us"], { caption: "Sessions" })),
-    section("Audit log", await list(ask, "/api/audit", ["at_us", "actor", "action", "subject", "subject_key", "reason"], { caption: "Audit log" }))];
+    section("Sessions", await paged(context, "/api/sessions", ["name", "address", "user_agent", "seen_at_us", "expires_at_us", "revoked_at_us"], { caption: "Sessions" })),
+    section("Audit log", await paged(context, "/api/audit", ["at_us", "actor", "action", "subject", "subject_key", "reason"], { caption: "Audit log" }))];
 }
 
 const TOKEN = { valid: "up", expiring: "warn" };
@@ -177,7 +183,7 @@ export const settings = { families: "config", async draw(context) {
   const { ask, act, session, redraw } = context, admin = session.role === "admin";
   const made = [section("Broker", ...(await settle(brokerToken(context), (error) => [failed(error)]))),
     section("Strategies", ...(await settle(strategySettings(context), (error) => [failed(error)]))),
-    section("Scans of your own", await list(ask, "/api/scan-configs", ["scan_id", "expression", "timeframe", "is_enabled"], { empty: "No scan is configured.", caption: "Scans" }),
+    section("Scans of your own", await list(ask, "/api/scan-configs", ["scan_id", "expression", "timeframe", "is_enabled"], { empty: "No scan is configured.", caption: "Scans", acts: admin ? (row) => [removal(context, "scan.remove", row.scan_id, { scan_id: row.scan_id })] : null }),
       admin ? element("details", {}, element("summary", {}, "Add or change one"), form(act, [field("scan_id", "Name", { required: true }), field("expression", "Expression", { required: true, size: 50, placeholder: "close > sma(20) and rsi(14) < 30" }), select("timeframe", "Timeframe", TIMEFRAMES), select("is_enabled", "Switched on", ["no", "yes"])], "Save",
         async (given) => { await change(ask, "scan.save", { ...given, is_enabled: given.is_enabled === "yes" }); await redraw(); })) : null)];
   if (admin) made.push(section("Who is told of alerts", ...(await settle(alerting(context), (error) => [failed(error)]))));

@@ -1,0 +1,111 @@
+"""A fleet operated from its dashboard, in a real browser: an admin's trading day, and what a viewer may not."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import httpx
+from selenium.webdriver.common.by import By
+
+from tests.kit.acting import add_users, check_audit, check_viewer_is_refused
+from tests.kit.api import log_in
+from tests.kit.browser import Dashboard
+from tests.kit.fleet import WholeFleet
+
+#: A first visit shows a market that lives within so long; see `check_first_visit`.
+FIRST_VISIT_S = 10
+
+
+def check_trading_day(fleet: WholeFleet, board: Dashboard) -> None:
+    """Log in, watch a candle move, halt and see a signal refused, resume; switch a strategy on and off."""
+    add_users(fleet)
+    board.enter("asha")
+    took_s = check_first_visit(board)
+    # On a busy machine the time says nothing.
+    assert took_s < FIRST_VISIT_S or os.getloadavg()[0] > 0.9 * (os.cpu_count() or 1), f"{took_s:.1f} s"
+    _halt(fleet, board)
+    _strategy(fleet, board)
+
+
+def check_first_visit(board: Dashboard) -> float:
+    """The overview tells of ticks, the chart's newest candle makes way for a newer one; give how long it took."""
+    begun = time.monotonic()
+    board.open("overview")
+    board.wait_for(lambda: "ticks" in board.text(), "the feed")
+    board.open("charts?symbol=RELIANCE")
+    board.read("live", "live")
+    first = board.wait_for(lambda: _newest(board), "a candle")
+    board.wait_for(lambda: _newest(board) != first, "the candle to move")
+    return time.monotonic() - begun
+
+
+def check_after_the_day(fleet: WholeFleet, board: Dashboard, day: str) -> None:
+    """Start a backtest and open its report, restart a service and see it come back; a viewer is refused all of it."""
+    board.enter("asha")
+    board.open("backtests")
+    board.fill(strategy="sma_cross", symbols="RELIANCE", start=day, end=day)
+    board.press("Start")
+    report = board.wait_for(lambda: board.driver.find_elements(By.CSS_SELECTOR, "a.report"), "the run's report")
+    board.driver.get(str(report[0].get_attribute("href")))
+    page = board.driver.find_element(By.TAG_NAME, "body").text
+    assert "sma_cross" in page, page[:500]
+    assert "RELIANCE" in page, page[:500]
+
+    board.open("overview")
+    before = fleet.pids()
+    board.press("Restart", beside="backtest", confirm=True)
+    fleet.back("backtest", before)
+    board.wait_for(lambda: str(fleet.pids()["backtest"]) in _row(board, "backtest"), "the new process on the page")
+    assert board.text("notice") == ""
+
+    board.enter("vik")
+    for page in ("overview", "risk", "trading"):
+        board.open(page)
+        assert not set(board.buttons()) & {"Restart", "Halt trading", "Square off", "Cancel"}, page
+    assert board.asked("POST", "/api/engine/halt", '{"arguments": {"reason": "vik"}}') == 403
+    with httpx.Client(base_url=board.address, timeout=60) as client:
+        log_in(client, "vik")
+        check_viewer_is_refused(client)
+        log_in(client, "asha")
+        check_audit(client)
+
+
+def _newest(board: Dashboard) -> str:
+    """The newest candle as it stands in the table below the chart."""
+    found = board.driver.find_elements(By.CSS_SELECTOR, "#content tbody tr")
+    return str(found[0].text) if found else ""
+
+
+def _row(board: Dashboard, service: str) -> str:
+    rows = board.driver.find_elements(By.CSS_SELECTOR, "#content tbody tr")
+    return next((row.text for row in rows if row.text.startswith(service)), "")
+
+
+def _halt(fleet: WholeFleet, board: Dashboard) -> None:
+    """The kill switch on the page is the engine's; what a strategy says from then on is refused with its reason."""
+    board.open("risk")
+    board.press("Halt trading")
+    board.read("Say why first", "notice")
+    board.fill(reason="looked at")
+    board.press("Halt trading")
+    fleet.wait_for("execution_engine", lambda status: status["state"] == "halted", "trading to be halted")
+    board.read("halted", "state")
+    board.wait_for(lambda: "trading_state" in board.text() and "flipper" in board.text(), "a refused signal")
+    assert "looked at" in board.text(), "the page does not say why it is halted"
+    board.fill(reason="looked at")
+    board.press("Resume trading")
+    fleet.wait_for("execution_engine", lambda status: status["state"] == "active", "trading to be resumed")
+    board.read("trading", "state")
+
+
+def _strategy(fleet: WholeFleet, board: Dashboard) -> None:
+    """A strategy made and switched under Settings is picked up by the scanner that runs."""
+    board.open("settings")
+    board.press("Add or change one")  # the first: the strategies'
+    board.fill(instance="shown", symbols="RELIANCE")
+    board.press("Save")
+    board.press("Switch on", beside="shown")
+    fleet.wait_for("scanner", lambda status: "shown" in status["instances"], "the scanner to run it")
+    board.press("Switch off", beside="shown")
+    fleet.wait_for("scanner", lambda status: "shown" not in status["instances"], "the scanner to end it")
