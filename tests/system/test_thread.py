@@ -123,6 +123,8 @@ def test_a_signal_becomes_a_position_and_survives_the_scanner(captured):
         assert scanner.stop() == 0
         assert engine.stop() == 0, engine.log.read_text()[-3000:]
 
+    trading = data_root / "trading"
+    assert [path.name for path in trading.iterdir() if path.name.endswith("-wal") and path.stat().st_size] == []
     followed = {line["signal"]: line["order"] for line in log_lines(engine) if line["event"] == "order.traded"}
     said = {line["signal"] for line in log_lines(scanner) if line["event"] == "signal.told"}
     assert followed
@@ -140,10 +142,12 @@ def test_a_signal_becomes_a_position_and_survives_the_scanner(captured):
         )
         held = trading.execute("SELECT coalesce(sum(quantity), 0) FROM positions").fetchone()[0]
         decided = trading.execute("SELECT count(*) FROM processed_signals").fetchone()[0]
+        half_sent = trading.execute("SELECT count(*) FROM orders WHERE status = 'intent'").fetchone()[0]
     assert filled >= 2
     assert bought > 0
     assert held == bought - sold, "position is not the sum of the fills"
     assert decided >= last
+    assert half_sent == 0, "it ended between an intent and its request"
 
 
 def log_lines(running):

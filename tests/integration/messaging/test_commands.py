@@ -35,6 +35,9 @@ class Store:
                 raise Refused("market closed")
             case "busy":
                 raise RetryLater("still reconciling")
+            case "long":
+                self.done.append(request.command_id)
+                return {"state": "under way"} if len(self.done) < 3 else {"closed": 7}
             case "broken":
                 raise Corrupt("two positions for one key")
             case _:
@@ -100,6 +103,14 @@ def test_a_repeat_gets_the_first_answer_and_does_nothing(server, client, store):
         ("halt", OutcomeUnknown, "KeyError"),  # its argument is missing
     ],
 )
+def test_what_is_under_way_is_asked_again(server, client, store):
+    """No answer yet is not the first answer: whoever asks again by the id learns how it ended, and then always that."""
+    answers = [client.call("long", {}, command_id="one") for _ in range(5)]
+
+    assert answers == [{"state": "under way"}] * 2 + [{"closed": 7}] * 3
+    assert store.done == ["one"] * 3
+
+
 def test_errors_arrive_as_the_kind_they_were(server, client, name, error, words):
     with pytest.raises(error, match=words):
         client.call(name, timeout_ms=LONG_MS)

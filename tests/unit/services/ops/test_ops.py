@@ -125,6 +125,26 @@ def test_old_days_are_archived_in_the_evening_of_the_markets_day(data_root):
     assert (data_root / "market_data/nse/archive/ticks/date=2026-02-02/part-0.parquet").exists()
 
 
+def test_trading_is_copied_every_hour_that_it_trades(data_root):
+    """A3: handed to the scheduler, which takes the copy beside the engine; nobody trades, nothing changed."""
+    make_stores(data_root)
+    clock, open_ = ManualClock(at_us(MONDAY, OPEN_MINUTE)), [False]
+    settings = msgspec.structs.replace(load_settings(environment=ROOMY), data_root=str(data_root))
+    made = tasks(settings, clock, Alerts(clock, lambda _: None, repeat_min=30), lambda: open_[0], clock.now_us)
+    schedule = Schedule(data_root / "schedule.json", [task for task in made if task.name == "trading backup"], clock)
+    copies = []
+    for hour in range(4):
+        open_[0] = hour < 3
+        for task in schedule.due():
+            task.run()
+            schedule.note(task)
+        assert schedule.due() == []
+        copies.append(len(list((data_root / "backups/trading").rglob("*.db"))))
+        clock.advance(3600)
+
+    assert copies == [1, 2, 3, 3]
+
+
 def test_memory_and_descriptors_that_grow_are_told():
     clock, told = ManualClock(), []
     beats = Heartbeats(clock, Alerts(clock, told.append, repeat_min=30), watched=[], lost_s=15)
