@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,9 @@ import psutil
 from cli.exits import FAILED, NOT_FOUND, OK
 from cli.output import add_json, print_json, print_table
 from libs.core.clock import SystemClock
-from libs.settings import PROJECT_ROOT
+from libs.core.errors import Refused
+from libs.runtime.idle import idle_programs
+from libs.settings import PROJECT_ROOT, load_settings
 
 _PURPOSES = {
     "up": "start the fleet under supervisord",
@@ -24,7 +27,7 @@ _PURPOSES = {
     "restart": "restart one service; the others are not disturbed",
 }
 _DEADLINE_S = 60
-#: The services' own limits in supervisord.conf, one priority after another, are 145 s.
+#: The services' own limits in supervisord.conf, one priority after another, are 155 s.
 _DOWN_DEADLINE_S = 180
 #: Supervisord's own place, beside its configuration whatever the data root is.
 _RUN = PROJECT_ROOT / "data" / "run"
@@ -32,6 +35,11 @@ _RUN = PROJECT_ROOT / "data" / "run"
 
 def _add(subparsers: Any, *, command: str) -> None:
     parser: ArgumentParser = subparsers.add_parser(command, help=_PURPOSES[command], description=_PURPOSES[command])
+    if command == "up":
+        parser.add_argument(
+            "--i-understand-this-trades-real-money", action="store_true", dest="real_money",
+            help="what the profile live asks for, unless the setting of this name says it",
+        )  # fmt: skip
     if command in {"logs", "restart"}:
         parser.add_argument("service", metavar="SERVICE")
     if command == "logs":
@@ -46,7 +54,12 @@ def _add(subparsers: Any, *, command: str) -> None:
 add_up, add_down, add_status, add_logs, add_restart = (partial(_add, command=command) for command in _PURPOSES)
 
 
-def _up(_options: Namespace) -> int:
+def _up(options: Namespace) -> int:
+    if options.real_money:
+        os.environ["TRADEFLEET_EXECUTION_I_UNDERSTAND_THIS_TRADES_REAL_MONEY"] = "true"
+    settings = load_settings()
+    if settings.profile == "live" and not settings.execution.i_understand_this_trades_real_money:
+        raise Refused("profile live trades real money: `fleet up --i-understand-this-trades-real-money`")
     if _control("pid").returncode == 0:
         print("the fleet is up already")
         return _print_status()
@@ -79,7 +92,7 @@ def _status(options: Namespace) -> int:
     if options.json:
         running = _control("pid").returncode == 0
         print_json({"running": running, "services": _rows() if running else []})
-        return OK if running and all(row["state"] == "RUNNING" for row in _rows()) else FAILED
+        return OK if running and _all_well(_rows()) else FAILED
     if _control("pid").returncode != 0:
         print("the fleet is not running; start it with `fleet up`")
         return FAILED
@@ -108,7 +121,13 @@ def _restart(options: Namespace) -> int:
 def _print_status() -> int:
     rows = _rows()
     print_table(["service", "state", "detail"], [[row["service"], row["state"], row["detail"]] for row in rows])
-    return OK if all(row["state"] == "RUNNING" for row in rows) else FAILED
+    return OK if _all_well(rows) else FAILED
+
+
+def _all_well(rows: Sequence[dict[str, str]]) -> bool:
+    """Whether all run that have something to do: the simulator has nothing outside the demo."""
+    idle = idle_programs(load_settings().profile)
+    return all(row["state"] == "RUNNING" or (row["service"] in idle and row["state"] == "EXITED") for row in rows)
 
 
 def _rows() -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""`fleet preflight`: may trading begin? Stores, calendar, feed, scanner, engine, limits, disk, token."""
+"""`fleet preflight`: may trading begin? Stores, data, broker, watchers, trading, as a fleet starts."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 from cli.exits import FAILED, OK
 from cli.verdict import Check, ask, attempt, command, verdict
+from libs.core.errors import FleetError
 
 if TYPE_CHECKING:
     from libs.settings import Settings
 
 _FRESH_S = 30
 _INSTRUMENTS_MAX_DAYS = 1
+#: Minutes the scanner's analytics may be behind its strategies.
+_BEHIND_MAX = 5
+#: Findings of `fleet health` that have a line of their own; all others are about stores.
+_OWN_LINE = {"lock": "locks", "disk": "disk"}
 
 
 def add(subparsers: Any) -> None:
     """Add the command."""
     parser = command(
         subparsers, "preflight", "may trading begin? GO or NO-GO, with reasons",
-        "Look at everything trading needs, in the order in which it starts: stores, calendar, instruments, token, "
-        "ingestor, scanner, engine. Under the profile live the engine enters nothing on a day before it said GO.", run,
+        "Look at everything trading needs, in the order in which it starts: stores, locks, disk, clock, calendar, "
+        "instruments, token, feed, strategies, analytics, monitoring, engine, limits. Under the profile live the "
+        "engine enters nothing on a day before it said GO.", run,
     )  # fmt: skip
     parser.add_argument("--override", default="", metavar="REASON", help="trade on a NO-GO; kept with your name")
 
@@ -56,11 +62,15 @@ def _clear(failed: list[str], override: str) -> int:
 
 def _checks(settings: Settings) -> Iterator[Check]:
     yield from attempt("stores", lambda: _stores(settings), "`fleet health --verbose`, then `fleet init`")
+    yield from _clock(settings)
     yield from attempt("calendar", lambda: _calendar(settings), "bring config/calendar up to date")
     yield from attempt("instruments", lambda: _instruments(settings), "start the ingestor: it fetches the file")
     yield from attempt("token", lambda: _token(settings), "log in at the broker and store today's token")
     yield from attempt("ingestor", lambda: _ingestor(settings), "`fleet status`, `fleet logs ingestor`")
     yield from attempt("scanner", lambda: _scanner(settings), "`fleet status`, `fleet logs scanner`")
+    for watcher in ("ops", "watchdog"):
+        yield _watcher(watcher, settings)
+    yield _told(settings)
     yield from attempt("engine", lambda: _engine(settings), "`fleet status`, `fleet logs execution_engine`")
     yield from _limits(settings)
 
@@ -70,11 +80,13 @@ def _stores(settings: Settings) -> Iterator[Check]:
     from libs.dbaccess import HealthCheck
 
     check = HealthCheck(settings.data_root, settings=settings)
-    sound = check.run_all()
-    bad = [str(each) for each in check.findings if each.state is HealthState.ERROR]
-    warnings = sum(each.state is HealthState.WARNING for each in check.findings)
-    found = "; ".join(bad[:3]) if bad else f"{len(check.findings)} findings, {warnings} warnings"
-    yield Check("stores", sound, found, "`fleet health --verbose`")
+    check.run_all()
+    for name in ("stores", "locks", "disk"):
+        mine = [each for each in check.findings if _OWN_LINE.get(each.check, "stores") == name]
+        bad = [str(each) for each in mine if each.state is HealthState.ERROR]
+        warnings = sum(each.state is HealthState.WARNING for each in mine)
+        found = "; ".join(bad[:3]) if bad else f"{len(mine)} findings, {warnings} warnings"
+        yield Check(name, not bad, found, "`fleet health --verbose`")
 
 
 def _calendar(settings: Settings) -> Iterator[Check]:
@@ -108,13 +120,53 @@ def _instruments(settings: Settings) -> Iterator[Check]:
 def _token(settings: Settings) -> Iterator[Check]:
     import os
 
+    from libs.core.clock import SystemClock
     from libs.upstox.credentials import Credentials, Scope
+    from libs.upstox.session import BrokerSession
+    from libs.upstox.tokens import TokenState, is_refused, judge
 
     if settings.profile == "demo":
         yield Check("token", ok=True, found="the simulator's own; the demo uses no real one")
         return
-    Credentials(settings, os.environ).token(Scope.TRADING)
-    yield Check("token", ok=True, found="there is one to trade with")
+    token = Credentials(settings, os.environ).token(Scope.TRADING)
+    asks = settings.execution.broker == "upstox"
+    view = judge(
+        token, SystemClock().now_us(), is_refused=asks and is_refused(BrokerSession.open(settings, Scope.TRADING))
+    )
+    usable = view.state in {TokenState.VALID, TokenState.EXPIRING}
+    asked = ", the broker takes it" if asks and usable else ""
+    yield Check("token", usable, f"{view.state.value}: {view.detail}{asked}", "`fleet token login`")
+
+
+def _clock(settings: Settings) -> Iterator[Check]:
+    from libs.runtime.timekeeping import clock_offset_ms
+
+    if settings.profile == "demo":
+        return  # it trades by the simulator's
+    offset_ms, most_ms = clock_offset_ms(), settings.ops.clock_offset_max_ms
+    yield Check(
+        "clock", offset_ms is not None and offset_ms <= most_ms,
+        "nothing keeps it" if offset_ms is None else f"{offset_ms:.1f} ms off, {most_ms} at most",
+        "run chrony or systemd-timesyncd", is_warning=offset_ms is None,
+    )  # fmt: skip
+
+
+def _watcher(service: str, settings: Settings) -> Check:
+    """Whether somebody would notice what breaks; a demo is watched by who plays with it."""
+    advice, may_lack = f"`fleet status`, `fleet logs {service}`", settings.profile == "demo"
+    try:
+        standing = ask(service, settings)["alerts"]
+    except FleetError as e:
+        return Check(f"monitoring {service}", ok=False, found=str(e), advice=advice, is_warning=may_lack)
+    found = f"stands: {'; '.join(standing)}" if standing else "nothing stands"
+    return Check(f"monitoring {service}", not standing, found, "`fleet feed alerts --backfill`", is_warning=True)
+
+
+def _told(settings: Settings) -> Check:
+    """Whether anybody away from the screens is told."""
+    named = bool(settings.ops.alert_urls_file) or settings.profile == "demo"
+    found = "somebody is told" if named else "alerts go to the screens and to nobody's phone"
+    return Check("alerts", named, found, "name addresses in ops.alert_urls_file", is_warning=True)
 
 
 def _ingestor(settings: Settings) -> Iterator[Check]:
@@ -141,6 +193,11 @@ def _scanner(settings: Settings) -> Iterator[Check]:
     )
     yield Check("strategy faults", not ill, f"{ill or 'none'}", "`fleet logs scanner`", is_warning=True)
     yield Check("candles", not status["gaps"], f"{status['gaps']} lost for good", "`fleet restart scanner`")
+    behind, failed = status["insights_behind"], status["insights_failed"]
+    yield Check(
+        "analytics", behind <= _BEHIND_MAX and not failed, f"{behind} minutes behind, {failed} minutes failed",
+        "`fleet logs scanner`; `fleet analytics update` does a day again", is_warning=behind <= _BEHIND_MAX,
+    )  # fmt: skip
 
 
 def _engine(settings: Settings) -> Iterator[Check]:
@@ -151,6 +208,8 @@ def _engine(settings: Settings) -> Iterator[Check]:
         "trading state", ready, f"{status['state']} {status['reason']}".rstrip(),
         "`fleet kill-switch resume --reason …` once the reason is gone",
     )  # fmt: skip
+    listed = status["instruments"]
+    yield Check("engine instruments", bool(listed), f"{listed} shares", "`fleet restart execution_engine`")
     yield Check(
         "reconciled", bool(status["reconciled_us"]), f"{status['unsettled']} orders unsettled", "`fleet reconcile`"
     )

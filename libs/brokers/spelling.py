@@ -34,6 +34,11 @@ class Speller:
         self._keys = dict(keys)
         self._symbols = {key: symbol for symbol, key in keys.items()}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no name is known at all."""
+        return not self._keys
+
     def knows(self, symbol: str) -> bool:
         """Whether the broker's name of a symbol is known."""
         return symbol in self._keys

@@ -72,10 +72,11 @@ class UpstoxBroker:
         require_approval(order, approved)
 
         def call() -> tuple[str, ...]:
-            if not self._speller.knows(order.symbol):
+            spell = self._spelling(order.symbol)
+            if not spell.knows(order.symbol):
                 raise Refused(f"the instruments file has no {order.symbol}")
             try:
-                return self._calls.place(self._speller.ask(order))
+                return self._calls.place(spell.ask(order))
             finally:
                 crash_point("engine.place.sent")
 
@@ -138,7 +139,7 @@ class UpstoxBroker:
 
         Trades first: the order of a trade that is shown is in the book.
         """
-        calls, spell = self._calls, self._speller
+        calls, spell = self._calls, self._spelling()
         trades = tuple(spell.fill(row) for row in calls.trades())
         orders = tuple(spell.report(row, at_us) for row in calls.orders())
         positions: dict[AccountKey, int] = {}
@@ -181,6 +182,12 @@ class UpstoxBroker:
     def end_day(self, now_us: int) -> None:  # noqa: ARG002  # its clock is the exchange's
         """Learn the new day's instruments. The broker ends its orders by itself; reconciliation sees how."""
         self._speller = Speller(self._exchange, self._keys())
+
+    def _spelling(self, symbol: str = "") -> Speller:
+        """Give the speller; where it lacks everything, or this symbol, the file may have come after we began."""
+        if self._speller.is_empty or (symbol and not self._speller.knows(symbol)):
+            self._speller = Speller(self._exchange, self._keys())
+        return self._speller
 
     def status(self) -> dict[str, object]:
         link = self._link

@@ -20,6 +20,7 @@ class Execution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     broker: str = "paper"
+    i_understand_this_trades_real_money: bool = False
     capital_rupees: Positive = 1_000_000
     sizing: Annotated[str, Meta(pattern="^(fixed_quantity|fixed_value|equity_percent|atr_risk)$")] = "equity_percent"
     sizing_amount: Annotated[float, Meta(gt=0)] = 5.0

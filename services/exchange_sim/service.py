@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +14,7 @@ from pathlib import Path
 from aiohttp import web
 
 from libs.core.clock import Clock, to_datetime
+from libs.runtime.idle import idle_programs
 from libs.runtime.logs import get_logger
 from libs.settings import Settings
 from libs.settings.exchange_sim import ExchangeSim
@@ -79,6 +81,10 @@ async def serving(settings: ExchangeSim, clock: Clock, bookmark: Bookmark | None
 
 async def serve(settings: Settings, clock: Clock, stop: asyncio.Event, options: argparse.Namespace) -> None:
     """Serve until told to stop, going on where an earlier run of this data root ended."""
+    if NAME in idle_programs(settings.profile) and "SUPERVISOR_ENABLED" in os.environ:
+        get_logger().info("exchange_sim.not_wanted", profile=settings.profile)
+        await asyncio.sleep(settings.runtime.start_seconds)  # the supervisor counts a shorter life as a failed start
+        return
     chosen = simulator_settings(settings, options)
     # Who asks for a start on the command line wants that one.
     await run(chosen, clock, stop, options.port_file, None if options.start else _bookmark(settings))

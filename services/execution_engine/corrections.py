@@ -8,6 +8,7 @@ from libs.dbaccess import DatabaseManager
 from libs.dbaccess.trading import TradingStore
 from libs.orders.instrument import Instrument, Kind
 from libs.risk.state import RiskState
+from services.execution_engine.plans import instruments_path
 
 #: What holds now and was last changed by hand; the next import of the broker's file makes it the broker's again.
 _SQL = """
@@ -30,9 +31,16 @@ class CorrectedInstruments:
         self._exchange = exchange
         self._known = known
         self._seen: tuple[Instrument, ...] = ()
+        #: How many shares the broker's file has: none until the ingestor has kept it for the first time.
+        self.listed = len(known())
 
     def refresh(self, store: TradingStore, now_us: int) -> bool:
-        """Read the corrections and use them if they changed; say whether they did."""
+        """Read the corrections and use them if they changed; say whether they did.
+
+        The file itself is looked for while there is none: on a new machine the engine may be there before it.
+        """
+        if not self.listed and instruments_path(self._manager.layout.market, self._exchange).exists():
+            self.reload()
         try:
             found = self._read()
         except FileNotFoundError:
@@ -47,7 +55,9 @@ class CorrectedInstruments:
 
     def reload(self) -> None:
         """Learn the broker's file anew, and the corrections over it."""
-        for instrument in (*self._known(), *self._seen):
+        listed = self._known()
+        self.listed = len(listed)
+        for instrument in (*listed, *self._seen):
             self._state.on_instrument(instrument)
 
     def _read(self) -> tuple[Instrument, ...]:

@@ -51,10 +51,15 @@ def _sizing(kind: str, amount: float) -> Sizing:
     return AtrRisk(amount) if kind == "atr_risk" else EquityPercent(amount)
 
 
+def instruments_path(folder: Path, exchange: str) -> Path:
+    """Name the file in which the ingestor keeps the broker's instruments."""
+    return folder / f"instruments_{exchange}.json.gz"
+
+
 def read_keys(folder: Path, exchange: str) -> dict[str, str]:
     """Read the broker's name of every share; none while the ingestor has kept no file."""
     try:
-        data = (folder / f"instruments_{exchange}.json.gz").read_bytes()
+        data = instruments_path(folder, exchange).read_bytes()
     except FileNotFoundError:
         return {}
     return {row.symbol: row.instrument_key for row in shares_and_indexes(data, exchange, date.min)}
@@ -62,7 +67,7 @@ def read_keys(folder: Path, exchange: str) -> dict[str, str]:
 
 def read_instruments(folder: Path, exchange: str) -> list[Instrument]:
     """Read the instruments file the ingestor keeps; raise `FileNotFoundError` while it has kept none."""
-    path = folder / f"instruments_{exchange}.json.gz"
+    path = instruments_path(folder, exchange)
     return [
         Instrument(
             symbol=row.symbol,

@@ -282,7 +282,7 @@ class Running:
             "signals_from_bus": self._signals.taken_from_bus, "signals_from_store": self._signals.taken_from_store,
             "reconciled_us": self._reconciler.last_us, "closing": len(self._closing.jobs),
             "broker": self._wire.status(), "barrier_misses": self._barrier.misses if self._barrier else 0,
-            "decided_us": self._barrier.decided_us if self._barrier else 0,
+            "decided_us": self._barrier.decided_us if self._barrier else 0, "instruments": self._corrected.listed,
             "waiting": self._barrier.waiting if self._barrier else 0, "joined": self._joined(),
         }  # fmt: skip
 

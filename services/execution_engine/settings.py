@@ -26,6 +26,11 @@ def checked(settings: Settings) -> Calendar:
             f"execution.broker is 'upstox' under profile {settings.profile!r}; expected profile demo (the simulator) "
             "or live (real money)"
         )
+    if settings.profile == "live" and not settings.execution.i_understand_this_trades_real_money:
+        raise WrongConfiguration(
+            "profile live trades real money: say `fleet up --i-understand-this-trades-real-money`, or set "
+            "execution.i_understand_this_trades_real_money"
+        )
     make_plans(settings.execution)
     try:
         return FollowedCalendar(settings.data_root, settings.data.exchange)

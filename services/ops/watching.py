@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Callable
 
@@ -12,14 +11,13 @@ from libs.core.clock import US_PER_MINUTE, Clock
 from libs.dbaccess import DatabaseManager
 from libs.dbaccess.calendars import FollowedCalendar
 from libs.runtime.alerts import Alerts
+from libs.runtime.timekeeping import clock_offset_ms
 from libs.settings import Settings
 from libs.upstox.credentials import Credentials, NoCredentials, Scope
 from libs.upstox.tokens import TokenState, judge
 from services.ops.schedule import Task, every
 
 _SOURCE = "watching"
-_UNSYNCHRONISED, _NANOSECONDS = 0x0040, 0x2000
-_TIMEX_BYTES = 256
 #: A day's rollover is over well within it, tried again after failures too.
 _SETTLING_US = 120 * US_PER_MINUTE
 
@@ -68,19 +66,6 @@ def _tell_coverage(found: tuple[str, float], settings: Settings, alerts: Alerts)
         f"{day} is {percent:.2f} percent complete", f"`fleet coverage --from {day} --to {day}` says what is missing",
     )  # fmt: skip
     return f"{day}: {percent:.2f} percent"
-
-
-def clock_offset_ms() -> float | None:
-    """Ask the kernel how far its clock is off, by its own time keeping; None when nothing keeps it."""
-    buffer = ctypes.create_string_buffer(_TIMEX_BYTES)
-    if ctypes.CDLL(None, use_errno=True).adjtimex(buffer) < 0:
-        return None
-    word = ctypes.sizeof(ctypes.c_long)
-    offset = ctypes.c_long.from_buffer(buffer, word).value
-    status = ctypes.c_int.from_buffer(buffer, 5 * word).value
-    if status & _UNSYNCHRONISED:
-        return None
-    return abs(offset) / (1e6 if status & _NANOSECONDS else 1e3)
 
 
 def _tell_clock(offset_ms: float | None, settings: Settings, alerts: Alerts) -> str:

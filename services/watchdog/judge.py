@@ -46,11 +46,14 @@ Verdict = Kill | Stop | Listen
 class Judge:
     """What the watchdog knows. Holds nothing that it cannot learn again: it may die at any time."""
 
-    def __init__(self, clock: Clock, alerts: Alerts, alarm: Alerts, settings: Watchdog) -> None:
+    def __init__(
+        self, clock: Clock, alerts: Alerts, alarm: Alerts, settings: Watchdog, idle: frozenset[str] = frozenset()
+    ) -> None:
         self._clock = clock
         self._alerts = alerts
         self._alarm = alarm
         self._settings = settings
+        self._idle = idle
         self._listening_ns = self._looked_ns = clock.monotonic_ns()
         self._doubted = False
         self._heard: dict[str, tuple[int, int]] = {}
@@ -153,7 +156,7 @@ class Judge:
             self._ended(name, "could not be started", f"`fleet logs {name}` says why")
         elif program.state == "EXITED" and program.exit_code == _WRONG_CONFIGURATION:
             self._ended(name, "is configured wrongly and stays down", f"`fleet logs {name}` names the setting")
-        elif program.state == "EXITED":
+        elif program.state == "EXITED" and not (name in self._idle and program.exit_code == 0):
             self._ended(name, f"ended by itself with exit code {program.exit_code}", f"`fleet restart {name}`")
 
     def _ended(self, name: str, what: str, detail: str) -> None:

@@ -14,6 +14,7 @@ from libs.dbaccess import DatabaseManager
 from libs.messaging import Publisher
 from libs.runtime.alerts import Alerts, log_alert
 from libs.runtime.heartbeat import Pulse
+from libs.runtime.idle import idle_programs
 from libs.runtime.logs import get_logger
 from libs.runtime.running import hear_beats, run_service_loops
 from libs.runtime.telling import Messenger
@@ -52,7 +53,7 @@ class Running:
         self._subscribe_anew = asyncio.Event()
         self._alerts = Alerts(clock, self._tell, repeat_min=settings.ops.alert_repeat_min)
         self._alarm = Alerts(clock, self._tell, repeat_min=settings.watchdog.engine_alarm_repeat_min)
-        self._judge = Judge(clock, self._alerts, self._alarm, settings.watchdog)
+        self._judge = Judge(clock, self._alerts, self._alarm, settings.watchdog, idle_programs(settings.profile))
         self._unanswered = ""
 
     async def until(self, stop: asyncio.Event) -> None:

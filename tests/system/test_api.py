@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -19,13 +20,14 @@ import schemathesis
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 
+from cli.main import main
 from libs.core.clock import SystemClock
 from libs.dbaccess import DatabaseManager
 from libs.messaging import Subscriber
 from services.api.app import HANDLERS
 from services.api.guards import ROLES
 from tests.kit.paths import PROJECT
-from tests.kit.processes import fleet, wait_until
+from tests.kit.processes import wait_until
 from tests.kit.roots import make_stores, settings
 from tests.kit.short import tmp_path  # noqa: F401  # a fixture: sockets have short paths
 
@@ -80,11 +82,19 @@ def shared():
         yield parts
 
 
-def user(environment, *words, password=PASSWORD):
-    return subprocess.run(
-        [sys.executable, "-m", "cli", "user", *words], cwd=PROJECT, env=os.environ | environment, text=True,
-        capture_output=True, input=password + "\n", timeout=60, check=False,
-    )  # fmt: skip
+@pytest.fixture
+def user(monkeypatch, capsys):
+    """`fleet user`, called in this process: a new one costs half a second each time."""
+
+    def user(environment, *words, password=PASSWORD):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "stdin", io.StringIO(password + "\n"))
+        code = main(["user", *words])
+        shown = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, shown.out, shown.err)
+
+    return user
 
 
 def logged_in(client, name, password=PASSWORD):
@@ -116,7 +126,7 @@ def test_every_route_says_who_may_use_it_and_is_documented():
     assert listed - {"/schema"} == there
 
 
-def test_who_may_do_what(shared):
+def test_who_may_do_what(shared, user):
     """Strangers see only what needs no login, viewers read, admins change; every change is in the audit log."""
     _, client, environment, log = shared
     client.cookies.clear()
@@ -266,7 +276,7 @@ def test_a_change_is_stored_told_and_replayed(shared):
     assert report == 404
 
 
-def test_tokens_throttling_and_the_end(api):
+def test_tokens_throttling_and_the_end(api, user):
     """A token reads and no more, revoking ends it at once, guessing locks a name, and users outlive the process."""
     process, client, environment, log = api
     secret = re.search(r"welcome#([\w-]+)", log.read_text())
@@ -290,7 +300,7 @@ def test_tokens_throttling_and_the_end(api):
     offline = user(environment, "passwd", "asha", "--password-stdin", password="another long password")
     with DatabaseManager(Path(environment["TRADEFLEET_DATA"]), settings=settings()).config_reader() as connection:
         hashes = connection.execute("SELECT password_hash FROM users").fetchall()
-    listed = json.loads(fleet("user", "list", "--json", **environment).stdout)
+    listed = json.loads(user(environment, "list", "--json").stdout)
 
     assert (made, again) == (200, 401)
     assert read.json()["rows"] == []

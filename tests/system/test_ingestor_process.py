@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
 from libs.contracts import Health
-from libs.core.clock import day_start_us, trading_date
+from libs.core.clock import SystemClock, day_start_us, trading_date
 from libs.dbaccess import DatabaseManager, Role, WriterLockHeld
 from libs.messaging import subscribe
+from libs.runtime.process import run_service
 from services.exchange_sim.market.instruments import Listing
+from services.ingestor.service import serve
 from tests.kit.capture_checks import Stored
 from tests.kit.exchange_sim import running_simulator
 from tests.kit.ingestor import ingestor
@@ -48,18 +48,14 @@ def test_second_ingestor_is_refused_and_the_first_goes_on(data_root):
     ],
     ids=["host", "mode", "no root", "no token"],
 )
-def test_wrong_configuration_is_said_and_not_tried_again(data_root, environment, said):
-    """I1: supervisord restarts what failed; this would fail for ever."""
-    environment = {name: value.format(root=data_root) for name, value in environment.items()}
-    environment["TRADEFLEET_RUNTIME_START_SECONDS"] = "0"
-    with ingestor(data_root, None, **environment) as captured:
-        captured.start()
-        assert captured.process is not None
-        try:
-            assert captured.process.wait(60) == 78
-        except subprocess.TimeoutExpired:
-            pytest.fail(captured.log.read_text())
-        assert said in captured.log.read_text()
+def test_wrong_configuration_is_said_and_not_tried_again(data_root, monkeypatch, capsys, environment, said):
+    """I1: supervisord restarts what failed; this would fail for ever. The code of a process is in test_fleet.py."""
+    own = {"TRADEFLEET_DATA": str(data_root), "TRADEFLEET_RUNTIME_START_SECONDS": "0"} | environment
+    for name, value in own.items():
+        monkeypatch.setenv(name, value.format(root=data_root))
+
+    assert run_service("ingestor", serve, SystemClock()) == 78
+    assert said in capsys.readouterr().err
 
 
 def test_faults_of_the_feed_become_rows_and_no_bars(data_root):

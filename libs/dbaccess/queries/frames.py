@@ -6,7 +6,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from libs.core.errors import Refused
 from libs.dbaccess.buffers import column_of, flags, numbers
@@ -74,6 +73,8 @@ def _filled(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
 
 def _symbol_ranks(symbols: pa.ChunkedArray) -> Any:
     """Number the symbols in byte order."""
+    import pyarrow.compute as pc  # as long to load as all else of Arrow
+
     encoded = pc.dictionary_encode(symbols).unify_dictionaries().combine_chunks()
     names = encoded.dictionary
     ranks = np.empty(len(names), np.uint16 if len(names) < 65_536 else np.int64)

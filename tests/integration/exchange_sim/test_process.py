@@ -7,6 +7,11 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
+from libs.core.clock import SystemClock
+from libs.runtime.launch import launch
+from services.exchange_sim.options import given_options
 from tests.kit.exchange_sim import IN_SESSION, running_simulator
 from tests.kit.paths import PROJECT
 from tests.kit.processes import wait_until
@@ -37,19 +42,29 @@ def test_sigterm_stops_it_cleanly_and_sighup_does_not():
         assert sim.process.wait(30) == 0
 
 
-def test_live_profile_is_refused():
-    """Invented prices must never be taken for real ones."""
-    done = run("--port", "0", TRADEFLEET_PROFILE="live")
+@pytest.mark.parametrize(
+    ("words", "profile", "said"),
+    [("--port 0", "live", "does not run under the live profile"), ("--port 0 --host 192.0.2.1", "demo", "192.0.2.1")],
+)
+def test_what_it_must_never_do_is_a_wrong_configuration(monkeypatch, capsys, words, profile, said):
+    """Invented prices must never be taken for real ones, and nobody beyond this machine is to see them."""
+    monkeypatch.setenv("TRADEFLEET_PROFILE", profile)
+    monkeypatch.setenv("TRADEFLEET_RUNTIME_START_SECONDS", "0")
+    monkeypatch.setattr(sys, "argv", ["exchange_sim", *words.split()])
 
-    assert done.returncode == 78
-    assert "live" in done.stderr
+    assert launch("exchange_sim", "services.exchange_sim.service", SystemClock(), given_options()) == 78
+    assert said in capsys.readouterr().err
 
 
-def test_host_beyond_this_machine_is_refused():
-    done = run("--port", "0", "--host", "192.0.2.1")
+@pytest.mark.parametrize("profile", ["paper", "live"])
+def test_under_the_supervisor_it_has_nothing_to_do_outside_the_demo(monkeypatch, profile):
+    """It ends with 0, which the supervisor does not try again and the watchdog does not complain of."""
+    own = {"TRADEFLEET_PROFILE": profile, "TRADEFLEET_RUNTIME_START_SECONDS": "0", "SUPERVISOR_ENABLED": "1"}
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["exchange_sim"])
 
-    assert done.returncode == 78
-    assert "192.0.2.1" in done.stderr
+    assert launch("exchange_sim", "services.exchange_sim.service", SystemClock(), given_options()) == 0
 
 
 def test_killed_it_goes_on_where_it_was(data_root):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 
+import msgspec
+
 from libs.dbaccess import DatabaseManager, Role
+from libs.dbaccess.layout import Layout
 from services.api.changes import Asked, perform
 from services.execution_engine.corrections import CorrectedInstruments
 from services.execution_engine.limits import ConfiguredLimits
+from services.execution_engine.plans import instruments_path
 from tests.kit.engine import INSTRUMENTS, engine_rig
 
 
@@ -66,3 +70,22 @@ def test_an_instrument_corrected_by_hand_holds_until_the_next_import(tmp_path):
         perform_("instruments.import", path=str(file), day="2026-01-02")
         assert corrected.refresh(rig.engine.store, 3)
         assert state.symbol("nse", "ACME").instrument.freeze_quantity == 1_000
+
+
+def test_an_engine_that_was_there_first_learns_the_instruments_later(tmp_path):
+    """On a new machine the ingestor fetches the file after the engine looked; it must not refuse all day for that."""
+    root, listed = tmp_path / "data", []
+    with engine_rig(root) as rig:
+        state = rig.engine.desk.gate.state
+        corrected = CorrectedInstruments(DatabaseManager(root), state, "nse", lambda: listed)
+        corrected.refresh(rig.engine.store, 1)
+        assert corrected.listed == 0
+
+        listed.extend(msgspec.structs.replace(each, freeze_quantity=7) for each in INSTRUMENTS)
+        path = instruments_path(Layout(root).market, "nse")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        corrected.refresh(rig.engine.store, 2)
+
+        assert corrected.listed == len(INSTRUMENTS)
+        assert state.symbol("nse", "ACME").instrument.freeze_quantity == 7

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from libs.brokers.spelling import Speller
 from libs.contracts.bus import CommandRequest
 from libs.core.clock import SystemClock
 from libs.core.errors import Refused
@@ -107,6 +108,14 @@ def trader(root, sim, key, *, with_stream=False, **changes):
     finally:
         broker.close()
         sim.clear_faults()
+
+
+def test_names_that_came_after_the_start_are_learned(tmp_path, sim):
+    """On a new machine the engine may begin before the ingestor has kept the broker's instruments."""
+    with trader(tmp_path / "data", sim, next(KEYS)) as trading:
+        trading.broker._speller = Speller("nse", {})
+        trading.rig.signal("enter_long")
+        trading.until(lambda: trading.rows("SELECT 1 FROM trades"), "a fill")
 
 
 #: What becomes of the stream's messages.

@@ -15,9 +15,16 @@ from services.backtest.data import RunData
 from services.backtest.form import EVENT, VECTORISED, choose_form, run_form
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import make_request
-from tests.kit.columns import CALENDAR, DAYS, columns
+from tests.kit.columns import CALENDAR, columns
+
+#: A week: every way trades at least eight times in it.
+DAYS = (date(2026, 2, 2), date(2026, 2, 7))
 
 BUSY = {"symbol_trades_day_max": 0, "strategy_trades_day_max": 0, "account_trades_day_max": 0}
+
+
+def week(symbol: str, seed: int, **how):
+    return columns(symbol, seed, start=DAYS[0], end=DAYS[1], **how)
 
 
 def outcome(form: str, request, data: RunData):
@@ -65,7 +72,7 @@ def test_passing_over_changes_nothing(strategy, variant):
     request = make_request(strategy, ["AAA", "BBB", "CCC"], *DAYS, **options)
     early = {"start": date(2026, 1, 28), "end": date(2026, 1, 30)}
     data = RunData(
-        (columns("AAA", 1), columns("BBB", 2, missing=0.2), columns("CCC", 3)),
+        (week("AAA", 1), week("BBB", 2, missing=0.2), week("CCC", 3)),
         (columns("AAA", 4, **early), columns("BBB", 5, **early)), "", (), (),
     )  # fmt: skip
 
@@ -139,7 +146,7 @@ def test_a_form_that_is_not_equal_is_not_used(monkeypatch):
     from libs.strategies.wishes import Wishes
 
     request = make_request("sma_cross", ["AAA"], *DAYS)
-    data = RunData((columns("AAA", 1),), (), "", (), ())
+    data = RunData((week("AAA", 1),), (), "", (), ())
     right = choose_form(request, data, Risk(), CALENDAR)
     honest = SmaCross.wishes
     monkeypatch.setattr(SmaCross, "wishes", lambda self, columns: Wishes(-honest(self, columns).side))

@@ -12,12 +12,13 @@ from libs.contracts.health import Alert, Severity
 from libs.core.clock import US_PER_MINUTE, to_us
 from libs.runtime.alerts import Alerts
 from libs.runtime.telling import Address, Messenger
+from libs.runtime.timekeeping import clock_offset_ms
 from libs.settings import load_settings
 from libs.simulation.clock import ManualClock
 from services.ops.heartbeats import Heartbeats
 from services.ops.schedule import Schedule, Task, daily, every, weekly
 from services.ops.tasks import tasks
-from services.ops.watching import _tell_clock, clock_offset_ms, watching
+from services.ops.watching import _tell_clock, watching
 from tests.kit.market_days import MONDAY, OPEN_MINUTE, at_us, close_day, tick
 from tests.kit.roots import ROOMY, make_stores
 

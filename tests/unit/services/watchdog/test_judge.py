@@ -133,3 +133,14 @@ def test_an_event_is_taken_apart():
 
     assert program_event("PROCESS_STATE_EXITED", payload) == ProgramEvent("scanner", "EXITED", 77, expected=False)
     assert program_event("TICK_5", "when:1") is None
+
+
+@pytest.mark.parametrize(("idle", "code", "told"), [(True, 0, 0), (True, 1, 1), (False, 0, 1)])
+def test_a_program_that_has_nothing_to_do_may_end(idle, code, told):
+    """Outside the demo the simulator ends by itself; a crash of it, or any other's end, is said."""
+    clock, said = ManualClock(), []
+    alerts = [Alerts(clock, said.append, repeat_min=30) for _ in range(2)]
+    judge = Judge(clock, *alerts, SETTINGS, frozenset({"exchange_sim"}) if idle else frozenset())
+    judge.look([Program("exchange_sim", "EXITED", 0, 0, code)])
+
+    assert len(said) == told
