@@ -1,9 +1,13 @@
-"""`python -m bench.stores`: writing a day and looking things up (B9), through the public door beside the bare part."""
+"""`python -m bench.stores [days symbols]`: writing a day and looking things up (B9), through the public door.
+
+Alone it looks for 1,000 candles in B9's 100 M, days times symbols; they are made once, as `bench.query` makes them.
+"""
 
 from __future__ import annotations
 
 import shutil
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -14,6 +18,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from bench.query import newest_candles
 from bench.table import Measure, interleaved, percentile, print_measures, timed
 from libs.core.clock import SystemClock, day_start_us
 from libs.dbaccess import DatabaseManager, Role, Store, schema
@@ -26,13 +31,14 @@ POSITIONS, PATTERNS, LOGGED = 10_000, 1_000_000, 100_000
 LOOKUPS = 500
 
 
-def measures() -> Iterator[Measure]:
-    """Bulk insert of a day of ticks, then the lookups of B9 at B9's sizes."""
+def measures(days: int = 250, symbols: int = 500) -> Iterator[Measure]:
+    """Bulk insert of a day of ticks, then the lookups of B9: at B9's sizes, but for the candles asked for."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         init_all(DatabaseManager(root).layout, settings=load_settings(environment={}), clock=SystemClock())
         yield _bulk_insert(root)
         yield from _lookups(root)
+    yield newest_candles(days, symbols)
 
 
 def _bulk_insert(root: Path) -> Measure:
@@ -146,4 +152,5 @@ def _lookup(
 
 
 if __name__ == "__main__":
-    print_measures(measures())
+    days, symbols = map(int, sys.argv[1:3] or (267, 1000))
+    raise SystemExit(0 if print_measures(measures(days, symbols)) else 1)
