@@ -18,7 +18,7 @@ def rules() -> list[tuple[int, list[tuple[str, str]]]]:
 
 
 @cache
-def tests_of(path: str) -> frozenset[str]:
+def functions_of(path: str) -> frozenset[str]:
     file = PROJECT / "tests" / path
     tree = ast.parse(file.read_text("utf-8")) if file.exists() else ast.Module([], [])
     return frozenset(each.name for each in tree.body if isinstance(each, ast.FunctionDef))
@@ -27,7 +27,7 @@ def tests_of(path: str) -> frozenset[str]:
 def test_every_rule_has_a_proof_that_is_there():
     found = rules()
     missing = [f"{number}: {path}::{name}" for number, proofs in found for path, name in proofs
-               if name not in tests_of(path)]  # fmt: skip
+               if name not in functions_of(path)]  # fmt: skip
 
     assert [number for number, _ in found] == list(range(1, len(found) + 1))
     assert len(found) > 50
@@ -42,7 +42,7 @@ def test_what_was_written_as_a_proof_is_on_the_page():
     written = {
         (f"integration/execution_engine/{file}", name)
         for file in own
-        for name in tests_of(f"integration/execution_engine/{file}")
+        for name in functions_of(f"integration/execution_engine/{file}")
         if name.startswith("test_")
     }
 
