@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import msgspec
 import pytest
 
 from libs.calendar import Calendar
@@ -24,10 +23,15 @@ from libs.simulation.clock import ManualClock
 from services.scanner.day import Runner
 from services.scanner.store import SignalsStore
 from services.scanner.suspensions import Suspensions
-from tests.kit.regimes import market, minutes
+from tests.kit.processes import DEADLINE_S
+from tests.kit.recorded_day import minute_ends, recorded, telling
 from tests.kit.rigs import MemoryRig
-from tests.kit.roots import make_stores, settings
+from tests.kit.roots import ROOMY, make_stores, settings
+from tests.kit.service import service
+from tests.kit.short import tmp_path
 from tests.kit.strategies import instance
+
+__all__ = ["tmp_path"]
 
 SYMBOLS = ("ALFA", "BETA", "DELTA", "GAMMA", "OMEGA")
 STRATEGIES = ("sma_cross", "rsi_reversion", "supertrend")
@@ -35,22 +39,6 @@ INSTANCES = tuple(instance(strategy, SYMBOLS) for strategy in STRATEGIES)
 TOPICS = (prefix("candle", "1m", "nse"), topic("market", "nse", "minute_closed"))
 #: Long enough that the subscriber notices, asks and is answered before the next minute comes.
 TURNS_A_MINUTE = 30
-
-
-def recorded() -> list[Record]:
-    """The day as an ingestor's journal holds it: the bars of each minute, then its closing."""
-    made: list[Record] = []
-    last: dict[str, int] = {}
-    for bars in minutes(market(SYMBOLS, seed=11, missing=0.02)):
-        at_us = bars[0].timestamp_us
-        for item in (*bars, MinuteClosed("nse", at_us, len(bars))):
-            is_bar = isinstance(item, OHLCVBar)
-            name = topic("candle", "1m", "nse", item.symbol) if is_bar else TOPICS[1]
-            seq = len(made) + 1
-            numbered = msgspec.structs.replace(item, seq=seq)
-            made.append(Record(name, seq, numbered, at_us, 0, last.get(name, 0)))
-            last[name] = seq
-    return made
 
 
 @dataclass
@@ -174,7 +162,7 @@ def over_a_bad_bus(
 
 
 def test_straight_killed_and_over_a_bad_bus_leave_the_same_store(new_root, tmp_path):
-    day = recorded()
+    day = recorded(SYMBOLS)
     bars = [at for at, record in enumerate(day) if isinstance(record.payload, OHLCVBar)]
     once, twice, thrice = (new_root(name) for name in ("straight", "killed", "lossy"))
     rig = MemoryRig(tmp_path / "bus", seed=3, faults=Faults(loss=0.05))
@@ -199,3 +187,44 @@ def test_straight_killed_and_over_a_bad_bus_leave_the_same_store(new_root, tmp_p
     for way, found in {"restarted": stored(twice[0]), "lossy": stored(thrice[0]), "rebuilt": wiped}.items():
         assert by_pair(found[0]) == pairs, way
         assert found == expected, f"{way}: one order over all pairs"
+
+
+@pytest.mark.matrix
+def test_the_process_killed_at_ten_random_bars_leaves_the_same_store(new_root):
+    """The whole service over real sockets: killed from outside amid a minute's bars, or at the line before or after a
+    minute is durable; what is left is what a day without a death leaves, in the same order.
+    """
+    day = recorded(SYMBOLS)
+    ends = minute_ends(day)
+    straight(*(once := new_root("straight")), day)
+    manager, found = new_root("killed")
+    environment = ROOMY | {
+        "TRADEFLEET_DATA": str(manager.layout.root), "TRADEFLEET_SCANNER_STRATEGIES": ",".join(STRATEGIES),
+        "TRADEFLEET_SCANNER_SYMBOLS": ",".join(SYMBOLS),
+        "TRADEFLEET_STRATEGIES_TIME_BUDGET_PER_BAR_MS": "60000",  # a busy machine is not the strategies' fault
+    }  # fmt: skip
+    deaths = sorted(random.Random(7).sample(range(50, len(day)), 10))
+    with telling(found, day) as teller, service("scanner", environment) as scanner:
+        for number, end in enumerate(deaths):
+            minute = sum(each <= end for each in ends)
+            point = ("", "scanner.decide.before", "scanner.decide.after")[number % 3]
+            scanner.environment = environment | ({"TRADEFLEET_CRASH_AT": f"{point}:{minute}"} if point else {})
+            scanner.start()
+            if point:
+                teller.upto(end)
+                assert scanner.process.wait(DEADLINE_S) == -9, f"death {number} at {point}"
+            else:
+                teller.upto(ends[minute - 3])
+                scanner.wait_for(lambda status, least=minute - 2: status["minutes"] >= least, "the day so far")
+                teller.upto(end)
+                scanner.kill()
+        teller.upto(len(day))
+        scanner.environment = environment
+        scanner.start()
+        status = scanner.wait_for(lambda status: status["minutes"] == len(ends), "the whole day")
+        assert scanner.stop() == 0
+
+    assert status["minutes_incomplete"] == status["gaps"] == 0
+    assert status["signals_repeated"] > 0
+    assert stored(manager) == stored(once[0])
+    assert len(stored(manager)[0]) > 100

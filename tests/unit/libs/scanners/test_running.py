@@ -31,7 +31,7 @@ EXPRESSIONS = (
 def whole_day(seed: int) -> Panel:
     """Bars with gaps and missing or infinite values; the last symbols begin late, one never trades."""
     chance = random.Random(seed)
-    rows = [random_columns(seed * 100 + number, size=BARS, missing=0.03, flat=0.1) for number in range(len(SYMBOLS))]
+    rows = [random_columns(seed * 100 + number, size=BARS, missing=0.08, flat=0.1) for number in range(len(SYMBOLS))]
     values = {name: np.array([row[name] for row in rows]) for name in FIELDS}
     for number in range(len(SYMBOLS)):
         gone = [bar for bar in range(BARS) if chance.random() < 0.1 or bar < 13 * (number - 3)]
@@ -52,9 +52,8 @@ def cut(panel: Panel, symbols: int, bars: int, running: Running) -> Panel:
 def growing(panel: Panel) -> list[Panel]:
     """The panel as it was seen in the course of the day; symbols came when they first traded."""
     running = Running()
-    return [
-        cut(panel, symbols, bars, running) for symbols, bars in ((4, 1), (4, 2), (4, 11), (5, 25), (7, 50), (7, BARS))
-    ]
+    seen = ((4, 1), (4, 2), (4, 11), (4, 12), (4, 13), (5, 25), (7, 50), (7, 51), (7, 52), (7, 53), (7, BARS))
+    return [cut(panel, symbols, bars, running) for symbols, bars in seen]
 
 
 def newest_of(name: str, output: str, parameters: dict[str, float]):
