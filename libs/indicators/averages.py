@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from libs.indicators.base import NAN, Indicator
-from libs.indicators.columns import Column, Floats, kernel, over_valid
+from libs.indicators.columns import Column, Floats, has_compiled, kernel, over_valid
 from libs.indicators.parameters import Period, validated
 
 
@@ -147,8 +147,11 @@ def ema_weight(period: int) -> float:
 def sma_dense(values: Floats, period: int) -> Floats:
     """Slide the sum as the streaming form does, to the bit, in all windows' first bars at once, then in their second.
 
-    Sums are made anew every `period` bars, so that the blocks between do not depend on each other.
+    Sums are made anew every `period` bars, so that the blocks between do not depend on each other. This is for a
+    process that never compiled a kernel; one that did slides twice as fast.
     """
+    if has_compiled():
+        return sma_kernel(values, period)
     size = len(values)
     out = np.full(size, np.nan)
     if size < period:
@@ -168,6 +171,21 @@ def sma_dense(values: Floats, period: int) -> Floats:
     out[period - 1] = totals[0]
     out[period:] = sums.reshape(-1)[: size - period]
     out[period - 1 :] /= period
+    return out
+
+
+@kernel
+def sma_kernel(values: Floats, period: int) -> Floats:
+    size = len(values)
+    out = np.full(size, np.nan)
+    for first in range(0, size - period + 1, period):
+        total = 0.0
+        for i in range(first, first + period):
+            total += values[i]
+        out[first + period - 1] = total / period
+        for i in range(first + period, min(first + 2 * period - 1, size)):
+            total += values[i] - values[i - period]
+            out[i] = total / period
     return out
 
 

@@ -26,6 +26,7 @@ _IST_OFFSET_US = 330 * US_PER_MINUTE
 #: So many rows a process walks in plain Python before it compiles: about what importing numba costs.
 WALKED_ROWS_MAX = 200_000
 _rows_walked = 0
+_has_compiled = False
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
@@ -50,6 +51,11 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+def has_compiled() -> bool:
+    """Whether this process compiled a kernel: then another one costs little."""
+    return _has_compiled
+
+
 def _may_walk(args: tuple[object, ...]) -> bool:
     global _rows_walked  # noqa: PLW0603 - one budget for all kernels: numba is imported once
     rows = max((len(arg) for arg in args if isinstance(arg, np.ndarray)), default=0)
@@ -64,8 +70,10 @@ def _listed(arg: object) -> object:
 
 
 def _compile(function: Callable[P, R]) -> Callable[P, R]:
+    global _has_compiled  # noqa: PLW0603 - as above
     from numba import njit
 
+    _has_compiled = True
     try:
         return cast("Callable[P, R]", njit(cache=True)(function))
     except RuntimeError:  # no directory a cache could be written to: a read-only installation

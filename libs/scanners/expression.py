@@ -22,6 +22,7 @@ from libs.scanners.panel import Panel
 LENGTH_MAX = 500
 NODES_MAX = 150
 SHIFT_MAX = 500
+NUMBER_MAX = 1e300
 COLUMNS = ("open", "high", "low", "close", "volume")
 
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -180,7 +181,10 @@ class _Reader:
         value = node.value
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self._refused(node, "is not understood; expected a number")
-        return _Part(is_condition=False, bars_needed=1, compute=lambda _figures: float(value))
+        if abs(value) > NUMBER_MAX:  # more, or infinite
+            raise self._refused(node, "is too large a number")
+        number = float(value)
+        return _Part(is_condition=False, bars_needed=1, compute=lambda _figures: number)
 
     def _column(self, node: ast.Name) -> _Part:
         name = node.id

@@ -95,6 +95,8 @@ def test_bars_needed_is_that_of_the_hungriest_part():
         ("close in (1, 2)", "is not understood"),
         ("'a' > 5", "expected a number"),
         ("True", "expected a number"),
+        ("close > 1e999", "'1e999' is too large a number"),
+        ("close > " + "9" * 400, "is too large a number"),
         ("__import__('os').system('true')", "calls no indicator"),
         ("close.__class__ > 5", "outputs belong to indicators"),
         ("().__class__.__bases__[0]", "is not understood"),
