@@ -40,6 +40,8 @@ class Rounds:
         self._stored_locks: LossLocks = engine.desk.gate.state.locks
         self._guards_ns = self._cancels_ns = clock.monotonic_ns()
         self.on_new_day: Callable[[date], None] = lambda _day: None
+        # Before the first signal can be taken, not at the first turn of the clock.
+        self._look_for_kill_file()
 
     @property
     def is_open(self) -> bool:

@@ -176,6 +176,21 @@ def test_every_cause_of_the_page_is_tried():
     assert causes - {"preflight", "live"} == set(PROVOKED) - {"file"}
 
 
+def test_a_kill_file_holds_from_the_first_moment(tmp_path):
+    """It was put there while the engine was down: not even a signal that waits at the door gets through."""
+    root = tmp_path / "data"
+    with engine_rig(root) as rig:
+        clock = rig.clock
+    (root / "run").mkdir(exist_ok=True)
+    (root / "run" / "KILL").write_text("put there over night\n")
+    with engine_rig(root, clock=clock) as rig:
+        rig.engine.on_tick(Tick("ACME", clock.now_us(), 100.0, volume=1))
+        rig.signal("enter_long")
+
+        assert rig.rows("SELECT count(*) FROM orders") == [(0,)]
+        assert state_of(rig) == (HALTED, "file")
+
+
 @pytest.mark.parametrize("cause", ["stale_feed", "lost_heartbeat"])
 def test_what_ends_by_itself_ends_only_when_it_is_heard_of_again(cause, tmp_path):
     """A start is silent at first, which is no sign that the feed or the ingestor is back."""
