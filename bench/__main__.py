@@ -58,7 +58,7 @@ BENCHES: dict[str, Callable[[], Iterable[Measure]]] = {
     "risk": risk.measures,
     "orders": orders.measures,
     "peers": peers.measures,
-    "sweep": lambda: sweep.measures(60),
+    "sweep": lambda: sweep.measures(60, 5, 4),
     "growth": growth.measures,
     "api": api.measures,
 }

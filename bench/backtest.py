@@ -46,7 +46,7 @@ def walk(symbol: str, days: int, seed: int) -> Columns:
     count = len(stamps)
     while True:
         units = np.rint(np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 2e-4, count))) * 1e7).astype(np.int64)
-        if not has_tie(units, 10, 30):
+        if not len(ties(units, 10, 30)):
             break
         seed += 1000
     close = units / 10_000
@@ -56,12 +56,12 @@ def walk(symbol: str, days: int, seed: int) -> Columns:
     )
 
 
-def has_tie(units: np.ndarray[Any, np.dtype[np.int64]], fast: int, slow: int) -> bool:
-    """Whether two averages of prices in whole units are ever equal."""
+def ties(units: np.ndarray[Any, np.dtype[np.int64]], fast: int, slow: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Give the rows on which two averages of prices in whole units are equal."""
     total = np.concatenate([[0], np.cumsum(units)])
     sums = (total[length:] - total[:-length] for length in (fast, slow))
     fast_sum, slow_sum = next(sums)[slow - fast :], next(sums)
-    return bool(np.any(slow * fast_sum == fast * slow_sum))
+    return np.flatnonzero(slow * fast_sum == fast * slow_sum) + slow - 1
 
 
 def reference(columns: Columns, *, at_close: bool = False) -> tuple[int, int]:

@@ -91,17 +91,11 @@ def given_parameters(options: argparse.Namespace) -> dict[str, str]:
 
 @contextmanager
 def workers_of(options: argparse.Namespace) -> Iterator[Workers]:
-    """Give what runs the points: a cluster, this process, or a pool of processes."""
-    from services.backtest.sweep.workers import Cluster, Pool, in_this_process
+    """Give what runs the points: a cluster, or this process and those it finds worth starting."""
+    from services.backtest.sweep.workers import Cluster, Team
 
-    if options.cluster:
-        with Cluster(options.cluster) as cluster:
-            yield cluster
-    elif options.workers == 1:
-        yield in_this_process
-    else:
-        with Pool(options.workers) as pool:
-            yield pool
+    with Cluster(options.cluster) if options.cluster else Team(options.workers) as workers:
+        yield workers
 
 
 @contextmanager

@@ -68,11 +68,13 @@ class RunData(msgspec.Struct, frozen=True):
         }
 
 
-def load(db: DatabaseManager, request: RunRequest, warmup_bars: int) -> RunData:
+def load(
+    db: DatabaseManager, request: RunRequest, warmup_bars: int, *, days_at_once: int = _DAYS_AT_ONCE
+) -> RunData:  # fmt: skip
     """Read the run's bars, and so many before them for its warm-up, from closed days; refuse a run without any."""
     missing: list[date] = []
     warm_up: tuple[Columns, ...] = ()
-    with MarketDataQuery(db, closed_days_only=True, days_at_once=_DAYS_AT_ONCE) as query:
+    with MarketDataQuery(db, closed_days_only=True, days_at_once=days_at_once) as query:
         first, last = request.start, request.end + timedelta(days=1)
         table = query.get_candles(
             list(request.symbols_all), request.exchange, request.timeframe, first, last, output="arrow",
@@ -143,13 +145,19 @@ def _fingerprint(parts: tuple[Columns, ...]) -> str:
 def _bars_expected(sessions: Sequence[Session], timeframe: str, timestamps: NDArray[np.int64]) -> int:
     """Count the bars a share should have; one that ends its day in the closing auction shows it and has fewer."""
     total = 0
+    alike: dict[tuple[object, ...], int] = {}
     for session in sessions:
         takes_part = False
         if session.auction_open_us:
             edges = np.searchsorted(timestamps, (session.auction_open_us, session.close_us, session.last_us))
             others_only, auctioned = np.diff(edges)
             takes_part = bool(auctioned and not others_only)
-        total += len(session.bar_starts(timeframe, closing_auction=takes_part))
+        # Most days are like each other but for their date, and to go through their minutes takes long.
+        spans = session.spans_of(closing_auction=takes_part)
+        shape = tuple(edge - session.open_us for span in spans for edge in span)
+        if shape not in alike:
+            alike[shape] = len(session.bar_starts(timeframe, closing_auction=takes_part))
+        total += alike[shape]
     return total
 
 

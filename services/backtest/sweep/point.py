@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -29,6 +30,8 @@ from services.backtest.request import RunRequest
 from services.backtest.runner import without_collection
 
 DONE, FAILED = "done", "failed"
+#: More days are read side by side than for a run: a sweep has its bars in memory for long, and is waited for.
+_DAYS_AT_ONCE = 100
 #: Form, why, what the account did, and what went wrong.
 _Done = tuple[str, str, Account, str]
 
@@ -103,13 +106,17 @@ class Bench:
         self._risk = plan.request.risk(settings.risk)
         self._calendar = load_calendar(root, plan.request.exchange)
         self._db = DatabaseManager(root, Role.BACKTEST, settings=settings, clock=clock)
-        self._data = load(self._db, plan.request, plan.warmup_bars)
+        began_ns = clock.monotonic_ns()
+        self._data = load(self._db, plan.request, plan.warmup_bars, days_at_once=_DAYS_AT_ONCE)
+        self.load_seconds = (clock.monotonic_ns() - began_ns) / 1e9
         self._valuation = Valuation(self._data.columns)
         self._timeline = metrics.Timeline(self._valuation.timestamps)
         self._outright: Outright | None = None
         #: By the branch of the parameters: what was proved; empty where it was not.
         self._outright_proofs: dict[str, str] = {}
         self._forms: dict[str, tuple[str, str]] = {}
+        #: Proofs, and the loop, are for one thread at a time; what follows from a proof is not.
+        self._lock = threading.Lock()
 
     @property
     def fingerprint(self) -> str:
@@ -129,8 +136,10 @@ class Bench:
     def _run(self, parameters: dict[str, Any]) -> PointResult:
         request = _with(self._plan.request, parameters)
         data = self._trimmed(_warmup(request, self._calendar))
-        with without_collection():
-            done = self._without_minutes(request, data) or self._minute_by_minute(request, data)
+        done = self._without_minutes(request, data)
+        if done is None:
+            with self._lock, without_collection():
+                done = self._minute_by_minute(request, data)
         form, why, (deals, trips, worth), error = done
         returns = metrics.daily_returns(worth.evenings, request.cash_paise)
         return PointResult(
@@ -146,19 +155,28 @@ class Bench:
 
     def _without_minutes(self, request: RunRequest, data: RunData) -> _Done | None:
         """Work the point out of its wishes alone; None where that was not proved, or a limit might come into play."""
-        branch = branch_of(request.parameters)
-        if goes_bar_by_bar(request) or self._outright_proofs.get(branch) == "":
+        if goes_bar_by_bar(request):
+            return None
+        with self._lock:
+            outright, proof = self._proved(request, data)
+        if outright is None:
             return None
         try:
-            proof = self._outright_proofs.setdefault(branch, "")  # unless what follows says otherwise
-            if self._outright is None:
-                self._outright = Outright(request, self._data, self._risk, self._calendar)
-            if not proof:
-                proof = self._outright_proofs[branch] = self._outright.prove(request, data)
-            account = self._outright.run(request, data)
+            return OUTRIGHT, proof, outright.run(request, data), ""
         except Refused:  # the loop knows what to do, or what to complain of
             return None
-        return OUTRIGHT, proof, account, ""
+
+    def _proved(self, request: RunRequest, data: RunData) -> tuple[Outright | None, str]:
+        """Give what works points out, and its proof for parameters of this kind; None where it was not equal."""
+        branch = branch_of(request.parameters)
+        if branch not in self._outright_proofs:
+            self._outright_proofs[branch] = ""  # unless what follows says otherwise
+            with suppress(Refused):
+                if self._outright is None:
+                    self._outright = Outright(request, self._data, self._risk, self._calendar)
+                self._outright_proofs[branch] = self._outright.prove(request, data)
+        proof = self._outright_proofs[branch]
+        return (self._outright if proof else None), proof
 
     def _minute_by_minute(self, request: RunRequest, data: RunData) -> _Done:
         """Run the loop, in the form that was proved for parameters of this kind."""
@@ -202,10 +220,19 @@ _kept: dict[bytes, Bench] = {}
 
 def evaluate(plan: Plan, parameters: dict[str, Any]) -> PointResult:
     """Run one point in a worker: of a pool or of a cluster, whose worker may have several threads."""
+    return _bench(plan).evaluate(parameters)
+
+
+def load_seconds(plan: Plan) -> float:
+    """Say how long the data of a plan took to load."""
+    return _bench(plan).load_seconds
+
+
+def _bench(plan: Plan) -> Bench:
     name = msgspec.json.encode(plan, order="sorted")
     with _lock:
         bench = _kept.get(name)
         if bench is None:
             _kept.clear()
             bench = _kept[name] = Bench(plan, SystemClock())
-        return bench.evaluate(parameters)
+        return bench

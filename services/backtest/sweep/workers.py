@@ -8,13 +8,19 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from importlib import import_module
+from types import TracebackType
 from typing import Any, Self
 
 from libs.core.errors import Refused, RetryLater
-from services.backtest.sweep.point import Plan, PointResult, evaluate
+from services.backtest.form import OUTRIGHT
+from services.backtest.sweep.point import Plan, PointResult, evaluate, load_seconds
+
+#: What the start of a process takes before it loads, and how many times its start what it saves must come to.
+START_S, WORTH_IT = 1.0, 1.5
 
 #: Points given to each worker ahead of their turn, so that none waits for the next.
 _AHEAD = 2
@@ -27,6 +33,57 @@ def in_this_process(plan: Plan, points: Sequence[dict[str, Any]]) -> Iterator[Po
     """Run the points one after the other."""
     for point in points:
         yield evaluate(plan, point)
+
+
+class Team:
+    """Runs points in this process while they are quick, in a pool of processes where those left are worth its start.
+
+    A process starts in about a second, loads the bars again, and saves the others a part of what is left: that is told
+    from the first points, which are run here. Points that are worked out of columns are run here by threads: they
+    leave the interpreter to each other.
+    """
+
+    def __init__(self, count: int) -> None:
+        if count < 1:
+            raise Refused(f"{count} workers; at least 1")
+        self._count = count
+        self._closing = ExitStack()
+        self._pool: Pool | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:  # fmt: skip
+        self._closing.__exit__(kind, error, trace)
+
+    def __call__(self, plan: Plan, points: Sequence[dict[str, Any]]) -> Iterator[PointResult]:
+        """Run the points; a sweep that went on to processes stays with them."""
+        left = list(points)
+        for turn in (1, 2):  # the first pays for the proof of its form, the second tells what the others will take
+            if self._pool is not None or not left:
+                break
+            result = evaluate(plan, left.pop(0))
+            yield result
+            saved = result.seconds * len(left) * (1 - 1 / self._count)
+            if turn == 2 and result.form != OUTRIGHT and saved > WORTH_IT * (START_S + load_seconds(plan)):
+                self._pool = self._closing.enter_context(Pool(self._count))
+        if self._pool is not None:
+            yield from self._pool(plan, left)
+        elif left and result.form == OUTRIGHT:
+            yield from self._by_threads(plan, left)
+        else:
+            yield from in_this_process(plan, left)
+
+    def _by_threads(self, plan: Plan, points: Sequence[dict[str, Any]]) -> Iterator[PointResult]:
+        with ThreadPoolExecutor(self._count, thread_name_prefix="sweep") as threads:
+            try:
+                for future in as_completed([threads.submit(evaluate, plan, point) for point in points]):
+                    yield future.result()
+            except BaseException:
+                threads.shutdown(wait=True, cancel_futures=True)
+                raise
 
 
 class Pool:

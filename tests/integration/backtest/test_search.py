@@ -47,7 +47,6 @@ def search(root, out, capsys):
 
 def test_a_search_is_the_same_twice_and_goes_on(root, tmp_path, capsys, monkeypatch):
     """Also after a kill in its middle; and the judged figures are those of a run over the days behind."""
-    pytest.importorskip("optuna", reason="the extra `optimize` is not installed")
     whole = tmp_path / "whole.jsonl"
     first = search(root, whole, capsys)
     lines = whole.read_bytes().splitlines(keepends=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
+from datetime import timedelta
+from itertools import pairwise
 
 import psutil
 import pytest
@@ -14,18 +17,21 @@ from libs.core.errors import Refused
 from services.backtest import BacktestRunner, reading
 from services.backtest.request import make_request
 from services.backtest.sweep import point as points
+from services.backtest.sweep import workers as team
 from services.backtest.sweep.grid import make_grid, parse_axis, parse_space
 from services.backtest.sweep.judge import judge
 from services.backtest.sweep.report import render_sweep
 from services.backtest.sweep.results import SweepResults
 from services.backtest.sweep.sweeping import run_sweep, sweep_head
-from services.backtest.sweep.workers import Cluster, in_this_process
+from services.backtest.sweep.workers import Cluster, Team, in_this_process
 from tests.kit.backtest import FIRST, LAST, make_history, runner_manager
 from tests.kit.paths import PROJECT
 from tests.kit.processes import wait_until
 from tests.kit.roots import settings
 
 GRID = ["fast=5:15:5", "slow=10,30"]
+#: A day before it warms up.
+FIRST_SWEPT = FIRST + timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +39,8 @@ def root(tmp_path_factory):
     return make_history(tmp_path_factory.mktemp("sweep") / "data", symbols=("ACME",), count=120)
 
 
-def swept(root, path, texts=GRID, workers=in_this_process, **options):
-    request = make_request("sma_cross", "ACME", FIRST, LAST, **options)
+def swept(root, path, texts=GRID, workers=in_this_process, start=FIRST, **options):
+    request = make_request("sma_cross", "ACME", start, LAST, **options)
     grid = make_grid("sma_cross", {}, texts)
     head = sweep_head("sweep", request, {"axes": grid.axes, "points": len(grid.points)}, grid.refused)
     results = SweepResults.begin(path, head)
@@ -75,15 +81,25 @@ def test_what_the_strategy_does_not_take_is_counted():
         parse_space("sma_cross", ["fast=9..5"])
 
 
-def test_a_point_is_the_run_of_the_same_parameters(root, tmp_path):
-    """Also where the longest warm-up of the grid was loaded: each point has its own, and no bar more."""
-    found = swept(root, tmp_path / "s.jsonl").all
-    runner = BacktestRunner(runner_manager(root))
+@pytest.mark.parametrize("options", [{}, {"daily_anchor": False, "sizing": {"type": "fixed_quantity", "quantity": 30}}])
+def test_a_point_is_the_run_of_the_same_parameters(root, tmp_path, options):
+    """Random pairs, every figure, every day's return: each point has a warm-up of its own, and they share averages."""
+    chance = random.Random(len(options))
+    axes = [",".join(map(str, chance.sample(range(*span), 2))) for span in ((2, 12), (12, 40))]
+    found = swept(root, tmp_path / "s.jsonl", [f"fast={axes[0]}", f"slow={axes[1]}"], start=FIRST_SWEPT, **options).all
+    runner, manager = BacktestRunner(runner_manager(root)), runner_manager(root)
     for result in found:
-        run_id = runner.run("sma_cross", "ACME", FIRST, LAST, parameters=result.parameters)
-        run = reading.describe(runner_manager(root), run_id)["metrics"][""]
+        run_id = runner.run("sma_cross", "ACME", FIRST_SWEPT, LAST, parameters=result.parameters, **options)
+        run = reading.describe(manager, run_id)["metrics"][""]
+        with manager.backtest_reader(run_id) as connection:
+            evenings = connection.execute(
+                "SELECT max_by(equity_paise, timestamp) FROM equity_curve "
+                "GROUP BY timestamp::DATE ORDER BY timestamp::DATE"
+            ).fetchall()
+        worth = [100_000_000, *(row[0] for row in evenings)]
 
         assert result.figures == {name: run[name] for name in result.figures}
+        assert list(result.returns) == [round(b / a - 1.0, 10) for a, b in pairwise(worth)]
         assert result.figures["trades"] > 0
         assert result.form == "outright"
 
@@ -138,16 +154,56 @@ def test_a_point_that_breaks_does_not_end_the_sweep(root, tmp_path, monkeypatch)
     assert "http" not in page
 
 
+#: The command as ever, but that processes cost nothing to start.
+WITH_PROCESSES = """
+import sys
+from cli.main import main
+from services.backtest.sweep import workers
+workers.START_S = -1e9
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("form", ["auto", "event"])
+def test_a_team_starts_processes_only_where_they_are_worth_it(root, tmp_path, monkeypatch, form):
+    """Columns go to threads of this process, whatever a process costs; the loop's points to processes once they pay."""
+    pools = []
+
+    class Counted:
+        def __init__(self, count):
+            pools.append(count)
+
+        def __enter__(self):
+            return in_this_process
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(team, "Pool", Counted)
+    alone = swept(root, tmp_path / "a.jsonl", form=form).all
+    with Team(3) as workers:
+        here = swept(root, tmp_path / "b.jsonl", workers=workers, form=form).all
+    monkeypatch.setattr(team, "START_S", -1e9)
+    with Team(3) as workers:
+        there = swept(root, tmp_path / "c.jsonl", workers=workers, form=form).all
+
+    assert pools == ([] if form == "auto" else [3])
+    expected = {r.key: (r.figures, r.returns, r.form) for r in alone}
+    assert {r.key: (r.figures, r.returns, r.form) for r in here} == expected
+    assert {r.key: (r.figures, r.returns, r.form) for r in there} == expected
+
+
 def test_a_killed_sweep_goes_on(root, tmp_path, capsys):
     """SIGKILL to the command: workers die with it, its file is readable, and the same command does the rest."""
     out = tmp_path / "s.jsonl"
     words = ["backtest", "sweep", "--data-root", str(root), "--strategy", "sma_cross", "--symbols", "ACME",
              "--from", str(FIRST), "--to", str(LAST), "--form", "event", "--out", str(out), "--json",
              "--grid", "fast=5:9:1", "--grid", "slow=20:23:1"]  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-m", "cli", *words, "--workers", "2"], cwd=PROJECT)
+    process = subprocess.Popen([sys.executable, "-c", WITH_PROCESSES, *words, "--workers", "2"], cwd=PROJECT)
     workers = []
     try:
-        wait_until(lambda: out.exists() and len(out.read_bytes().splitlines()) >= 3, "two points")
+        wait_until(lambda: out.exists() and len(out.read_bytes().splitlines()) >= 5, "four points")
         workers = psutil.Process(process.pid).children(recursive=True)
     finally:
         process.kill()
@@ -159,7 +215,7 @@ def test_a_killed_sweep_goes_on(root, tmp_path, capsys):
 
     assert len(workers) >= 2
     assert left == []
-    assert 2 <= finished < 20
+    assert 4 <= finished < 20
     assert main([*words, "--workers", "1"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert len(answer["points"]) == 20
@@ -169,9 +225,10 @@ def test_a_killed_sweep_goes_on(root, tmp_path, capsys):
 
 
 def test_a_cluster_gives_the_same(root, tmp_path):
-    """On a real scheduler with two worker processes, where Dask is installed."""
-    distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    with distributed.LocalCluster(
+    """On a real scheduler with two worker processes."""
+    from distributed import LocalCluster  # a second of imports for this test alone
+
+    with LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
     ) as local, Cluster(local.scheduler_address) as cluster:  # fmt: skip
         theirs = swept(root, tmp_path / "c.jsonl", workers=cluster).all
