@@ -31,8 +31,11 @@ class OrderBook:
         if order.order_id in self._orders:
             raise Corrupt(f"order {order.order_id} is in the book already: an intent must be decided once")
         self._orders[order.order_id] = order
-        if order.children:
-            self._learn(order)
+        for child in order.children:
+            if self._waiting or self._foreign or child.broker_order_id in self._owner:
+                self._learn(order)
+                break
+            self._owner[child.broker_order_id] = order.order_id
 
     def get(self, order_id: str) -> Order:
         """Give the order; raise `KeyError` for a stranger."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from libs.contracts.orders import Side
+from libs.core.clock import trading_day
 from libs.core.errors import Corrupt
 from libs.core.money import share, value_paise
 from libs.orders.model import Fill, FillKey, Product
@@ -121,7 +122,7 @@ class PositionBook:
         """Count a fill once and give the position after it."""
         fields = (fill.strategy_id, fill.symbol, fill.exchange, fill.product)
         key = self._keys.get(fields) or self.key(*fields)
-        name = fill.key
+        name = (trading_day(fill.timestamp_us), fill.exchange, fill.broker_order_id, fill.trade_id)  # its `key`
         if (known := self._seen.get(name)) is not None:
             if not known.is_same_trade(fill):
                 raise Corrupt(f"trade {name} was {known!r} and is now {fill!r}")

@@ -19,6 +19,8 @@ class RateWindows:
         self._bounds = tuple(
             (us, most, entries) for (us, most), (_, entries) in zip(self.windows, self._entry_windows, strict=True)
         )
+        self._least = min((entries for _, entries in self._entry_windows), default=1)
+        self._longest_us = max((us for us, _ in self.windows), default=0)
         self._size = max((most for _, most in self.windows), default=1)
         self._ring = [-(1 << 62)] * self._size
         self._next = 0
@@ -30,6 +32,9 @@ class RateWindows:
         ring[self._next] = now_us
         at = self._next = (self._next + 1) % size
         free_us = entry_free_us = -(1 << 62)
+        if self.windows and ring[at - self._least] + self._longest_us <= now_us:
+            self.free_us, self.entry_free_us = free_us, entry_free_us  # too few of late for any window
+            return
         for length_us, most, most_entries in self._bounds:
             # A place before the ring's first is one at its end, as a list counts.
             frees_us = ring[at - most] + length_us

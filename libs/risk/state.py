@@ -94,12 +94,10 @@ class RiskState:
     def on_equity(self, equity: Equity, limits: Limits) -> None:
         """Take in the account's worth; a limit it has crossed locks entries from now on."""
         self.equity = equity
-        if equity.loss_day_paise >= limits.account_loss_max and self.locks.day != equity.day:
+        lost, fallen = equity.day_start_paise - equity.now_paise, equity.peak_paise - equity.now_paise
+        if lost >= limits.account_loss_max and self.locks.day != equity.day:
             self.locks = msgspec.structs.replace(self.locks, day=equity.day)
-        if (
-            equity.drawdown_paise * 100 >= limits.drawdown_percent_max * equity.peak_paise
-            and not self.locks.is_drawdown
-        ):
+        if fallen * 100 >= limits.drawdown_percent_max * equity.peak_paise and not self.locks.is_drawdown:
             self.locks = msgspec.structs.replace(self.locks, is_drawdown=True)
 
     # -- the market ---------------------------------------------------------------------------------------------------
@@ -116,6 +114,11 @@ class RiskState:
         if price == state.price:
             return
         state.price, state.units = price, round(price * UNITS_PER_RUPEE)
+        if len(state.holdings) == 1:
+            strategy_id, holding = state.holdings[0]
+            if holding.exposure or holding.quantity or holding.buying or holding.selling:
+                self._expose_both(strategy_id, state, holding)
+            return
         for strategy_id, holding in state.holdings:
             if holding.exposure or holding.quantity or holding.buying or holding.selling:
                 self._expose(strategy_id, state, holding)
@@ -161,7 +164,8 @@ class RiskState:
     def on_intent(self, order: Order) -> None:
         """Take in an order nothing has happened to: `on_order`, where there is nothing to look up and compare."""
         name, quantity = order.order_id, order.quantity
-        state, holding = self.holding(order.strategy_id, order.exchange, order.symbol, order.product)
+        key = (order.strategy_id, order.exchange, order.symbol, order.product)
+        state, holding = self._pairs.get(key) or self.holding(*key)
         self.order_ids.add(name)
         if order.signal_id:
             self.signals_answered.add((order.signal_id, order.purpose))
@@ -180,13 +184,14 @@ class RiskState:
 
     def on_filled(self, order: Order, position: Position) -> None:
         """Take in a settled order together with the position its one trade led to: `on_position`, then `on_order`."""
-        state, holding = self.holding(order.strategy_id, order.exchange, order.symbol, order.product)
+        key = (order.strategy_id, order.exchange, order.symbol, order.product)
+        state, holding = self._pairs.get(key) or self.holding(*key)
         state.net.quantity += position.quantity - holding.quantity
         holding.quantity = position.quantity
         share = self._shares.pop(order.order_id, None)
         if share is not None:
             reserve(share, -1)
-        if order.purpose is _ENTRY:
+        else:  # what was told of before is counted already
             self._count_trade(order)
         self._expose_both(order.strategy_id, state, holding)
 

@@ -46,6 +46,14 @@ class ExitRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     time_min: Annotated[int, Meta(ge=0)] = 0
     square_off: bool = True
 
+    @property
+    def has_prices(self) -> bool:
+        """Whether a stop, a target or a trailing stop follows from them."""
+        return bool(
+            self.stop_percent or self.target_percent or self.trail_percent
+            or self.stop_atr or self.target_atr or self.trail_atr
+        )  # fmt: skip
+
 
 class Protection(msgspec.Struct, frozen=True, kw_only=True):
     """What guards one position. `trail` is the distance the stop keeps from the best price; 0: it stays."""
@@ -91,6 +99,12 @@ def protect(
     square_off_us: int = NEVER_US,
 ) -> Protection:
     """Set up the guard of a position that was entered at a price."""
+    if stop is None and target is None and not rules.has_prices:
+        return Protection(
+            is_long=is_long, tick_size=tick_size, best=price,
+            time_us=at_us + rules.time_min * US_PER_MINUTE if rules.time_min else NEVER_US,
+            square_off_us=square_off_us if rules.square_off else NEVER_US,
+        )  # fmt: skip
     away = -1 if is_long else 1
     stop_distance = _distance(price, rules.stop_percent, rules.stop_atr, atr)
     target_distance = _distance(price, rules.target_percent, rules.target_atr, atr)

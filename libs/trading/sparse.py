@@ -130,12 +130,15 @@ class _Day:
     def _trade(self, at_us: int, due: list[int]) -> None:
         """Fill what rests, then judge what is held."""
         loop, recorder, guards = self._loop, self._recorder, self._desk.guards
-        for number in due:
-            orders = self._orders[number]
-            if orders.key.symbol in loop.resting and not orders.fill(
-                self._lanes[number].bars.open.item(self._rows[number]), at_us
-            ):
-                recorder.on_events(loop.fill(self._bar(number)))
+        if loop.resting:
+            for number in due:
+                orders = self._orders[number]
+                if orders.key.symbol in loop.resting and not orders.fill(
+                    self._lanes[number].bars.open.item(self._rows[number]), at_us
+                ):
+                    recorder.on_events(loop.fill(self._bar(number)))
+        if not guards:
+            return
         for number in due:
             guard = guards.get(self._orders[number].key)
             if guard is not None and guard.may_act(at_us):
@@ -146,7 +149,7 @@ class _Day:
         bars: dict[str, OHLCVBar] = {}
         for number in due:
             lane, row = self._lanes[number], self._rows[number]
-            if lane.may_say(row):
+            if row in lane.sides or lane.may_say(row):
                 bar = bars[lane.bars.symbol] = self._bar(number)
                 self._host.decide(lane, row, bar, signals)
         if not signals:
@@ -197,6 +200,8 @@ class _Day:
     def _price_held(self, before_us: int, due: Sequence[int] = ()) -> bool:
         """Tell the desk the last prices, up to an instant, of what is held and not due; say whether any was new."""
         is_new = False
+        if not self._desk.guards:
+            return False
         for number, _ in self._held():
             if number not in due:
                 stamps, closes = self._series_of(number)

@@ -75,9 +75,9 @@ class Lane:
         return bool(direction) and flags is not None and bool(flags[self.start + row])
 
     def may_say(self, row: int) -> bool:
-        """Whether the strategy may say something on a bar."""
+        """Whether the strategy may say something on a bar it wishes nothing on."""
         slot = self.slot
-        return row in self.sides or row >= self.closing or slot.is_guarded or self.leaves(row, slot.position.direction)
+        return row >= self.closing or slot.is_guarded or self.leaves(row, slot.position.direction)
 
     @property
     def leave_reason(self) -> str:

@@ -9,15 +9,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from libs.contracts.sessions import Session
 from libs.core.clock import trading_date
 from libs.core.errors import Refused
 from libs.dbaccess import DatabaseManager, MarketDataQuery
-from libs.dbaccess.buffers import numbers
 from libs.dbaccess.calendars import load_calendar
 from libs.indicators.columns import session_days
 from libs.orders.instrument import Instrument
@@ -28,8 +25,7 @@ from services.backtest.request import RunRequest
 CORPORATE_GAP_RATIO = 0.2
 _FINE_TICK, _TICK = 0.01, 0.05
 #: Open days hold some 700 KiB each; a statement unites this many, and reading more of them at once is hardly faster.
-_DAYS_AT_ONCE = 25
-_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
+_DAYS_AT_ONCE = 10
 
 
 class SymbolData(msgspec.Struct, frozen=True):
@@ -76,19 +72,19 @@ def load(
     warm_up: tuple[Columns, ...] = ()
     with MarketDataQuery(db, closed_days_only=True, days_at_once=days_at_once) as query:
         first, last = request.start, request.end + timedelta(days=1)
-        table = query.get_candles(
-            list(request.symbols_all), request.exchange, request.timeframe, first, last, output="arrow",
+        found = query.candle_columns(
+            request.symbols_all, request.exchange, request.timeframe, first, last,
             on_missing=lambda coverage: missing.extend(coverage.missing),
         )  # fmt: skip
-        columns = _by_symbol(table)
-        if warmup_bars and columns:
-            parts = [
-                query.last_candles(
-                    each.symbol, request.exchange, request.timeframe, warmup_bars, before=first, output="arrow"
-                )
+        columns = tuple(Columns(*each) for each in found)
+        if warmup_bars:
+            warm_up = tuple(
+                Columns(*part)
                 for each in columns
-            ]
-            warm_up = tuple(part for table in parts for part in _by_symbol(table))
+                for part in query.last_candle_columns(
+                    each.symbol, request.exchange, request.timeframe, warmup_bars, before=first
+                )
+            )
     absent = sorted(set(request.symbols_all) - {each.symbol for each in columns})
     if absent:
         raise Refused(
@@ -117,20 +113,6 @@ def tick_size_of(prices: NDArray[np.float64]) -> float:
     """Give the coarser of a share's two usual tick sizes that all prices are multiples of."""
     ticks = prices / _TICK
     return _TICK if bool(np.all(np.abs(ticks - np.rint(ticks)) < 1e-6)) else _FINE_TICK
-
-
-def _by_symbol(table: pa.Table) -> tuple[Columns, ...]:
-    """Cut a table sorted by symbol and time into columns a symbol."""
-    if not table.num_rows:
-        return ()
-    names = table.column("symbol").combine_chunks()
-    found: list[Columns] = []
-    start = 0
-    for row in pc.value_counts(names).to_pylist():  # in the order of appearance, which is sorted
-        part = table.slice(start, row["counts"])
-        start += row["counts"]
-        found.append(Columns(str(row["values"]), *(numbers(part.column(name)) for name in _COLUMNS)))
-    return tuple(found)
 
 
 def _fingerprint(parts: tuple[Columns, ...]) -> str:

@@ -15,7 +15,7 @@ from libs.orders.model import Fill
 from libs.orders.positions import Position, PositionKey, after_fill
 from libs.strategies.wishes import Flags
 from libs.trading.columns import Columns
-from services.backtest.equity import Block, Deals, EquityCurve, day_rows
+from services.backtest.equity import Block, Deals, EquityCurve, day_rows, distinct
 
 DAYS_A_YEAR = 252
 #: (metric, scope): value; None where it is not defined.
@@ -238,7 +238,7 @@ def _months(evenings: Integers, timeline: Timeline, cash_paise: int) -> dict[str
 
 def _benchmark(columns: Sequence[Columns]) -> Floats:
     """Daily returns of buying each symbol for the same money at its first open and holding it."""
-    days = np.unique(np.concatenate([session_days(each.timestamps) for each in columns])) if columns else np.empty(0)
+    days = distinct([session_days(each.timestamps) for each in columns])
     if not len(days):
         return np.empty(0)
     worth = np.zeros(len(days))

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import pyarrow as pa
 
 from libs.core.version import CODE_VERSION
-from libs.dbaccess.buffers import column_of, floats, integers, stamps, table_of, texts
+from libs.dbaccess.columns import Column, floats, insert, integers, stamps, texts
 from libs.dbaccess.runs import RunConnection, commit_so_far
 from libs.indicators.columns import session_days
 from libs.orders.model import Order
@@ -22,7 +21,6 @@ from services.backtest.request import RunRequest
 
 #: Longer curves are stored day by day; figures are worked out on every bar all the same.
 CURVE_ROWS_MAX = 100_000
-_STAMP = pa.timestamp("us", "UTC")
 
 
 def begin(
@@ -69,19 +67,19 @@ def write_results(
     connection: RunConnection, recorder: RunRecorder, desk: Desk, curve: EquityCurve, metrics: Metrics
 ) -> None:
     """Write signals, orders, trades, the equity curve, positions, metrics and the log."""
-    _insert(connection, "signals", _signals(recorder))
-    _insert(connection, "orders", _orders(desk, recorder))
-    _insert(connection, "trades", _trades(recorder.trades()))
-    _insert(connection, "equity_curve", _curve(curve))
-    _insert(connection, "positions", _positions(desk))
-    _insert(connection, "metrics", _metrics(metrics))
+    insert(connection, "signals", _signals(recorder))
+    insert(connection, "orders", _orders(desk, recorder))
+    insert(connection, "trades", _trades(recorder.trades()))
+    insert(connection, "equity_curve", _curve(curve))
+    insert(connection, "positions", _positions(desk))
+    insert(connection, "metrics", _metrics(metrics))
     write_log(connection, recorder.log)
 
 
 def write_log(connection: RunConnection, log: Sequence[LogRow]) -> None:
     """Write the log alone: what a failed run has."""
     rows = list(enumerate(log))
-    _insert(
+    insert(
         connection,
         "log",
         {
@@ -94,7 +92,7 @@ def write_log(connection: RunConnection, log: Sequence[LogRow]) -> None:
     )
 
 
-def _signals(recorder: RunRecorder) -> dict[str, Any]:
+def _signals(recorder: RunRecorder) -> dict[str, Column]:
     signals = recorder.signals
     decided = [recorder.decisions.get(signal.signal_id, ("undecided", "")) for signal in signals]
     return {
@@ -113,7 +111,7 @@ def _signals(recorder: RunRecorder) -> dict[str, Any]:
     }
 
 
-def _orders(desk: Desk, recorder: RunRecorder) -> dict[str, Any]:
+def _orders(desk: Desk, recorder: RunRecorder) -> dict[str, Column]:
     orders = list(desk.orders)
     return {
         "order_id": texts([o.order_id for o in orders]),
@@ -138,7 +136,7 @@ def _order_reason(order: Order, recorder: RunRecorder) -> str:
     return order.reason or recorder.reasons.get(order.order_id, "")
 
 
-def _trades(trades: Sequence[TradeRow]) -> dict[str, Any]:
+def _trades(trades: Sequence[TradeRow]) -> dict[str, Column]:
     fills = [trade.fill for trade in trades]
     return {
         "trade_id": texts([f.trade_id for f in fills]),
@@ -157,21 +155,21 @@ def _trades(trades: Sequence[TradeRow]) -> dict[str, Any]:
     }
 
 
-def _curve(curve: EquityCurve) -> dict[str, Any]:
+def _curve(curve: EquityCurve) -> dict[str, Column]:
     drawdown = curve.drawdown
     if len(curve.timestamps) > CURVE_ROWS_MAX:
         picked = day_rows(curve.timestamps, session_days(curve.timestamps))
         curve, drawdown = curve.rows(picked), drawdown[picked]
     return {
-        "timestamp": column_of(curve.timestamps).view(_STAMP),
-        "cash_paise": column_of(curve.cash),
-        "equity_paise": column_of(curve.equity),
-        "exposure_paise": column_of(curve.exposure),
-        "drawdown_paise": column_of(drawdown),
+        "timestamp": stamps(curve.timestamps),
+        "cash_paise": Column(curve.cash),
+        "equity_paise": Column(curve.equity),
+        "exposure_paise": Column(curve.exposure),
+        "drawdown_paise": Column(drawdown),
     }
 
 
-def _positions(desk: Desk) -> dict[str, Any]:
+def _positions(desk: Desk) -> dict[str, Column]:
     positions: list[Position] = sorted(desk.positions, key=lambda position: position.key)
     prices = [desk.gate.state.symbol(p.key.exchange, p.key.symbol).price for p in positions]
     return {
@@ -187,24 +185,13 @@ def _positions(desk: Desk) -> dict[str, Any]:
     }
 
 
-def _metrics(metrics: Metrics) -> dict[str, Any]:
+def _metrics(metrics: Metrics) -> dict[str, Column]:
     keys = sorted(metrics)
     return {
         "metric": texts([name for name, _ in keys]),
         "scope": texts([scope for _, scope in keys]),
         "value": floats([metrics[key] for key in keys]),
     }
-
-
-def _insert(connection: RunConnection, table: str, columns: dict[str, Any]) -> None:
-    rows = table_of(columns)
-    if not rows.num_rows:
-        return
-    connection.register("rows_to_write", rows)
-    try:
-        connection.execute(f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM rows_to_write")  # noqa: S608 - ours
-    finally:
-        connection.unregister("rows_to_write")
 
 
 def _json(value: Any) -> str:

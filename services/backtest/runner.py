@@ -15,7 +15,6 @@ from libs.core.errors import FleetError
 from libs.core.ids import content_id, random_id
 from libs.dbaccess import DatabaseManager, Store
 from libs.dbaccess.calendars import load_calendar
-from libs.dbaccess.coverage import require_coverage
 from libs.dbaccess.roles import require_owner
 from libs.dbaccess.runs import RunConnection
 from libs.strategies import registry
@@ -86,6 +85,8 @@ class BacktestRunner:
         created_us = self._db.clock.now_us()
         run_id = run_id or new_run_id(request, created_us)
         if request.coverage_min_percent:
+            from libs.dbaccess.coverage import require_coverage  # it brings Arrow, which runs need for nothing else
+
             require_coverage(
                 self._db, request.exchange, request.start, request.end,
                 percent=request.coverage_min_percent, symbols=request.symbols_all,

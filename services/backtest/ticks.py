@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from hashlib import blake2b
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from libs.contracts.market import Tick
@@ -18,6 +17,9 @@ from libs.dbaccess import DatabaseManager, MarketDataQuery
 from libs.dbaccess.queries.catalogue import archived_parts
 from libs.indicators.columns import session_days
 from services.backtest.data import RunData
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _NAMES = ("price", "volume", "bid", "ask", "volume_day")
 _SHOWN_MAX = 5
@@ -63,6 +65,8 @@ class ClosedTicks:
         self.close()
 
     def _read(self, symbol: str, day: date) -> tuple[NDArray[np.int64], pa.Table]:
+        import pyarrow as pa  # a run that fills on bars needs none of it
+
         start_us = day_start_us(day)
         table = self._query.get_ticks(
             symbol, self._exchange, to_datetime(start_us), to_datetime(start_us + US_PER_DAY), output="arrow"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # DuckDB would rather be given a relation and spare a copy of the rows. But a relation is planned when it is made, for
 # its columns, and again when it is read; for a union of many days planning costs far more than the copy.

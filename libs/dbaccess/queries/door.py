@@ -8,10 +8,9 @@ from concurrent.futures import TimeoutError as WaitedInVain
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
-import pyarrow as pa
 
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import Clock, trading_date
@@ -27,6 +26,9 @@ from libs.dbaccess.queries.hints import Hints, hints_of
 from libs.dbaccess.queries.live import LivePart, live_part
 from libs.dbaccess.queries.reader import Stores
 from libs.dbaccess.queries.series import Series, empty_view, series_select, stored_series
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Answer = TypeVar("Answer")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
-import pyarrow as pa
 
 from libs.core.errors import Refused
 from libs.dbaccess.connections import duckdb_memory
@@ -19,8 +19,21 @@ from libs.dbaccess.queries.damage import find_damage
 from libs.dbaccess.queries.selects import Arm
 from libs.settings.storage import Query
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 #: So many dates become one statement: the planner's cost grows faster than the number of its parts.
 _CHUNK_DAYS = 25
+
+
+Part = TypeVar("Part")
+#: How the rows of a SELECT are taken out of DuckDB.
+Fetch = Callable[[duckdb.DuckDBPyConnection, str, Mapping[str, object]], Part]
+
+
+def fetch_table(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object]) -> pa.Table:
+    """Run a SELECT and give its rows as an Arrow table."""
+    return batches(connection, sql, parameters).read_all()
 
 
 class Engine:
@@ -47,28 +60,30 @@ class Engine:
         """Detach everything and end the threads."""
         self._closing.close()
 
-    def run(self, arms: Sequence[Arm], parameters: Mapping[str, object]) -> list[pa.Table]:
+    def run(self, arms: Sequence[Arm], parameters: Mapping[str, object], fetch: Fetch[Part]) -> list[Part]:
         """Give the rows of the parts, in the order of the parts."""
-        tables: list[pa.Table] = []
+        parts: list[Part] = []
         for wave in _waves(arms, self.attached.days_max):
             self.attached.make_room([file for arm in wave for file in arm.day_files])
             chunks = [wave[at : at + _CHUNK_DAYS] for at in range(0, len(wave), _CHUNK_DAYS)]
             if len(chunks) == 1:
-                tables.append(self._chunk(wave, self._aliases(wave), parameters))
+                parts.append(self._chunk(wave, self._aliases(wave), parameters, fetch))
             else:
-                tables += self._side_by_side(chunks, parameters)
-        return tables
+                parts += self._side_by_side(chunks, parameters, fetch)
+        return parts
 
     def _aliases(self, arms: Sequence[Arm]) -> dict[Path, str]:
         return self.attached.aliases([file for arm in arms for file in arm.day_files])
 
-    def _side_by_side(self, chunks: Sequence[Sequence[Arm]], parameters: Mapping[str, object]) -> list[pa.Table]:
+    def _side_by_side(
+        self, chunks: Sequence[Sequence[Arm]], parameters: Mapping[str, object], fetch: Fetch[Part]
+    ) -> list[Part]:
         """Read chunks while the days of later ones are still being attached."""
-        running: list[Future[pa.Table]] = []
+        running: list[Future[Part]] = []
         try:
             for chunk in chunks:
                 aliases = self._aliases(chunk)
-                running.append(self._pool.submit(self._chunk, chunk, aliases, parameters))
+                running.append(self._pool.submit(self._chunk, chunk, aliases, parameters, fetch))
             return [future.result() for future in running]
         except BaseException:  # Ctrl-C too: nothing may go on reading days that the next query detaches
             for future in running:
@@ -80,11 +95,13 @@ class Engine:
                     future.exception()
             raise
 
-    def _chunk(self, arms: Sequence[Arm], aliases: Mapping[Path, str], parameters: Mapping[str, object]) -> pa.Table:
+    def _chunk(
+        self, arms: Sequence[Arm], aliases: Mapping[Path, str], parameters: Mapping[str, object], fetch: Fetch[Part]
+    ) -> Part:
         sql = " UNION ALL ".join(arm.select(aliases) for arm in arms)
         cursor = self._cursors.get()
         try:
-            return batches(cursor, sql, parameters).read_all()
+            return fetch(cursor, sql, parameters)
         except duckdb.InterruptException:
             raise
         except duckdb.OutOfMemoryException as e:

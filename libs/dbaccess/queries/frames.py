@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from libs.core.errors import Refused
 from libs.dbaccess.buffers import column_of, flags, numbers
-
-Output = Literal["pandas", "arrow", "polars"]
 
 _TIME = pa.timestamp("us", "UTC")
 CANDLES = pa.schema([
@@ -24,8 +21,9 @@ TICKS = pa.schema([
 ])  # fmt: skip
 
 
-def in_order(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
+def in_order(tables: list[pa.Table], data_type: str) -> pa.Table:
     """Put the parts, which come in order of date, into one table sorted by symbol and time, each candle once."""
+    schema = TICKS if data_type == "ticks" else CANDLES
     table = pa.concat_tables([_exact(part, schema) for part in tables]) if tables else pa.Table.from_batches([], schema)
     if table.num_rows < 2:
         return table
@@ -41,23 +39,6 @@ def in_order(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
         return table
     again = (codes[1:] == codes[:-1]) & (timestamps[1:] == timestamps[:-1])
     return table.filter(flags(np.concatenate(([True], ~again)))) if again.any() else table
-
-
-def delivered(table: pa.Table, output: Output) -> Any:
-    """Give the table as the kind of frame asked for."""
-    if output == "pandas":
-        return table.to_pandas()
-    if output == "polars":
-        import polars as pl
-
-        return pl.from_arrow(table)
-    return table
-
-
-def check_output(output: str) -> None:
-    """Refuse a kind of frame there is not, before anything is read."""
-    if output not in get_args(Output):
-        raise Refused(f"output {output!r}: expected one of {', '.join(get_args(Output))}")
 
 
 def _exact(table: pa.Table, schema: pa.Schema) -> pa.Table:

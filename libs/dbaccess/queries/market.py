@@ -8,8 +8,10 @@ from typing import Any, Self
 
 from libs.core.errors import Refused
 from libs.dbaccess.queries.bounds import Moment
+from libs.dbaccess.queries.columns import CandleColumns
 from libs.dbaccess.queries.coverage import Coverage
-from libs.dbaccess.queries.frames import Output, check_output, delivered
+from libs.dbaccess.queries.outputs import Output, check_output, delivered
+from libs.dbaccess.queries.plan import DayPlan
 from libs.dbaccess.queries.reader import Reader, Stores
 from libs.dbaccess.queries.request import Request
 
@@ -93,6 +95,30 @@ class MarketDataQuery:
         request = Request.candles(symbol, exchange, timeframe, None, before)
         return delivered(self._reader.newest(request, count), output)
 
+    def candle_columns(
+        self,
+        symbols: Sequence[str],
+        exchange: str,
+        timeframe: str,
+        start: Moment | None,
+        end: Moment | None,
+        *,
+        on_missing: Callable[[Coverage], object] | None = None,
+    ) -> tuple[CandleColumns, ...]:
+        """Give what `get_candles` does as numpy columns, one set a symbol that has any, by name."""
+        request = Request.candles(symbols, exchange, timeframe, start, end)
+        columns, plans = self._reader.read_columns(request)
+        self._say_missing(request, plans, on_missing)
+        return columns
+
+    def last_candle_columns(
+        self, symbol: str, exchange: str, timeframe: str, count: int, *, before: Moment | None = None
+    ) -> tuple[CandleColumns, ...]:
+        """Give what `last_candles` does as numpy columns; nothing where there are none."""
+        if count < 0:
+            raise Refused(f"count {count}: expected 0 or more candles")
+        return self._reader.newest_columns(Request.candles(symbol, exchange, timeframe, None, before), count)
+
     def coverage(self, exchange: str, timeframe: str | None, start: Moment | None, end: Moment | None) -> Coverage:
         """Say which trading days of an interval are there, without reading them; no timeframe means ticks."""
         if timeframe is None:
@@ -119,8 +145,13 @@ class MarketDataQuery:
     def _answer(self, request: Request, output: Output, on_missing: Callable[[Coverage], object] | None) -> Any:
         check_output(output)
         table, plans = self._reader.read(request)
+        self._say_missing(request, plans, on_missing)
+        return delivered(table, output)
+
+    def _say_missing(
+        self, request: Request, plans: Sequence[DayPlan], on_missing: Callable[[Coverage], object] | None
+    ) -> None:
         if on_missing is not None:
             coverage = self._reader.cover(request, plans)
             if coverage.missing:
                 on_missing(coverage)
-        return delivered(table, output)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
-import pyarrow as pa
 
 from libs.calendar import Calendar, CalendarError
 from libs.contracts.market import TIMEFRAMES
@@ -19,14 +18,17 @@ from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import Layout
 from libs.dbaccess.queries.attached import DayGone
 from libs.dbaccess.queries.catalogue import Catalogue
+from libs.dbaccess.queries.columns import CandleColumns, by_symbol, fetch_columns
 from libs.dbaccess.queries.coverage import Coverage, cover
-from libs.dbaccess.queries.engine import Engine
-from libs.dbaccess.queries.frames import in_order
+from libs.dbaccess.queries.engine import Engine, Fetch, fetch_table
 from libs.dbaccess.queries.live import live_part
 from libs.dbaccess.queries.plan import DayPlan, make_plan
 from libs.dbaccess.queries.request import Request
 from libs.dbaccess.queries.selects import SelectWriter
 from libs.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: A day may be archived between its listing and its opening; after so many surprises something else is wrong.
 _ATTEMPTS_MAX = 5
@@ -34,6 +36,7 @@ _ATTEMPTS_MAX = 5
 _SESSION_MINUTES = 375
 
 Answer = TypeVar("Answer")
+Part = TypeVar("Part")
 
 
 class Stores(Protocol):
@@ -66,7 +69,30 @@ class Reader:
 
     def newest(self, request: Request, count: int) -> pa.Table:
         """Give the last `count` rows, from as few of the newest days as hold them."""
-        return self._served(lambda asked: self._newest(asked, count), request)
+
+        def newest(asked: Request) -> pa.Table:
+            table = self._newest(asked, count, self._table, lambda table: table.num_rows)
+            return table.slice(max(0, table.num_rows - count))
+
+        return self._served(newest, request)
+
+    def read_columns(self, request: Request) -> tuple[tuple[CandleColumns, ...], list[DayPlan]]:
+        """Give candles as columns, and how each of their dates was read."""
+
+        def read(asked: Request) -> tuple[tuple[CandleColumns, ...], list[DayPlan]]:
+            with self._plans(asked) as plans:
+                return self._columns(asked, plans), plans
+
+        return self._served(read, request)
+
+    def newest_columns(self, request: Request, count: int) -> tuple[CandleColumns, ...]:
+        """Give the last `count` candles of a symbol as columns."""
+
+        def newest(asked: Request) -> tuple[CandleColumns, ...]:
+            found = self._newest(asked, count, self._columns, lambda columns: sum(len(each[1]) for each in columns))
+            return tuple(_last(each, count) for each in found) if count else ()
+
+        return self._served(newest, request)
 
     def coverage(self, request: Request) -> Coverage:
         """Say which days of a request there are, without reading them."""
@@ -100,16 +126,28 @@ class Reader:
 
     def _read(self, request: Request) -> tuple[pa.Table, list[DayPlan]]:
         with self._plans(request) as plans:
-            return in_order(self._run(request, plans), request.schema), plans
+            return self._table(request, plans), plans
 
-    def _newest(self, request: Request, count: int) -> pa.Table:
+    def _table(self, request: Request, plans: Sequence[DayPlan]) -> pa.Table:
+        from libs.dbaccess.queries.frames import in_order  # who takes columns needs no Arrow
+
+        return in_order(self._run(request, plans, fetch_table), request.data_type)
+
+    def _columns(self, request: Request, plans: Sequence[DayPlan]) -> tuple[CandleColumns, ...]:
+        return by_symbol(self._run(request, plans, fetch_columns), request.symbols)
+
+    def _newest(
+        self, request: Request, count: int, read: Callable[[Request, Sequence[DayPlan]], Answer],
+        length: Callable[[Answer], int],
+    ) -> Answer:  # fmt: skip
+        """Read more and more of the newest days until they hold so many rows."""
         bars_a_day = max(1, _SESSION_MINUTES // TIMEFRAMES[str(request.timeframe)])
         days = -(-count // bars_a_day)
         while True:
             with self._plans(request, newest=days) as plans:
-                table = in_order(self._run(request, plans), request.schema)
-            if table.num_rows >= count or len(plans) < days:
-                return table.slice(max(0, table.num_rows - count))
+                found = read(request, plans)
+            if length(found) >= count or len(plans) < days:
+                return found
             days *= 4  # a symbol that trades seldom
 
     @contextmanager
@@ -124,14 +162,14 @@ class Reader:
         with live_part(self._db.layout, self._db.settings.live, request.first_day, request.last_day) as live:
             yield make_plan(request, self._catalogue, live, newest=newest)
 
-    def _run(self, request: Request, plans: Sequence[DayPlan]) -> list[pa.Table]:
+    def _run(self, request: Request, plans: Sequence[DayPlan], fetch: Fetch[Part]) -> list[Part]:
         if not plans or not request.symbols:
             return []
         writer = SelectWriter(request, self._sessions)
         try:
             if self._engine is None:
                 self._engine = Engine(self._settings)
-            return self._engine.run([writer.arm(plan) for plan in plans], writer.parameters())
+            return self._engine.run([writer.arm(plan) for plan in plans], writer.parameters(), fetch)
         except BaseException:
             self._drop_engine()  # damage may have spoiled it, and an interrupted one may have detached half
             raise
@@ -151,3 +189,8 @@ class Reader:
                     raise
                 self._calendars[exchange] = None
         return self._calendars[exchange]
+
+
+def _last(columns: CandleColumns, count: int) -> CandleColumns:
+    symbol, *rest = columns
+    return CandleColumns(str(symbol), *(column[-count:] for column in rest))  # type: ignore[arg-type]  # all but its name

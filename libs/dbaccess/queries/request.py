@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import pyarrow as pa
-
 from libs.core.clock import day_start_us, trading_date
 from libs.dbaccess.layout import exchange_name, symbol_name, timeframe_name
 from libs.dbaccess.queries.bounds import EARLIEST_US, Moment, to_interval
-from libs.dbaccess.queries.frames import CANDLES, TICKS
 
 #: Timeframes that are stored only where somebody imported them, maybe for some symbols only.
 SELDOM_STORED = ("1h", "4h")
@@ -40,11 +37,6 @@ class Request:
     def ticks(cls, symbols: str | Sequence[str], exchange: str, start: Moment | None, end: Moment | None) -> Request:
         """Ask for ticks."""
         return cls(exchange_name(exchange), "ticks", None, _names(symbols), *to_interval(start, end))
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns and types of the answer."""
-        return TICKS if self.data_type == "ticks" else CANDLES
 
     @property
     def first_day(self) -> date:

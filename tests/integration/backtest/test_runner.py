@@ -76,7 +76,7 @@ def test_a_minimum_of_data_is_demanded_and_what_there_was_is_recorded(tmp_path):
 
 
 #: Together they take longer to import than most runs take. numba comes with the first long column.
-HEAVY = ("pandas", "numba", "scipy", "polars", "zmq", "asyncio", "psutil", "pyarrow.parquet", "optuna", "plotly")
+HEAVY = ("pandas", "numba", "scipy", "polars", "zmq", "asyncio", "psutil", "pyarrow", "optuna", "plotly")
 
 
 def test_a_short_run_imports_nothing_heavy(root):

@@ -56,6 +56,30 @@ def test_history_archive_and_today_are_one(data_root, query):
     assert list(found["volume"]) == [1, 2, 3, 4, 1, 2, 3, 1, 2]
 
 
+def test_columns_hold_what_frames_do(data_root, query):
+    """Runs read columns, screens frames: of archived, closed, corrected and captured days, and of longer bars."""
+    archive_day(data_root, MONDAY, minutes("INFY", MONDAY, 4) + minutes("TCS", MONDAY, 2), parts=3)
+    close_day(data_root, TUESDAY, minutes("TCS", TUESDAY, 3) + minutes("INFY", TUESDAY, 7))
+    capture(data_root, minutes("INFY", WEDNESDAY, 2) + minutes("TCS", WEDNESDAY, 1))
+
+    for symbols in (["INFY"], ["TCS", "INFY", "NONE"]):
+        for timeframe in ("1m", "5m"):
+            asked = (symbols, "nse", timeframe, MONDAY, THURSDAY)
+            frame = query.get_candles(*asked, output="polars")
+            columns = query.candle_columns(*asked)
+            assert [each.symbol for each in columns] == sorted({*frame["symbol"]})
+            for symbol, *values in columns:
+                own = frame.filter(pl.col("symbol") == symbol).select(pl.col("timestamp").dt.epoch("us"), *_NUMBERS)
+                assert [value.tolist() for value in values] == [own[name].to_list() for name in own.columns]
+            for count in (0, 1, 5, 50):
+                last = query.last_candles("INFY", "nse", timeframe, count, before=WEDNESDAY, output="polars")
+                told = query.last_candle_columns("INFY", "nse", timeframe, count, before=WEDNESDAY)
+                assert [at for each in told for at in each.close.tolist()] == last["close"].to_list()
+
+
+_NUMBERS = ("open", "high", "low", "close", "volume")
+
+
 def test_several_symbols_come_sorted_by_symbol_and_time(data_root, query):
     for day in (MONDAY, TUESDAY):
         close_day(data_root, day, minutes("TCS", day, 3) + minutes("INFY", day, 2) + minutes("A&B", day, 1))
