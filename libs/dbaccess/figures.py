@@ -25,11 +25,15 @@ class Figures(NamedTuple):
 
 
 def figures_select(table: str, columns: Sequence[str]) -> str:
-    """Spell the aggregates of `Figures`, in its order; every column of every row goes into the hash."""
+    """Spell the aggregates of `Figures`, in its order; every column of every row goes into the hash.
+
+    But for the symbol: figures are of one.
+    """
     low, high = _PRICES[table]
+    hashed = ", ".join(column for column in columns if column != "symbol")
     return (
         f"count(*), epoch_us(min(timestamp)), epoch_us(max(timestamp)), min({low}), max({high}),"
-        f" sum(volume)::HUGEINT, sum(hash({', '.join(columns)}))::HUGEINT"
+        f" sum(volume)::HUGEINT, sum(hash({hashed}))::HUGEINT"
     )
 
 

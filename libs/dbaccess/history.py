@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import duckdb
 
-from libs.core.clock import US_PER_DAY, day_start_us
 from libs.core.errors import Refused
 from libs.core.faults import crash_point
 from libs.dbaccess.connections import attach_day, duckdb_memory, naming_disk, quote
-from libs.dbaccess.errors import ImmutableDay, RepeatedCandle
-from libs.dbaccess.figures import Figures, figures_of
+from libs.dbaccess.dayfile import fill_day_file
+from libs.dbaccess.errors import ImmutableDay
+from libs.dbaccess.figures import Figures
 from libs.dbaccess.files import CLOSED_FILE, make_directory, sync_directory, sync_file
 from libs.dbaccess.result import Result
 
@@ -33,10 +33,6 @@ _LOADER_NAME = "__rows"
 _LOAD_ROWS = 500_000
 #: What `verify` is given: the figures of each symbol in the finished file.
 Verify = Callable[[Mapping[str, Figures]], None]
-
-#: A symbol's rows of a day lie in one row group or two, and what is not in a group is not read: a quarter of DuckDB's
-#: own size makes a symbol's day a fifth faster and costs neither space nor time to write.
-_ROW_GROUP_SIZE = 32_768
 
 
 class DayWriter:
@@ -168,30 +164,61 @@ def write_day(
     day: date,
     *,
     verify: Verify | None = None,
-    memory_max_mib: int | None = None,
 ) -> Iterator[DayLoader]:
     """Load a day, then close it: sorted by symbol and time, read back and checked, synced, renamed into place, 0444.
 
     The caller holds the history lock. If the block raises, or a row does not belong to the day, nothing is left.
     `verify` is given what the finished file holds before it gets its name, and raises if that is not what it must.
     """
+    with _given_its_name(path, root) as staged, duckdb_memory() as connection:
+        connection.execute(f"SET temp_directory = {quote(staged.with_suffix('.spill'))}")
+        connection.execute(ddl)
+        writer = DayLoader(connection, data_type)
+        yield writer
+        writer.load()
+        order = "symbol, timestamp, seq" if data_type == "ticks" else "symbol, timeframe, timestamp"
+        source = f"SELECT * FROM ({writer.source}) ORDER BY {order}"
+        found = fill_day_file(connection, staged, ddl, data_type, timeframe, day, source)
+        writer.figures = found or {}
+        if found and verify is not None:
+            verify(found)
+
+
+def close_day(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    root: Path,
+    ddl: str,
+    data_type: str,
+    timeframe: str | None,
+    day: date,
+    select: str,
+    *,
+    verify: Verify | None = None,
+) -> dict[str, Figures]:
+    """Close a day as `write_day` does, with what a SELECT of the caller's connection gives; give its figures.
+
+    The rows come sorted: nothing sorts them again.
+    """
+    with _given_its_name(path, root) as staged:
+        found = fill_day_file(connection, staged, ddl, data_type, timeframe, day, select)
+        if found and verify is not None:
+            verify(found)
+    return found
+
+
+@contextmanager
+def _given_its_name(path: Path, root: Path) -> Iterator[Path]:
+    """Give a temporary name, and what then has it the day's own when the block ends; if it raises, nothing is left."""
     refuse_closed(path)
     make_directory(path.parent, root)
     _remove_staged(path)  # left by a killed writer; the lock is ours now
     staged = path.with_name(f".{path.name}.{os.getpid()}.staged")
     try:
-        with naming_disk(path), duckdb_memory(memory_max_mib=memory_max_mib) as connection:
-            connection.execute(f"SET temp_directory = {quote(staged.with_suffix('.spill'))}")
-            connection.execute(ddl)
-            writer = DayLoader(connection, data_type)
-            yield writer
-            writer.load()
-            columns = [row[0] for row in connection.execute(f"DESCRIBE {writer.source}").fetchall()]
-            if not _write_sorted(connection, staged, ddl, data_type, writer.source):
-                return  # nothing was written, so nothing is closed: an empty day would bar the real one for ever
-            writer.figures = _read_back(connection, staged, data_type, columns, timeframe, day)
-        if verify is not None:
-            verify(writer.figures)
+        with naming_disk(path):
+            yield staged
+        if not staged.exists():
+            return  # nothing was written, so nothing is closed: an empty day would bar the real one for ever
         sync_file(staged)
         staged.chmod(CLOSED_FILE)
         crash_point("history.rename.before")
@@ -212,64 +239,3 @@ def refuse_closed(path: Path) -> None:
     """Raise if the day exists: a day that has its name is closed, whoever asks (modes don't stop root)."""
     if path.exists() or path.is_symlink():
         raise ImmutableDay(f"{path}: this day is closed; history is never opened for writing again")
-
-
-def _write_sorted(connection: duckdb.DuckDBPyConnection, staged: Path, ddl: str, table: str, source: str) -> int:
-    order = "symbol, timestamp, seq" if table == "ticks" else "symbol, timeframe, timestamp"
-    connection.execute(f"ATTACH {quote(staged)} AS day (ROW_GROUP_SIZE {_ROW_GROUP_SIZE})")
-    connection.execute("USE day")
-    connection.execute(ddl)
-    connection.execute("USE memory")
-    [(rows,)] = connection.execute(
-        f"INSERT INTO day.{table} BY NAME SELECT * FROM ({source}) ORDER BY {order}"
-    ).fetchall()
-    connection.execute("CHECKPOINT day")
-    connection.execute("DETACH day")
-    return int(rows)
-
-
-def _read_back(
-    connection: duckdb.DuckDBPyConnection, staged: Path, table: str, columns: Sequence[str],
-    timeframe: str | None, day: date,
-) -> dict[str, Figures]:  # fmt: skip
-    """Read every block of the finished file; give its figures, or raise when a row is not of this day."""
-    attach_day(connection, staged, "day")
-    try:
-        found = figures_of(connection, f"SELECT * FROM day.{table}", table, columns)
-        _refuse_strangers(connection, table, day, found)
-        if table == "candles":
-            _refuse_odd_candles(connection, timeframe)
-    finally:
-        connection.execute("DETACH day")
-    return found
-
-
-def _refuse_strangers(
-    connection: duckdb.DuckDBPyConnection, table: str, day: date, found: Mapping[str, Figures]
-) -> None:
-    start = day_start_us(day)
-    end = start + US_PER_DAY
-    if all(start <= each.first_us and each.last_us < end for each in found.values()):
-        return
-    [(count, first)] = connection.execute(
-        f"SELECT count(*), min(timestamp)::VARCHAR FROM day.{table} WHERE epoch_us(timestamp) NOT BETWEEN ? AND ?",
-        [start, end - 1],
-    ).fetchall()
-    raise Refused(f"{count} {table} are not of {day} (IST), the first at {first}; one day a file")
-
-
-def _refuse_odd_candles(connection: duckdb.DuckDBPyConnection, timeframe: str | None) -> None:
-    others = connection.execute("SELECT timeframe FROM day.candles WHERE timeframe <> ? LIMIT 1", [timeframe])
-    if found := others.fetchall():
-        raise Refused(f"candles of {found[0][0]!r} offered for a file of {timeframe}; one timeframe a file")
-    # The file is sorted, so two of one minute lie side by side: a look at the neighbour costs a twentieth of grouping.
-    twice = connection.execute(
-        "SELECT symbol, timestamp::VARCHAR FROM (SELECT symbol, timestamp, symbol = lag(symbol) OVER ()"
-        " AND timestamp = lag(timestamp) OVER () AS again FROM day.candles) WHERE again LIMIT 1"
-    ).fetchall()
-    if twice:
-        symbol, timestamp = twice[0]
-        [(count,)] = connection.execute(
-            "SELECT count(*) FROM day.candles WHERE symbol = ? AND timestamp = ?::TIMESTAMPTZ", [symbol, timestamp]
-        ).fetchall()
-        raise RepeatedCandle(f"{count} candles of {symbol} at {timestamp}: a closed day holds each candle once")

@@ -15,8 +15,9 @@ from libs.core.clock import Clock, SystemClock
 from libs.core.errors import Refused
 from libs.dbaccess import catalogue, live, schema
 from libs.dbaccess.connections import duckdb_reader, sqlite_reader, sqlite_writer
+from libs.dbaccess.figures import Figures
 from libs.dbaccess.held import HeldLocks
-from libs.dbaccess.history import DayLoader, Verify, refuse_closed, write_day
+from libs.dbaccess.history import DayLoader, Verify, close_day, refuse_closed, write_day
 from libs.dbaccess.init import ensure_file, ensure_store, require_root
 from libs.dbaccess.layout import Layout, day_of
 from libs.dbaccess.live import LiveBuffer, SnapshotReader
@@ -76,31 +77,47 @@ class DatabaseManager:
         *,
         origin: str = "import",
         verify: Verify | None = None,
-        memory_max_mib: int | None = None,
     ) -> Iterator[DayLoader]:
         """Write one new day and close it for ever when the block ends; if it raises, nothing is left.
 
         `verify` is given what the finished file holds before it gets its name, and raises if that is not what it must.
         """
+        with self._new_day(exchange, data_type, timeframe, day, origin) as (path, figures), self._turns[Store.HISTORY]:
+            ddl = schema.day_ddl(data_type)
+            with write_day(path, self.layout.root, ddl, data_type, timeframe, day_of(day), verify=verify) as writer:
+                yield writer
+            figures.update(writer.figures)
+
+    def close_day(
+        self, connection: duckdb.DuckDBPyConnection, exchange: str, data_type: str, timeframe: str | None, day: date,
+        select: str, *, origin: str = "import", verify: Verify | None = None,
+    ) -> None:  # fmt: skip
+        """Write one new day, and close it for ever, with what a SELECT of the caller's connection gives, sorted.
+
+        For whoever has many days in one engine: threads may close several at the same time, never one twice.
+        """
+        with self._new_day(exchange, data_type, timeframe, day, origin) as (path, figures):
+            ddl, root = schema.day_ddl(data_type), self.layout.root
+            found = close_day(connection, path, root, ddl, data_type, timeframe, day_of(day), select, verify=verify)
+            figures.update(found)
+
+    @contextmanager
+    def _new_day(
+        self, exchange: str, data_type: str, timeframe: str | None, day: date, origin: str
+    ) -> Iterator[tuple[Path, dict[str, Figures]]]:
+        """Give the path of a day that may be written, and list it with the figures put into the dictionary."""
         require_owner(self.role, Store.HISTORY)
         if origin not in ORIGINS:  # found out later, it would leave a closed day that no catalogue lists
             raise Refused(f"origin {origin!r}: expected one of {', '.join(ORIGINS)}")
         path = self.layout.day(exchange, data_type, timeframe, day)
         require_root(self.layout)
         refuse_closed(self.layout.confined(path))
-        ddl = schema.day_ddl(data_type)
-        with self.history_lock(), self._turns[Store.HISTORY]:
-            catalogue.ensure(self.layout, clock=self.clock, settings=self.settings.sqlite)  # fails before, not after
-            with write_day(
-                path, self.layout.root, ddl, data_type, timeframe, day_of(day),
-                verify=verify, memory_max_mib=memory_max_mib,
-            ) as writer:  # fmt: skip
-                yield writer
+        clock, settings, figures = self.clock, self.settings.sqlite, dict[str, Figures]()
+        with self.history_lock():
+            catalogue.ensure(self.layout, clock=clock, settings=settings)  # fails before, not after
+            yield path, figures
             if path.exists():  # a block that wrote nothing closes nothing
-                catalogue.record_day(
-                    self.layout, path, origin=origin, clock=self.clock, settings=self.settings.sqlite,
-                    figures=writer.figures,
-                )  # fmt: skip
+                catalogue.record_day(self.layout, path, origin=origin, clock=clock, settings=settings, figures=figures)
 
     @contextmanager
     def history_lock(self) -> Iterator[None]:

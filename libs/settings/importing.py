@@ -12,6 +12,8 @@ class Importing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     memory_max_mib: Positive = 2048
     refused_max_percent: NotNegative = 10
+    days_at_once: Positive = 2
+    in_memory_percent: NotNegative = 50
 
 
 class Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

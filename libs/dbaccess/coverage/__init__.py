@@ -1,6 +1,6 @@
 """How complete the closed days are: a certificate a symbol and day, made from the day's file and kept beside it."""
 
-from libs.dbaccess.coverage.certificates import certify_day, certify_tables, closed_symbols
+from libs.dbaccess.coverage.certificates import Minutes, certify_day, certify_tables, closed_symbols
 from libs.dbaccess.coverage.compare import compare_with_broker
 from libs.dbaccess.coverage.report import DayCoverage, coverage, require_coverage
 from libs.dbaccess.coverage.stored import Certificate, stored_certificates
@@ -8,6 +8,7 @@ from libs.dbaccess.coverage.stored import Certificate, stored_certificates
 __all__ = [
     "Certificate",
     "DayCoverage",
+    "Minutes",
     "certify_day",
     "certify_tables",
     "closed_symbols",

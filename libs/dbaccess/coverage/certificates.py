@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date
+from typing import NamedTuple
 
 import duckdb
 import msgspec
@@ -35,27 +36,33 @@ _COUNT = """
 WITH of_minute AS (
     SELECT c.symbol, c.origin, m.others_only, m.minute IS NOT NULL AS expected,
            epoch_us(c.timestamp) BETWEEN {close_us} AND {last_us} - 1 AS auctioned
-    FROM candles c LEFT JOIN minutes m ON c.timestamp = m.minute
-), counted AS (
-    SELECT symbol, count(*) FILTER (expected AND origin = 'live') AS live,
-           count(*) FILTER (expected AND origin IN ('backfill', 'import')) AS backfilled,
-           count(*) FILTER (expected AND origin = 'synthetic') AS synthetic,
-           bool_or(auctioned) AND NOT coalesce(bool_or(others_only), false) AS in_auction
-    FROM of_minute GROUP BY symbol
+    FROM ({candles}) c LEFT JOIN minutes m ON c.timestamp = m.minute
 )
-SELECT s.symbol, coalesce(in_auction, false), coalesce(live, 0), coalesce(backfilled, 0), coalesce(synthetic, 0)
-FROM symbols s LEFT JOIN counted USING (symbol) ORDER BY s.symbol
+SELECT symbol, bool_or(auctioned) AND NOT coalesce(bool_or(others_only), false) AS in_auction,
+       count(*) FILTER (expected AND origin = 'live') AS live,
+       count(*) FILTER (expected AND origin IN ('backfill', 'import')) AS backfilled,
+       count(*) FILTER (expected AND origin = 'synthetic') AS synthetic
+FROM of_minute GROUP BY symbol
 """
 
 
-def certify_day(db: DatabaseManager, exchange: str, day: date, symbols: Collection[str] = ()) -> list[Certificate]:
+class Minutes(NamedTuple):
+    """A SELECT of one day's 1m candles, and the connection it is of."""
+
+    connection: duckdb.DuckDBPyConnection
+    select: str
+
+
+def certify_day(
+    db: DatabaseManager, exchange: str, day: date, symbols: Collection[str] = (), *, minutes: Minutes | None = None
+) -> list[Certificate]:
     """Draw up and store the certificates of a closed day; the caller holds the history lock.
 
     `symbols` should have been captured, so one without a single row has a certificate too. Nothing comes of a date
-    without a session.
+    without a session. `minutes` are the rows of the day's file, for who has just written it and has them at hand.
     """
     require_owner(db.role, Store.HISTORY)
-    made = certify_tables(db, exchange, day, symbols)
+    made = certify_tables(db, exchange, day, symbols, minutes=minutes)
     if not made:
         return []
     settings = db.settings.sqlite
@@ -71,7 +78,9 @@ def certify_day(db: DatabaseManager, exchange: str, day: date, symbols: Collecti
     return made
 
 
-def certify_tables(db: DatabaseManager, exchange: str, day: date, symbols: Collection[str] = ()) -> list[Certificate]:
+def certify_tables(
+    db: DatabaseManager, exchange: str, day: date, symbols: Collection[str] = (), *, minutes: Minutes | None = None
+) -> list[Certificate]:
     """Count a closed day's minutes without storing anything; empty when it has no file or no session."""
     try:
         session = load_calendar(db.layout.root, exchange).session(day)
@@ -80,17 +89,12 @@ def certify_tables(db: DatabaseManager, exchange: str, day: date, symbols: Colle
     if session is None:
         return []
     late = _late_ticks(db, exchange, day)
-    with duckdb_memory() as connection:
-        there = [table for table in ("candles", "ticks") if open_closed(connection, db, exchange, table, day)]
-        if not (there or symbols):
-            return []
-        names = set(symbols) | late.keys()
-        for table in there:
-            names |= {symbol for (symbol,) in connection.execute(f"SELECT DISTINCT symbol FROM {table}").fetchall()}
-        if "candles" in there:
-            counted = _count(connection, session, sorted(names))
-        else:
-            counted = [(name, False, 0, 0, 0) for name in sorted(names)]
+    counted = _count(*minutes, session) if minutes else _count_closed(db, exchange, day, session)
+    traded = _closed_ticks(db, exchange, day)
+    if not (symbols or counted is not None or traded is not None):
+        return []
+    counted = counted or {}
+    names = counted.keys() | (traded or set()) | set(symbols) | late.keys()
     expected = {takes_part: len(session.bar_starts("1m", closing_auction=takes_part)) for takes_part in (False, True)}
     return [
         Certificate(
@@ -98,7 +102,8 @@ def certify_tables(db: DatabaseManager, exchange: str, day: date, symbols: Colle
             bars_backfilled=backfilled, bars_synthetic=synthetic,
             bars_missing=expected[takes_part] - live - backfilled - synthetic, late_ticks=late.get(symbol, 0),
         )
-        for symbol, takes_part, live, backfilled, synthetic in counted
+        for symbol in sorted(names)
+        for takes_part, live, backfilled, synthetic in [counted.get(symbol, (False, 0, 0, 0))]
     ]  # fmt: skip
 
 
@@ -129,16 +134,37 @@ def open_closed(
     return True
 
 
+def _count_closed(
+    db: DatabaseManager, exchange: str, day: date, session: Session
+) -> dict[str, tuple[bool, int, int, int]] | None:
+    with duckdb_memory() as connection:
+        if not open_closed(connection, db, exchange, "candles", day):
+            return None
+        return _count(connection, "FROM candles", session)
+
+
 def _count(
-    connection: duckdb.DuckDBPyConnection, session: Session, names: list[str]
-) -> list[tuple[str, bool, int, int, int]]:
+    connection: duckdb.DuckDBPyConnection, select: str, session: Session
+) -> dict[str, tuple[bool, int, int, int]]:
+    """Count each symbol's minutes by origin; first, whether it took part in the closing auction."""
     expected = session.bar_starts("1m")
     shorter = set(session.bar_starts("1m", closing_auction=True))
     starts = pa.array(expected, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
     others_only = pa.array([start not in shorter for start in expected], pa.bool_())
     connection.register("minutes", pa.table({"minute": starts, "others_only": others_only}))
-    connection.register("symbols", pa.table({"symbol": pa.array(names, pa.string())}))
-    return connection.execute(_COUNT.format(close_us=session.close_us, last_us=session.last_us)).fetchall()
+    counted = _COUNT.format(candles=select, close_us=session.close_us, last_us=session.last_us)
+    rows = connection.execute(counted).fetchall()
+    return {symbol: (takes_part, *origins) for symbol, takes_part, *origins in rows}
+
+
+def _closed_ticks(db: DatabaseManager, exchange: str, day: date) -> set[str] | None:
+    """Name the symbols of a closed day's ticks; None when it has none."""
+    path = db.layout.day(exchange, "ticks", None, day)
+    if not (path.exists() or archived_parts(db.layout, exchange, "ticks", None, day)):
+        return None
+    with duckdb_memory() as connection:
+        open_closed(connection, db, exchange, "ticks", day)
+        return {symbol for (symbol,) in connection.execute("SELECT DISTINCT symbol FROM ticks").fetchall()}
 
 
 def _late_ticks(db: DatabaseManager, exchange: str, day: date) -> dict[str, int]:

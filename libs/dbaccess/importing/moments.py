@@ -105,6 +105,8 @@ def _best(
         sql = form.sql.replace(_TEXT, "text")
         [(read,)] = connection.execute(f"SELECT count({sql}) FROM sample_of_times").fetchall()
         scores.append(int(read))
+        if read == len(sample):  # none after it can read more
+            break
     connection.execute("DROP TABLE sample_of_times")
     top = max(scores)
     return forms[scores.index(top)], top / len(sample)

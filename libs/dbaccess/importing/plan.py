@@ -42,14 +42,17 @@ class CsvSource(msgspec.Struct, frozen=True):
     header: bool
     delimiter: str
 
-    def sql(self, kinds: Mapping[str, str] = {}, time_form: str = "") -> str:
-        """Spell its rows; a column comes as text unless `kinds` says what it must be."""
+    def sql(self, kinds: Mapping[str, str] = {}, time_form: str = "", *, strict: bool = False) -> str:
+        """Spell its rows; a column comes as text unless `kinds` says what it must be.
+
+        A line no row can be made of is left out and noted in `reject_errors`; a `strict` reader fails at it.
+        """
         spec = ", ".join(f"{quote(name)}: {quote(kinds.get(name, 'VARCHAR'))}" for name in self.names)
         form = f", timestampformat = {quote(time_form)}" if time_form else ""
         return (
             f"read_csv({quote(self.path)}, auto_detect = false, header = {str(self.header).lower()}, "
-            f"delim = {quote(self.delimiter)}, quote = '\"', escape = '\"', columns = {{{spec}}}, "
-            f"store_rejects = true, rejects_limit = 0{form})"
+            f"delim = {quote(self.delimiter)}, quote = '\"', escape = '\"', columns = {{{spec}}}"
+            f"{form}{'' if strict else ', store_rejects = true, rejects_limit = 0'})"
         )
 
 

@@ -6,15 +6,22 @@ import msgspec
 
 from libs.dbaccess.importing.plan import FilePlan
 
+OUTSIDE = "outside trading hours"
+
 
 class DayResult(msgspec.Struct, frozen=True):
-    """What became of one date: `taken`, `same` (closed already with these rows) or `refused`, with the reason."""
+    """What became of one date: `taken`, `same` (closed already with these rows) or `refused`, with the reason.
+
+    Not in `rows` are those `outside` trading hours and, of a date that was not refused, repeats.
+    """
 
     day: str
     state: str
     rows: int
     reason: str = ""
     derived: tuple[str, ...] = ()
+    outside: int = 0
+    repeated: int = 0
 
 
 class ImportReport(msgspec.Struct):
@@ -40,3 +47,15 @@ class ImportReport(msgspec.Struct):
             self.refused[reason] = self.refused.get(reason, 0) + count
             kept = self.examples.setdefault(reason, [])
             kept += (examples or [])[: 3 - len(kept)]
+
+    def add(self, day: DayResult) -> None:
+        """Count what became of a date."""
+        self.days.append(day)
+        self.refuse(OUTSIDE, day.outside, [day.day])
+        self.rows_repeated += day.repeated
+        if day.state == "taken":
+            self.rows_taken += day.rows
+        elif day.state == "same":
+            self.rows_same += day.rows
+        else:
+            self.refuse(day.reason, day.rows, [day.day])

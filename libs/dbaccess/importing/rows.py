@@ -10,7 +10,7 @@ from libs.dbaccess.importing.plan import FilePlan, ImportRequest, identifier
 IST_OFFSET_US = -day_start_us(trading_date(0))
 _DAY = f"CAST((ts_us + {IST_OFFSET_US}) // {US_PER_DAY} AS INTEGER)"
 
-#: Staged columns besides day, symbol, ts_us, reason and raw.
+#: Staged columns besides day, symbol, ts_us and refused.
 VALUES = {
     "candles": {"open": "DOUBLE", "high": "DOUBLE", "low": "DOUBLE", "close": "DOUBLE", "volume": "BIGINT"},
     "ticks": {
@@ -29,10 +29,18 @@ OFF_MINUTE = "the time is not the start of a minute"
 TORN = "the line has too few or too many cells"
 
 
+#: A refused row says which of these it is by its place, from 1; a good row has none.
+REASONS = (UNREADABLE_TIME, NO_PRICE, NOT_ABOVE_ZERO, NOT_ENCLOSED, OFF_MINUTE, BAD_VOLUME, NO_SYMBOL)
+
+
 def staging_ddl(data_type: str) -> str:
-    """Give the statement that makes the table all files are read into."""
+    """Give the statement that makes the table all files are read into.
+
+    A refused row has its text where a good one has its symbol: a column for it, empty in nearly every row, would cost
+    as much to write as four prices.
+    """
     columns = ", ".join(f"{name} {kind}" for name, kind in VALUES[data_type].items())
-    return f"CREATE TABLE rows (day INTEGER, symbol VARCHAR, ts_us BIGINT, {columns}, reason VARCHAR, raw VARCHAR)"
+    return f"CREATE TABLE rows (day INTEGER, symbol VARCHAR, ts_us BIGINT, {columns}, refused UTINYINT)"
 
 
 def can_be_strict(plan: FilePlan) -> bool:
@@ -41,16 +49,16 @@ def can_be_strict(plan: FilePlan) -> bool:
 
 
 def staging_select(plan: FilePlan, request: ImportRequest, *, strict: bool = False) -> str:
-    """Give the SELECT whose rows go into it, in the order of the file; `strict` ones say nothing of a bad cell."""
+    """Give the SELECT whose rows go into it by name, in the order of the file; `strict`, it fails at a bad one."""
     found = plan.columns
     values = VALUES[request.data_type]
     symbol = f"trim(CAST({identifier(found['symbol'])} AS VARCHAR))" if "symbol" in found else quote(plan.symbol)
     if strict and plan.csv:
         kinds = {found[name]: kind for name, kind in values.items() if name in found}
-        source = plan.csv.sql(kinds | {found["timestamp"]: "TIMESTAMP"}, plan.time_form)
+        source = plan.csv.sql(kinds | {found["timestamp"]: "TIMESTAMP"}, plan.time_form, strict=True)
         parts = [f"{symbol} AS symbol", f"{plan.naive_sql} AS ts_us"]
         parts += [f"{_strict_value(found.get(name), kind)} AS {name}" for name, kind in values.items()]
-        parts += ["false AS bad_volume", "NULL::VARCHAR AS line"]
+        parts.append("false AS bad_volume")
     else:
         source = plan.source
         parts = [f"{symbol} AS symbol", f"{plan.moment_sql} AS ts_us"]
@@ -66,8 +74,9 @@ def staging_select(plan: FilePlan, request: ImportRequest, *, strict: bool = Fal
     if request.timeframe == "1d":  # a day's bar is stamped with its midnight, whenever the vendor thinks it was
         moment = f"{_DAY}::BIGINT * {US_PER_DAY} - {IST_OFFSET_US}"
     return (
-        f"SELECT {_DAY} AS day, symbol, {moment} AS ts_us, {', '.join(values)}, {_reason(request)} AS reason,"
-        f" CASE WHEN reason IS NOT NULL THEN line END AS raw FROM (SELECT {', '.join(parts)} FROM {source})"
+        f"SELECT {_refused(request, strict=strict)} AS refused, {_DAY} AS day, {moment} AS ts_us, {', '.join(values)},"
+        f" {'symbol' if strict else 'CASE WHEN refused IS NULL THEN symbol ELSE line END AS symbol'}"
+        f" FROM (SELECT {', '.join(parts)} FROM {source})"
     )
 
 
@@ -83,20 +92,18 @@ def _value(column: str | None, kind: str) -> str:
     return f"coalesce(TRY_CAST({name} AS {kind}), TRY_CAST(replace(CAST({name} AS VARCHAR), ',', '') AS {kind}))"
 
 
-def _reason(request: ImportRequest) -> str:
-    cases = [(f"ts_us IS NULL OR ts_us NOT BETWEEN 0 AND {10**16}", UNREADABLE_TIME)]
+def _refused(request: ImportRequest, *, strict: bool) -> str:
+    cases = [(UNREADABLE_TIME, f"ts_us IS NULL OR ts_us NOT BETWEEN 0 AND {10**16}")]
     if request.data_type == "candles":
         cases += [
-            ("NOT coalesce(isfinite(open) AND isfinite(high) AND isfinite(low) AND isfinite(close), false)", NO_PRICE),
-            ("least(open, high, low, close) <= 0", NOT_ABOVE_ZERO),
-            ("low > least(open, close) OR high < greatest(open, close)", NOT_ENCLOSED),
+            (NO_PRICE, "NOT coalesce(isfinite(open) AND isfinite(high) AND isfinite(low) AND isfinite(close), false)"),
+            (NOT_ABOVE_ZERO, "least(open, high, low, close) <= 0"),
+            (NOT_ENCLOSED, "low > least(open, close) OR high < greatest(open, close)"),
         ]
         if request.timeframe != "1d":
-            cases.append((f"ts_us % {US_PER_MINUTE} <> 0", OFF_MINUTE))
+            cases.append((OFF_MINUTE, f"ts_us % {US_PER_MINUTE} <> 0"))
     else:
-        cases += [("NOT coalesce(isfinite(price), false)", NO_PRICE), ("price <= 0", NOT_ABOVE_ZERO)]
-    cases += [
-        ("bad_volume OR coalesce(volume, 0) < 0", BAD_VOLUME),
-        ("coalesce(symbol, '') = ''", NO_SYMBOL),
-    ]
-    return f"CASE {' '.join(f'WHEN {when} THEN {quote(reason)}' for when, reason in cases)} END"
+        cases += [(NO_PRICE, "NOT coalesce(isfinite(price), false)"), (NOT_ABOVE_ZERO, "price <= 0")]
+    cases += [(BAD_VOLUME, "bad_volume OR coalesce(volume, 0) < 0"), (NO_SYMBOL, "coalesce(symbol, '') = ''")]
+    numbers = ((f"error({quote(why)})" if strict else REASONS.index(why) + 1, when) for why, when in cases)
+    return f"CAST(CASE {' '.join(f'WHEN {when} THEN {number}' for number, when in numbers)} END AS UTINYINT)"

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
+from threading import get_ident
+
+import duckdb
 
 from libs.calendar import Calendar, CalendarError
 from libs.core.errors import Refused
 from libs.dbaccess.calendars import load_calendar
 from libs.dbaccess.errors import StoreMissing
 from libs.dbaccess.importing.closing import DayCloser, day_of_number
+from libs.dbaccess.importing.dayrows import list_symbols
 from libs.dbaccess.importing.plan import ImportRequest
-from libs.dbaccess.importing.report import ImportReport
+from libs.dbaccess.importing.report import DayResult, ImportReport
 from libs.dbaccess.importing.staging import SCRATCH, Report, staged, staging_folder
 from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import Layout, exchange_name
@@ -48,19 +53,40 @@ def import_files(
     calendar = _calendar(db.layout, exchange_name(request.exchange))
     with (
         WriterLock(staging_folder(db.layout) / ".writer.lock"),
-        staged(db.layout, paths, request, db.settings.importing, report) as (connection, scratch, found),
+        staged(db.layout, paths, request, db.settings.importing, report) as (connection, found),
     ):
         _refuse_strange(found, db.settings.importing.refused_max_percent)
-        days = connection.execute(
-            f"SELECT day, count(*) FROM {SCRATCH}.rows JOIN {SCRATCH}.names USING (symbol)"
-            " WHERE reason IS NULL AND clean IS NOT NULL GROUP BY day ORDER BY day"
-        ).fetchall()
-        closer = DayCloser(db, connection, scratch, request, calendar, _open_days(db.layout), found, origin=origin)
-        for done, (number, rows) in enumerate(days, 1):
-            day = day_of_number(number)
-            found.days.append(closer.close(day, rows))
-            report(done, len(days), f"closing {day}")
+        closer = DayCloser(db, request, calendar, _open_days(db.layout), origin=origin)
+        _close_days(connection, closer, db.settings.importing.days_at_once, found, report)
     return found
+
+
+def _close_days(
+    connection: duckdb.DuckDBPyConnection, closer: DayCloser, days_at_once: int, found: ImportReport, report: Report
+) -> None:
+    """Close the dates in their order, several at the same time: much of a day's work keeps only one core busy."""
+    list_symbols(connection)
+    days = connection.execute(
+        f"SELECT day, count(*) FROM {SCRATCH}.rows r JOIN spellings s ON r.symbol = s.spelling"
+        " WHERE refused IS NULL GROUP BY day ORDER BY day"
+    ).fetchall()
+    cursors: dict[int, duckdb.DuckDBPyConnection] = {}
+
+    def close(day: date, rows: int) -> DayResult:
+        cursor = cursors.setdefault(get_ident(), connection.cursor())
+        return closer.close(cursor, day, rows)
+
+    with ThreadPoolExecutor(days_at_once, thread_name_prefix="import") as pool:
+        running = [(day, pool.submit(close, day, rows)) for day, rows in ((day_of_number(n), rows) for n, rows in days)]
+        try:
+            for done, (day, closing) in enumerate(running, 1):
+                found.add(closing.result())
+                report(done, len(running), f"closing {day}")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for cursor in cursors.values():
+                cursor.interrupt()
+            raise
 
 
 def _refuse_strange(found: ImportReport, percent_max: int) -> None:

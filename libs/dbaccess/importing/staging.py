@@ -1,4 +1,4 @@
-"""All files read once into a scratch database beside the stores, where a killed import finds them again."""
+"""All files read once into a scratch database: in memory, or beside the stores, where a killed import finds it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from libs.dbaccess.errors import UnsafeName
 from libs.dbaccess.files import make_directory, sync_directory, sync_file
 from libs.dbaccess.importing.plan import FilePlan, ImportRequest, plan_file
 from libs.dbaccess.importing.report import ImportReport
-from libs.dbaccess.importing.rows import TORN, can_be_strict, staging_ddl, staging_select
+from libs.dbaccess.importing.rows import REASONS, TORN, can_be_strict, staging_ddl, staging_select
 from libs.dbaccess.layout import Layout, symbol_name
 from libs.settings.importing import Importing
 
@@ -29,6 +29,8 @@ Report = Callable[[int, int, str], None]
 #: What the scratch database is attached as.
 SCRATCH = "scratch"
 _LOOK_S = 0.25
+#: Compressed text and Parquet come to about so many times their size.
+_PACKED = 8
 _PREFIXES = ("NSE:", "BSE:", "NFO:", "MCX:", "NSE_EQ|", "NSE_EQ:")
 _SUFFIXES = (".NS", ".BO", "-EQ")
 BAD_SYMBOL = "the symbol is none an exchange would list"
@@ -42,25 +44,41 @@ def staging_folder(layout: Layout) -> Path:
 @contextmanager
 def staged(
     layout: Layout, paths: Sequence[Path], request: ImportRequest, settings: Importing, report: Report
-) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path, ImportReport]]:
-    """Give a connection to the scratch database, its path, and the report so far: what a killed run read is there.
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, ImportReport]]:
+    """Give a connection to the scratch database, and the report so far.
 
     Its tables are `rows`, and `names` of spelling and symbol.
 
-    The scratch database goes when the block ends well, and stays when it raises, for the next run of the same files.
+    What is read in seconds is kept in memory, for to write it down would cost as much as to read it again. The scratch
+    of larger files lies on disk: it goes when the block ends well, and stays when it raises or is killed, for the next
+    run of the same files.
     """
     folder = staging_folder(layout)
     make_directory(folder, layout.root)
     path = folder / f"{_name(paths, request)}.duckdb"
-    if not path.exists():
-        _clear(folder)
-        _read_files(path, paths, request, settings, report)
-    with duckdb_memory(memory_max_mib=settings.memory_max_mib) as connection:
+    with duckdb_memory(memory_max_mib=settings.memory_max_mib) as connection, naming_disk(path):
         connection.execute(f"SET temp_directory = {quote(folder / 'spill')}")
-        attach_day(connection, path, SCRATCH)
-        [(text,)] = connection.execute(f"SELECT report FROM {SCRATCH}.staged_report").fetchall()
-        yield connection, path, msgspec.json.decode(text, type=ImportReport)
+        if path.exists() or not _is_small(paths, settings):
+            if not path.exists():
+                _clear(folder)
+                _stage_on_disk(path, paths, request, settings, report)
+            attach_day(connection, path, SCRATCH)
+            [(text,)] = connection.execute(f"SELECT report FROM {SCRATCH}.staged_report").fetchall()
+            found = msgspec.json.decode(text, type=ImportReport)
+        else:
+            connection.execute(f"ATTACH ':memory:' AS {SCRATCH}")
+            connection.execute(f"USE {SCRATCH}")
+            found = _read_files(connection, paths, request, report)
+            connection.execute("USE memory")
+        yield connection, found
     _clear(folder)
+
+
+def _is_small(paths: Sequence[Path], settings: Importing) -> bool:
+    """Guess whether all rows fit into the part of memory that is theirs; packed files hold several times their size."""
+    plain = (".csv", ".txt", ".tsv")
+    size = sum(path.stat().st_size * (1 if path.suffix.lower() in plain else _PACKED) for path in paths)
+    return size * 100 <= settings.memory_max_mib * 1_048_576 * settings.in_memory_percent
 
 
 def _name(paths: Sequence[Path], request: ImportRequest) -> str:
@@ -76,34 +94,14 @@ def _clear(folder: Path) -> None:
         left.unlink()
 
 
-def _read_files(path: Path, paths: Sequence[Path], request: ImportRequest, settings: Importing, report: Report) -> None:
+def _stage_on_disk(
+    path: Path, paths: Sequence[Path], request: ImportRequest, settings: Importing, report: Report
+) -> None:
     building = path.with_suffix(".duckdb.building")
-    found = ImportReport(request.data_type, request.exchange, request.timeframe)
-    with naming_disk(path), duckdb_writer(building) as connection:
+    with duckdb_writer(building) as connection:
         connection.execute(f"SET memory_limit = '{settings.memory_max_mib}MiB'")
         connection.execute(f"SET temp_directory = {quote(path.parent / 'spill')}")
-        connection.execute("SET enable_progress_bar = true")
-        connection.execute("SET enable_progress_bar_print = false")
-        # Of candles none but the values tell which of two is taken, so their order is not worth half the speed.
-        connection.execute(f"SET preserve_insertion_order = {str(request.data_type == 'ticks').lower()}")
-        connection.execute(staging_ddl(request.data_type))
-        for number, source in enumerate(paths):
-            plan = plan_file(connection, source, request)
-            found.plans.append(plan)
-            done = number * 100
-
-            def tell(percent: int, done: int = done, name: str = source.name) -> None:
-                report(done + percent, len(paths) * 100, f"reading {name}")
-
-            if not (can_be_strict(plan) and _read_strictly(connection, plan, request, tell)):
-                _forget_rejects(connection)
-                try:
-                    _watched(connection, f"INSERT INTO rows {staging_select(plan, request)}", tell)
-                except duckdb.Error as e:
-                    raise Refused(f"{source}: cannot be read: {e}") from e
-                _count_rejects(connection, found)
-        _count(connection, found)
-        _name_symbols(connection, found)
+        found = _read_files(connection, paths, request, report)
         connection.execute("CREATE TABLE staged_report (report VARCHAR)")
         connection.execute("INSERT INTO staged_report VALUES (?)", [msgspec.json.encode(found).decode()])
         connection.execute("CHECKPOINT")
@@ -114,29 +112,45 @@ def _read_files(path: Path, paths: Sequence[Path], request: ImportRequest, setti
     crash_point("import.staged.after")
 
 
+def _read_files(
+    connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], request: ImportRequest, report: Report
+) -> ImportReport:
+    found = ImportReport(request.data_type, request.exchange, request.timeframe)
+    connection.execute("SET enable_progress_bar = true")
+    connection.execute("SET enable_progress_bar_print = false")
+    # Of candles none but the values tell which of two is taken, so their order is not worth half the speed.
+    connection.execute(f"SET preserve_insertion_order = {str(request.data_type == 'ticks').lower()}")
+    connection.execute(staging_ddl(request.data_type))
+    for number, source in enumerate(paths):
+        plan = plan_file(connection, source, request)
+        found.plans.append(plan)
+        done = number * 100
+
+        def tell(percent: int, done: int = done, name: str = source.name) -> None:
+            report(done + percent, len(paths) * 100, f"reading {name}")
+
+        if not (can_be_strict(plan) and _read_strictly(connection, plan, request, tell)):
+            _forget_rejects(connection)
+            try:
+                _watched(connection, f"INSERT INTO rows BY NAME {staging_select(plan, request)}", tell)
+            except duckdb.Error as e:
+                raise Refused(f"{source}: cannot be read: {e}") from e
+            _count_rejects(connection, found)
+    _count(connection, found)
+    _name_symbols(connection, found)
+    connection.execute("SET preserve_insertion_order = true")
+    return found
+
+
 def _read_strictly(
     connection: duckdb.DuckDBPyConnection, plan: FilePlan, request: ImportRequest, tell: Callable[[int], None]
 ) -> bool:
     """Take a file in which every cell is what it must be, or nothing of it: what is wrong is then looked at as text."""
-    _forget_rejects(connection)
-    refused = "SELECT count(*) FROM rows WHERE reason IS NOT NULL"
-    before = connection.execute(refused).fetchall()
-    connection.begin()
-    good = False
     try:
-        _watched(connection, f"INSERT INTO rows {staging_select(plan, request, strict=True)}", tell)
-        rejects = connection.execute("SELECT 1 FROM reject_errors LIMIT 1").fetchall()
-        good = not rejects and connection.execute(refused).fetchall() == before
-    except duckdb.InterruptException:
-        raise
-    except duckdb.Error:
-        good = False
-    finally:
-        if good:
-            connection.commit()
-        else:
-            connection.rollback()
-    return good
+        _watched(connection, f"INSERT INTO rows BY NAME {staging_select(plan, request, strict=True)}", tell)
+    except (duckdb.ConversionException, duckdb.InvalidInputException):
+        return False
+    return True
 
 
 def _watched(connection: duckdb.DuckDBPyConnection, sql: str, tell: Callable[[int], None]) -> None:
@@ -177,16 +191,16 @@ def _count(connection: duckdb.DuckDBPyConnection, found: ImportReport) -> None:
     [(rows,)] = connection.execute("SELECT count(*) FROM rows").fetchall()
     found.rows_read += int(rows)
     refused = connection.execute(
-        "SELECT reason, count(*), list(raw)[1:3] FROM rows WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason"
+        "SELECT refused, count(*), list(symbol)[1:3] FROM rows WHERE refused IS NOT NULL GROUP BY refused"
     ).fetchall()
-    for reason, count, examples in refused:
+    for reason, count, examples in sorted((REASONS[number - 1], *rest) for number, *rest in refused):
         found.refuse(reason, int(count), [str(each) for each in examples])
 
 
 def _name_symbols(connection: duckdb.DuckDBPyConnection, found: ImportReport) -> None:
     """Make the table `names` of spelling and symbol, and count the rows whose symbol cannot be one."""
     spellings = [
-        row[0] for row in connection.execute("SELECT DISTINCT symbol FROM rows WHERE reason IS NULL").fetchall()
+        row[0] for row in connection.execute("SELECT DISTINCT symbol FROM rows WHERE refused IS NULL").fetchall()
     ]
     pairs = [(each, _clean(each)) for each in spellings]
     connection.execute("CREATE TABLE names (symbol VARCHAR, clean VARCHAR)")
@@ -195,7 +209,7 @@ def _name_symbols(connection: duckdb.DuckDBPyConnection, found: ImportReport) ->
         connection.execute("INSERT INTO names SELECT unnest(?), unnest(?)", [list(spelled), list(clean)])
     if bad := [spelling for spelling, clean in pairs if clean is None]:
         [(count,)] = connection.execute(
-            "SELECT count(*) FROM rows SEMI JOIN (FROM names WHERE clean IS NULL) USING (symbol) WHERE reason IS NULL"
+            "SELECT count(*) FROM rows SEMI JOIN (FROM names WHERE clean IS NULL) USING (symbol) WHERE refused IS NULL"
         ).fetchall()
         found.refuse(BAD_SYMBOL, int(count), bad)
 
