@@ -59,6 +59,9 @@ FAULTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("disconnect", {"duration_s": 0.15, "after_s": at, "rest": True}) for at in _EVERY_HALF_SECOND
     ],
 }  # fmt: skip
+#: Where the kill takes away the only request the fault could meet: nothing is modified twice, nor before the broker
+#: itself has named every order that came of an intent, which it does not after a lost answer.
+MEETS_NOTHING = {("engine.change.sending:1", "modify_times_out"), ("engine.place.sent:3", "modify_times_out")}
 #: Told by lot from a fixed seed: a sample on every run, all of them in the matrix.
 CASES = list(product(DEATHS, FAULTS))
 SAMPLE = random.Random(5).sample(CASES, 3)
@@ -154,7 +157,8 @@ def play(case: tuple[str, str], exchanges: Exchanges, lives: Lives, template: Pa
     ended = lives.live(root, sim.url, symbols)
     assert ended.returncode == 0, ended
     struck = Counter(sim.state()["faults_struck"]) - before
-    assert {kind for kind, _ in FAULTS[fault]} <= set(struck), f"only {dict(struck)} struck: this tries nothing"
+    meets = {kind for kind, _ in FAULTS[fault]} <= set(struck)
+    assert meets == (case not in MEETS_NOTHING), f"of {FAULTS[fault][:2]} only {dict(struck)} struck"
     check(root, sim, symbols)
     return killed
 
