@@ -17,11 +17,11 @@ from tests.kit.api import PASSWORD
 from tests.kit.processes import wait_until
 
 _OPTIONS = (
-    "headless=new no-sandbox disable-dev-shm-usage disable-gpu disable-quic no-first-run disable-sync "
-    "disable-background-networking disable-component-update"
+    "headless=new no-sandbox disable-dev-shm-usage disable-gpu disable-software-rasterizer disable-extensions "
+    "disable-quic no-first-run disable-sync disable-background-networking disable-component-update"
 )
 #: How often a page is looked at: looking costs the browser time that it needs for drawing.
-_LOOK_EVERY_S = 0.05
+_LOOK_EVERY_S = 0.1
 
 
 @contextmanager

@@ -36,21 +36,20 @@ _FOCUSED = (
 )
 
 
+@contextmanager
+def running(**given):
+    """An api of the tests' own."""
+    with tempfile.TemporaryDirectory(prefix="tf") as folder:
+        given["UPSTOX_ACCESS_TOKEN_FILE"] = str(Path(folder) / "token")
+        with running_api(Path(folder) / "d", **{f"TRADEFLEET_{name}": value for name, value in given.items()}) as api:
+            yield api
+
+
 @pytest.fixture(scope="module")
 def api():
-    """An api that reaches the simulator's login and has a place for the token; its heartbeats count as old soon."""
-    with (
-        tempfile.TemporaryDirectory(prefix="tf") as folder,
-        running_simulator(record_ticks=False) as sim,
-        running_api(
-            Path(folder) / "d",
-            TRADEFLEET_EXCHANGE_SIM_PORT=str(sim.port),
-            TRADEFLEET_UPSTOX_ACCESS_TOKEN_FILE=str(Path(folder) / "token"),
-            TRADEFLEET_UPSTOX_CLIENT_ID="app-1",
-            TRADEFLEET_RUNTIME_HEARTBEAT_INTERVAL_MS="200",
-        ) as running,
-    ):
-        yield running
+    """An api for which a heartbeat is old soon."""
+    with running(RUNTIME_HEARTBEAT_INTERVAL_MS="200") as api:
+        yield api
 
 
 @pytest.fixture
@@ -119,19 +118,26 @@ def test_a_page_says_what_is_old(api, board):
 def test_a_page_that_was_left_is_told_no_more(api, board):
     """A browser keeps six connections to one host: streams of pages gone by would be the end of the dashboard."""
     board.enter("vik")
-    for page in ("charts", "watchlist", "signals", "trading", "risk", "data", "logs"):
+    for page in ("signals", "trading", "logs"):
         board.open(page)
     board.driver.back()
-    board.drawn("data")
-    board.driver.back()
-    board.drawn("risk")
+    board.drawn("trading")
     board.wait_for(lambda: board.text("live") not in {"", "connecting…"}, "the stream of a page that came back")
 
     board.wait_for(lambda: "\ntradefleet_api_pages 1\n" in api.client.get("/metrics").text, "one page to be open")
 
 
-def test_the_daily_login_at_the_broker(api, board):
+@pytest.mark.matrix  # the same over HTTP, with all that may go wrong, is in `tests/integration/api`
+def test_the_daily_login_at_the_broker(browser):
     """From Settings to the broker's dialog and back, with a token at the end of it; the code leaves the address."""
+    with (
+        running_simulator(record_ticks=False) as sim,
+        running(EXCHANGE_SIM_PORT=str(sim.port), UPSTOX_CLIENT_ID="app-1") as api,
+    ):
+        log_in_at_the_broker(Dashboard(browser, str(api.client.base_url)))
+
+
+def log_in_at_the_broker(board):
     board.enter("asha")
     board.open("settings")
     board.read("needs login")
@@ -150,16 +156,16 @@ def test_the_daily_login_at_the_broker(api, board):
     assert board.text("notice") == ""
 
 
-@pytest.mark.parametrize("pages", [("risk",), pytest.param(ALL, marks=pytest.mark.matrix)], ids=["risk", "all"])
+@pytest.mark.matrix
 @pytest.mark.timeout(600)  # a dozen pages on a busy machine
-def test_every_action_is_reached_with_the_keyboard(board, pages):
+def test_every_action_is_reached_with_the_keyboard(board):
     """Tab goes to each link, button and field, in order, and what has the focus shows it."""
     board.enter("asha")
-    for page in pages:
+    for page in ALL:
         board.open(page)
         count = board.driver.execute_script(_REACHABLE)
         seen, unseen = [], []
-        for _ in range(count + 5):
+        for _ in range(2 * count + 5):  # a date has a stop for each of its parts
             ActionChains(board.driver).send_keys(Keys.TAB).perform()
             place, shows, what = board.driver.execute_script(_FOCUSED)
             seen.append(place)

@@ -42,6 +42,7 @@ export function shown(name, value) {
   if (value instanceof Node) return value;
   if (name.endsWith("_us")) return moment(value);
   if (name.endsWith("_paise")) return money(value);
+  if (name === "user_agent") return value.match(/(Firefox|Edg|\w*Chrome|Safari)\/\d+/)?.[0] ?? value.slice(0, 40);
   if (name === "bytes") return value < 1e6 ? `${figures.format(value / 1e3)} kB` : `${figures.format(value / 1e6)} MB`;
   if (name.endsWith("_json")) return listed(value);
   if (name.startsWith("is_")) return value ? "yes" : "no";
