@@ -20,6 +20,7 @@ class Scanner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     config_poll_ms: Positive = 2000
     minute_wait_ms: Positive = 10_000
     outbox_keep_days: Positive = 7
+    insights_keep_days: Positive = 400
     scans: list[str] = msgspec.field(default_factory=list)
     scan_picks_max: Positive = 50
     index: str = "NIFTY"

@@ -46,7 +46,7 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
     with ExitStack() as stack:
         session = stack.enter_context(manager.writer_session(Store.SIGNALS))
         store = SignalsStore(session, clock)
-        store.prune(settings.scanner.outbox_keep_days)
+        store.prune(settings.scanner.outbox_keep_days, settings.scanner.insights_keep_days)
         source = OutboxSource(store.outbox, clock.now_us)
         publisher = stack.enter_context(Publisher.open(NAME, settings=settings, source=source, clock=clock))
         for stream in STREAMS:

@@ -31,6 +31,14 @@ SELECT signal_id, strategy_id, symbol, timestamp_us, signal_type, confidence, me
        target, leg, strategy_version
 FROM signals WHERE timestamp_us < ? ORDER BY outbox_seq
 """
+_OLD = (
+    "DELETE FROM scan_results WHERE timestamp_us < ?",
+    "DELETE FROM scan_alerts WHERE last_us < ?",
+    "DELETE FROM confluence_insights WHERE timestamp_us < ?",
+    "DELETE FROM regime WHERE timestamp_us < ?",
+    "DELETE FROM pattern_cache WHERE timestamp_us < ?",
+    "DELETE FROM feature_snapshots WHERE timestamp_us < ?",
+)
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -94,10 +102,13 @@ class SignalsStore:
         """Give the signals of the days before an instant, in the order they were given."""
         return [_signal(row) for row in self._session.connection.execute(_EARLIER, (before_us,))]
 
-    def prune(self, keep_days: int) -> None:
-        """Drop messages nobody will ask for again; the signals themselves stay."""
-        with self._session.transaction():
-            self.outbox.prune(self._clock.now_us() - keep_days * US_PER_DAY)
+    def prune(self, keep_days: int, insights_keep_days: int) -> None:
+        """Drop messages nobody will ask for again, and what scans and analytics said of old bars; signals stay."""
+        now_us = self._clock.now_us()
+        with self._session.transaction() as connection:
+            self.outbox.prune(now_us - keep_days * US_PER_DAY)
+            for statement in _OLD:
+                connection.execute(statement, (now_us - insights_keep_days * US_PER_DAY,))
 
 
 def _row(signal: SignalEvent, seq: int, now_us: int) -> tuple[object, ...]:

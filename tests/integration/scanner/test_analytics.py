@@ -14,9 +14,11 @@ from cli.main import main
 from libs.bars import Resampler
 from libs.calendar import Calendar
 from libs.contracts import MinuteClosed
-from libs.core.clock import SystemClock, trading_date
+from libs.contracts.analytics import ScanPick, ScanResult
+from libs.core.clock import US_PER_DAY, SystemClock, trading_date
 from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.roles import Store
+from libs.simulation.clock import ManualClock
 from services.scanner.analytics import LiveInsights, Updates
 from services.scanner.minutes import Minute
 from services.scanner.store import SignalsStore
@@ -135,6 +137,30 @@ def test_live_recomputed_and_rebuilt_are_equal(manager, capsys):
     assert by_command == live
     assert again == {"running": False, "done": 2, "wanted": 2, "rows": done["rows"], "error": ""}
     assert rows(manager) == live, "a row replaces itself"
+
+
+def test_old_bars_go_when_the_scanner_starts(manager):
+    """What scans and analytics said is derived, and would grow for ever; a row of the last kept day stays."""
+    update_living(manager)
+    with manager.writer_session(Store.SIGNALS) as session:
+        store = SignalsStore(session, SystemClock())
+
+        def stamps(table, column="timestamp_us"):
+            found = session.connection.execute(f"SELECT {column} FROM {table} ORDER BY {column}").fetchall()
+            return [each[0] for each in found]
+
+        before = {table: stamps(table) for table in TABLES}
+        cut_us = before["feature_snapshots"][len(before["feature_snapshots"]) // 2]
+        for at_us in (cut_us - 1, cut_us):
+            store.found([ScanResult("all", at_us, (ScanPick(f"S{at_us}", 1, 1.0, 1.0, {}),))])
+        SignalsStore(session, ManualClock(cut_us + 3 * US_PER_DAY)).prune(3, 3)
+        after = {table: stamps(table) for table in TABLES}
+        picks, alerts = stamps("scan_results"), stamps("scan_alerts", "last_us")
+
+    for table in TABLES:
+        assert after[table] == [at_us for at_us in before[table] if at_us >= cut_us], table
+        assert 0 < len(after[table]) < len(before[table]), table
+    assert picks == alerts == [cut_us]
 
 
 def test_shown_by_the_command(manager, capsys):
