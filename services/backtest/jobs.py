@@ -153,7 +153,8 @@ class JobQueue:
         code = await worker.wait()
         error = (await complaints)[-_ERROR_BYTES_MAX:].decode("utf-8", "replace").strip()
         del self._workers[job_id]
-        state = {0: "done", 130: "cancelled"}.get(code, "failed")
+        # One that is told to stop before it can listen for that dies of the signal, and has no run to show.
+        state = {0: "done", 130: "cancelled", -signal.SIGTERM: "cancelled"}.get(code, "failed")
         with self._session.transaction() as connection:
             connection.execute(
                 "UPDATE jobs SET state = ?, error = ?, finished_at_us = ? WHERE job_id = ?",
