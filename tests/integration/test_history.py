@@ -10,21 +10,26 @@ from types import SimpleNamespace
 
 import pytest
 
-from libs.core.errors import Corrupt
+from libs.core.clock import SystemClock
+from libs.core.errors import Corrupt, RetryLater
 from libs.dbaccess import DatabaseManager, MarketDataQuery
 from libs.dbaccess.coverage import stored_certificates
 from libs.simulation.clock import ManualClock
+from libs.upstox.credentials import Scope
 from libs.upstox.history import History, spans
+from libs.upstox.session import BrokerSession
 from tests.kit.exchange_sim import running_simulator
 from tests.kit.processes import fleet
-from tests.kit.roots import make_stores
+from tests.kit.roots import make_stores, settings
 
 FRIDAY, MONDAY = date(2026, 1, 30), date(2026, 2, 2)
 
 
 @pytest.fixture(scope="module")
 def sim():
-    with running_simulator(start="2026-02-02T10:00:00", symbols=5, record_ticks=False) as found:
+    """As strict as the broker may be: what asks faster is turned away."""
+    limit = {"TRADEFLEET_EXCHANGE_SIM_REQUESTS_PER_SECOND_MAX": "10"}
+    with running_simulator(start="2026-02-02T10:00:00", symbols=5, record_ticks=False, **limit) as found:
         yield found
 
 
@@ -89,6 +94,35 @@ def test_what_the_broker_refuses_leaves_nothing(data_root, sim):
     assert done.returncode == 1
     assert "NOSUCH" in done.stderr
     assert list((data_root / "market_data").rglob("*.duckdb")) == []
+
+
+def test_the_simulators_rate_is_kept_and_a_429_is_waited_out(sim):
+    """Thirty calls at once are none too many in any second; a broker that says 429 all the same is asked again."""
+    session = BrokerSession.open(settings(TRADEFLEET_UPSTOX_API_URL=sim.url), Scope.MARKET_DATA, {})
+    session.authorize()
+    clock, ask, refused = SystemClock(), session.call, []
+
+    def call(*arguments):
+        try:
+            return ask(*arguments)
+        except RetryLater as e:
+            refused.append(str(e))
+            raise
+
+    session.call = call  # type: ignore[method-assign]
+    history = History(session, clock)
+    begun_ns = clock.monotonic_ns()
+    answers = [history.candles("NSE_EQ|INE002A01018", "1d", FRIDAY, FRIDAY) for _ in range(30)]
+    took_s = (clock.monotonic_ns() - begun_ns) / 1e9
+    assert refused == []
+    assert took_s >= 3  # nine a second
+    sim.add_fault("rate_limit", path="/v3/historical-candle", count=2)
+    again = history.candles("NSE_EQ|INE002A01018", "1d", FRIDAY, FRIDAY)
+    session.close()
+
+    assert len(refused) == 2
+    assert len(answers[0]) == 1
+    assert all(each == again for each in answers)
 
 
 def test_ranges_are_cut_to_what_a_call_may_span():

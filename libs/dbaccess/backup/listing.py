@@ -6,14 +6,14 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 import duckdb
 import msgspec
 
-from libs.core.clock import IST, to_us
+from libs.core.clock import to_us, trading_date
 from libs.dbaccess.backup.market import read_list, read_whole
+from libs.dbaccess.backup.names import named_time
 from libs.dbaccess.catalogue import checksum
 from libs.dbaccess.connections import sqlite_writer
 from libs.dbaccess.errors import StoreCorrupt, StoreMissing
@@ -63,8 +63,7 @@ def newest_copy(root: Path, store: str) -> Path:
 def _copy(store: str, path: Path, settings: Sqlite, *, verify: bool) -> Copy:
     if store != "market":
         state = (_sqlite_state(path, settings) if verify else "") or "whole"
-        found = path.stat()
-        return Copy(store, str(path), found.st_mtime_ns // 1000, found.st_size, 1, state)
+        return Copy(store, str(path), _made_us(path), path.stat().st_size, 1, state)
     try:
         listed = read_list(path)
     except StoreCorrupt as e:
@@ -107,5 +106,16 @@ def _market_problems(folder: Path, files: dict[str, str]) -> Iterator[str]:
             yield f"{name}: {e}"
 
 
+def _made_us(path: Path) -> int:
+    """When a copy was made: by its name, which is what its owner meant; a day's copy at the file's hour of that day."""
+    written_us = path.stat().st_mtime_ns // 1000
+    named = named_time(path)
+    if named is None:
+        return written_us
+    is_of_day = path.name.startswith("config_") and trading_date(written_us) == named.date()
+    return written_us if is_of_day else to_us(named)
+
+
 def _day_us(folder: Path) -> int:
-    return to_us(datetime.strptime(folder.name, "%Y%m%d").replace(tzinfo=IST))
+    named = named_time(folder)
+    return to_us(named) if named else folder.stat().st_mtime_ns // 1000

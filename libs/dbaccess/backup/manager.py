@@ -8,6 +8,7 @@ from pathlib import Path
 
 from libs.core.clock import IST, Clock, SystemClock, to_datetime
 from libs.dbaccess.backup.market import copy_market
+from libs.dbaccess.backup.names import named_time
 from libs.dbaccess.backup.place import place
 from libs.dbaccess.connections import backup_sqlite, sqlite_reader
 from libs.dbaccess.errors import StoreMissing
@@ -81,24 +82,23 @@ class BackupManager:
 
     def _prune(self, pattern: str, age: timedelta) -> None:
         """Remove copies older than the age, never the newest one."""
-        oldest_kept = (self._now() - age).timestamp()
+        oldest_kept = self._now() - age
         for left in self.root.rglob(".*.partial"):  # by a killed copy
-            if left.stat().st_mtime < oldest_kept:
+            if left.stat().st_mtime < oldest_kept.timestamp():
                 left.unlink()
-        copies = sorted(self.root.glob(pattern), key=lambda path: path.stat().st_mtime)
-        for path in copies[:-1]:
-            if path.stat().st_mtime < oldest_kept:
+        copies = sorted((made, path) for path in self.root.glob(pattern) if (made := named_time(path)))
+        for made, path in copies[:-1]:
+            if made < oldest_kept:
                 path.unlink()
                 if not any(path.parent.iterdir()):
                     path.parent.rmdir()
 
     def _prune_market(self, made: Path) -> None:
         """Remove copies older than the newest by more than the weeks to keep, never the one just made."""
-        folders = sorted(made.parent.glob("[0-9]" * 8))
-        newest = datetime.strptime(folders[-1].name, "%Y%m%d").replace(tzinfo=IST)
-        oldest_kept = newest - timedelta(weeks=self.settings.backup.market_keep_weeks)
-        for folder in folders:
-            if folder != made and datetime.strptime(folder.name, "%Y%m%d").replace(tzinfo=IST) <= oldest_kept:
+        folders = sorted((day, path) for path in made.parent.glob("[0-9]" * 8) if (day := named_time(path)))
+        oldest_kept = folders[-1][0] - timedelta(weeks=self.settings.backup.market_keep_weeks)
+        for day, folder in folders:
+            if folder != made and day <= oldest_kept:
                 shutil.rmtree(folder)
 
     def _now(self) -> datetime:

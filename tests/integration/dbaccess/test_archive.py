@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import threading
-from datetime import date
+from datetime import date, timedelta
 
 import duckdb
 import pandas as pd
@@ -14,7 +14,7 @@ import pytest
 from libs.core.clock import day_start_us
 from libs.dbaccess import DatabaseManager, MarketDataQuery, Role, Store, WriterLock
 from libs.dbaccess.archive import archive_days
-from libs.dbaccess.backup import BackupManager, restore_market
+from libs.dbaccess.backup import BackupManager, list_copies, restore_market
 from libs.dbaccess.health import HealthCheck
 from libs.dbaccess.layout import Layout
 from libs.dbaccess.queries import sql_door
@@ -149,6 +149,47 @@ def test_whoever_reads_while_days_move_sees_every_row(root):
 
     assert counts == {900 + 8 * 50}
     assert hot(root) == ["candles/1m/2027-05-03.duckdb", "ticks/2027-05-03.duckdb"]
+
+
+def test_a_copy_made_while_days_move_and_close_is_whole(root, tmp_path):
+    """Days go to the archive and new ones are closed under the copy's feet; each copy restores to a sound store."""
+    days = [MONDAY.replace(day=number) for number in range(9, 19)]
+    for day in days[:5]:
+        close_day(root, day, [tick("TCS", at_us(day, 556), each, 7.0) for each in range(50)], None)
+    first = len(ticks_of(root))
+
+    def move() -> None:
+        for day in days[5:]:
+            close_day(root, day, [tick("TCS", at_us(day, 556), each, 7.0) for each in range(50)], None)
+        archive_days(owner(root), report=quiet)
+
+    moving = threading.Thread(target=move)
+    copies = []
+    moving.start()
+    while moving.is_alive():
+        copies.append(BackupManager(root).backup_market_data(LATER + timedelta(days=len(copies))))
+    moving.join()
+    copies.append(BackupManager(root).backup_market_data(LATER + timedelta(days=len(copies))))
+    states = {each.state for each in list_copies(root / "backups", settings().sqlite, verify=True)}
+    rows = []
+    for number, copy in enumerate((copies[0], copies[-1])):
+        other = tmp_path / f"other{number}"
+        make_stores(other)
+        restore_market(owner(other), copy, report=quiet)
+        assert HealthCheck(other, settings=settings()).run_all(deep=True)
+        rows.append(ticks_of(other))
+
+    assert states == {"whole"}
+    assert len(copies) >= 2
+    assert first <= len(rows[0]) <= first + 5 * 50
+    assert not rows[0].duplicated().any()
+    pd.testing.assert_frame_equal(rows[1], ticks_of(root))
+    assert len(rows[1]) == first + 5 * 50
+
+
+def ticks_of(root) -> pd.DataFrame:
+    with MarketDataQuery(DatabaseManager(root)) as query:
+        return query.get_ticks(["INFY", "TCS"], "nse", None, None)
 
 
 def test_what_differs_stays_hot_and_is_named(root):

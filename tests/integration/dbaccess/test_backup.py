@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from datetime import date, timedelta
 
 import pandas as pd
 import pytest
 
-from libs.core.clock import SystemClock
+from libs.core.clock import SystemClock, day_start_us
 from libs.dbaccess import BackupManager, DatabaseManager, Role, StoreMissing
+from libs.dbaccess.backup import list_copies, newest_copy
+from libs.settings.storage import Sqlite
+from tests.kit.clock import ManualClock
 from tests.kit.processes import first_line, run_code, running_code
 from tests.kit.roots import make_stores, settings
 
@@ -106,6 +110,49 @@ def test_old_copies_go_and_the_newest_stays(root):
     for day in range(6):
         BackupManager(root).backup_market_data(date(2026, 2, 2) + timedelta(weeks=day))
     assert len(list((root / "backups/market_data").iterdir())) == settings().backup.market_keep_weeks
+
+
+def test_every_store_keeps_its_time_and_no_more(root):
+    """Three days of hours, ten weeks of days and of weeks, on a clock that is moved; a stranger's file is let be."""
+    clock = ManualClock(day_start_us(date(2026, 2, 2)))
+    manager = BackupManager(root, clock=clock)
+    strange = root / "backups/trading/20260101/trading_before_the_move.db"
+    strange.parent.mkdir(parents=True)
+    strange.touch()
+    for _ in range(24):
+        clock.sleep(3 * 3600)
+        manager.backup_trading_db()
+    hours = [copy.made_at_us for copy in list_copies(manager.root, Sqlite()) if copy.path != str(strange)]
+    assert hours == [clock.now_us() - number * 3 * HOUR_US for number in range(9)]  # 24 hours and the ends of them
+    assert strange.exists()
+
+    for number in range(35):
+        clock.sleep(2 * 86_400)
+        manager.backup_config_db()
+        if number % 7 == 0:  # every other week
+            manager.backup_market_data()
+    kept = {copy.store: [] for copy in list_copies(manager.root, Sqlite())}
+    for copy in list_copies(manager.root, Sqlite()):
+        kept[copy.store].append((clock.now_us() - copy.made_at_us) / HOUR_US / 24)
+    assert [int(days) for days in kept["config"]] == list(range(0, 32, 2))
+    assert len(kept["market"]) == 2
+    assert len(kept["trading"]) == 10  # the newest stays, however old; nobody made another
+
+    manager.backup_trading_db()
+    assert len(list((root / "backups/trading").iterdir())) == 2  # the stranger's, and the one just made
+
+
+def test_the_newest_copy_is_the_newest_by_its_name(root):
+    """Copies that were moved with another tool all bear the time of the move."""
+    clock = ManualClock()
+    manager = BackupManager(root, clock=clock)
+    first = manager.backup_trading_db()
+    clock.sleep(60)
+    second = manager.backup_trading_db()
+    os.utime(second, (1, 1))
+
+    assert first.exists()
+    assert newest_copy(manager.root, "trading") == second
 
 
 def test_missing_store_is_named(data_root):
