@@ -159,7 +159,7 @@ def _watcher(service: str, settings: Settings) -> Check:
     except FleetError as e:
         return Check(f"monitoring {service}", ok=False, found=str(e), advice=advice, is_warning=may_lack)
     found = f"stands: {'; '.join(standing)}" if standing else "nothing stands"
-    return Check(f"monitoring {service}", not standing, found, "`fleet feed alerts --backfill`", is_warning=True)
+    return Check(f"monitoring {service}", not standing, found, f"`fleet logs {service}`", is_warning=True)
 
 
 def _told(settings: Settings) -> Check:

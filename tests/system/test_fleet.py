@@ -110,11 +110,11 @@ def signals_and_fills(fleet: WholeFleet) -> None:
 def end_the_day(fleet: WholeFleet) -> None:
     """Play on past the close; the day is in history and `fleet eod` and `fleet health --deep` are content."""
     fleet.market.clock(speed=300)
-    wait_until(lambda: fleet.market.clock()["now"] > f"{DAY}T15:31", "the close", deadline_s=120)
+    wait_until(lambda: fleet.market.clock()["now"] > f"{DAY}T15:31", "the close", deadline_s=300)
     fleet.wait_for("execution_engine", lambda status: not status["positions"], "positions to be squared off")
     fleet.market.clock(play_to=f"{DAY}T16:05")  # nothing trades any more
     fleet.market.clock(speed=1)
-    wait_until(lambda: '"rollover.done"' in fleet.log("ingestor"), "the day in history", deadline_s=120)
+    wait_until(lambda: '"rollover.done"' in fleet.log("ingestor"), "the day in history", deadline_s=300)
     closed = command("eod", "--date", DAY, "--json", **fleet.environment)
     assert closed.returncode == 0, closed.stdout + closed.stderr + fleet.log("ingestor")
     health = command("health", "--deep", "--json", **fleet.environment)
