@@ -24,7 +24,7 @@ from services.backtest.request import RunRequest
 #: A price that opens this far from yesterday's close is more likely a split or a bonus than a move.
 CORPORATE_GAP_RATIO = 0.2
 _FINE_TICK, _TICK = 0.01, 0.05
-#: Open days hold some 700 KiB each; a statement unites this many, and reading more of them at once is hardly faster.
+#: Open days hold some 700 KiB each, and reading more of them at once is hardly faster.
 _DAYS_AT_ONCE = 10
 
 
