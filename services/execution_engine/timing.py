@@ -25,6 +25,7 @@ class _Steps(msgspec.Struct):
     signal_to_engine_us: int | None
     sent_ns: int = 0
     is_filled: bool = False
+    fill_us: int | None = None
 
 
 class Timing:
@@ -80,7 +81,7 @@ class Timing:
                 "risk_us": max(0, steps.decided_ns - steps.begun_ns) // 1000,
                 "journal_us": max(0, steps.journalled_ns - steps.decided_ns) // 1000,
                 "send_us": max(0, answer.sent_ns - steps.journalled_ns) // 1000,
-                "total_us": max(0, answer.answered_ns - steps.begun_ns) // 1000,
+                "total_us": max(0, answer.answered_ns - steps.begun_ns) // 1000, "fill_us": steps.fill_us,
             }  # fmt: skip
         return row
 
@@ -91,10 +92,12 @@ class Timing:
             return
         steps.is_filled = True
         since_ns = steps.sent_ns or steps.journalled_ns
+        # Of use to the row that the answer makes, where the fill came before it.
+        steps.fill_us = max(0, self._clock.monotonic_ns() - since_ns) // 1000
         with store.transaction() as entry:
             entry.connection.execute(
                 "UPDATE execution_log SET fill_us = ? WHERE order_id = ? AND action = 'place' AND fill_us IS NULL",
-                (max(0, self._clock.monotonic_ns() - since_ns) // 1000, order_id),
+                (steps.fill_us, order_id),
             )
 
     def forget(self, order_id: str) -> None:

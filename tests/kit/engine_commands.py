@@ -28,6 +28,7 @@ class LostWire:
     """Carries requests into the dark."""
 
     answered: Any
+    reported: Any
     sent = 0
 
     def place(self, order: Any, approved: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from libs.brokers.interface import Answer
 from libs.contracts.orders import OrderStatus, OrderType, Side
 from libs.contracts.risk import TradingState
 from libs.core.errors import Refused, RetryLater
@@ -16,12 +17,13 @@ from libs.orders import evidence as ev
 from libs.orders.model import Fill, Order, Product, Purpose, order_id
 from libs.orders.reconcile import BrokerBook
 from libs.risk.request import OrderRequest
+from libs.simulation.clock import ManualClock
 from libs.trading.decisions import Placed
 from services.execution_engine.comparing import Comparing
 from services.execution_engine.deciding import SignalPlace
 from services.execution_engine.signals import SignalSource
 from tests.kit.crashes import Crash, crashing_at
-from tests.kit.engine import Rig, engine_rig, make_signal
+from tests.kit.engine import START_US, Rig, engine_rig, make_signal
 from tests.kit.engine_commands import LostWire, ask, handlers
 from tests.kit.orders import MINUTE_US
 from tests.kit.roots import make_stores
@@ -124,6 +126,44 @@ def test_more_filled_than_traded_waits_for_the_trades(tmp_path):
         assert rig.positions() == {("trend", "ACME"): 10}
         assert rig.engine.desk.orders.get(order.order_id).is_settled
         assert rig.rows("SELECT count(*), sum(quantity) FROM trades") == [(2, 10)]
+
+
+class EarlyWire(LostWire):
+    """Fills before it answers, and takes its time for both."""
+
+    def __init__(self, clock: Any) -> None:
+        self.clock = clock
+
+    def place(self, order: Order, approved: Any) -> None:
+        sent_ns = self.clock.monotonic_ns()
+        filled = _row(order.order_id, "b1", OrderStatus.FILLED, order.created_us, filled=10)
+        fill = Fill(
+            exchange="nse", broker_order_id="b1", trade_id="t1", symbol=order.symbol, side=order.side, quantity=10,
+            price=100.0, timestamp_us=order.created_us, product=order.product,
+        )  # fmt: skip
+        self.clock.advance(0.002)
+        self.reported([filled, ev.TradeReport(at_us=order.created_us, fill=fill)])
+        self.clock.advance(0.003)
+        accepted = ev.Accepted(at_us=order.created_us, broker_order_ids=("b1",))
+        self.answered(
+            Answer(
+                order_id=order.order_id, request="place", evidence=accepted, outcome="accepted", sent_ns=sent_ns,
+                answered_ns=self.clock.monotonic_ns(),
+            )
+        )  # fmt: skip
+
+
+def test_every_step_of_an_order_has_its_microseconds(tmp_path):
+    """F1: from the signal's bar to the fill, one row; also where the exchange was quicker than the answer."""
+    clock = ManualClock(START_US)
+    with engine_rig(tmp_path / "data", clock=clock, wire=EarlyWire(clock)) as rig:
+        rig.tick(100.0)
+        signal = rig.signal("enter_long")
+        names = "tick_us, risk_us, journal_us, send_us, fill_us, acknowledge_us, total_us, outcome"
+        rows = rig.rows(f"SELECT {names} FROM execution_log")
+        assert rig.positions() == {("trend", "ACME"): 10}
+
+    assert rows == [(signal.timestamp_us + MINUTE_US, 0, 0, 0, 2_000, 5_000, 5_000, "accepted")]
 
 
 def _row(name: str, broker_id: str, status: OrderStatus, at_us: int, *, filled: int = 0) -> ev.BrokerReport:
