@@ -142,12 +142,18 @@ def _strptime(text: str, form: str, zone: str) -> Moments:
     return Moments(f"{form}, taken in {zone}", read, form, _in_zone(_TEXT, zone))
 
 
-def _in_zone(naive: str, zone: str) -> str:
-    """Turn a wall-clock time of a zone into microseconds since the epoch; a fixed offset is a subtraction."""
+def zone_named(zone: str) -> ZoneInfo:
+    """Give a time zone by its name; Refused when there is none of that name."""
     try:
-        offsets = {moment.astimezone(ZoneInfo(zone)).utcoffset() for moment in _WHEN_OFFSETS_DIFFER}
+        return ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as e:
         raise Refused(f"time zone {zone!r}: expected a name such as Asia/Kolkata or UTC") from e
+
+
+def _in_zone(naive: str, zone: str) -> str:
+    """Turn a wall-clock time of a zone into microseconds since the epoch; a fixed offset is a subtraction."""
+    named = zone_named(zone)
+    offsets = {moment.astimezone(named).utcoffset() for moment in _WHEN_OFFSETS_DIFFER}
     if len(offsets) == 1:
         offset_us = (offsets.pop() or timedelta()) // timedelta(microseconds=1)
         return f"epoch_us({naive}) - {offset_us}"

@@ -13,6 +13,7 @@ import msgspec
 from libs.core.errors import FleetError, Refused
 from libs.core.faults import crash_point
 from libs.dbaccess.files import make_directory, write_atomically
+from libs.dbaccess.importing.moments import zone_named
 from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import exchange_name
 from libs.dbaccess.legacy.market import ORDER, Part, is_market_table, parts_of, place_part
@@ -67,7 +68,7 @@ def migrate_legacy(
     The sources are copied byte by byte to `backups/migrated/<id>` first, and everything is read from the copy.
     `WriterLockHeld` while an owner of a store lives.
     """
-    context = Context(exchange_name(exchange or settings.data.exchange), zone)
+    context = Context(exchange_name(exchange or settings.data.exchange), zone_named(zone).key)
     found = MigrationReport(dry_run)
     managers = {role: DatabaseManager(root, role, settings=settings) for role in set(OWNERS.values())}
     ingestor = managers[Role.INGESTOR]

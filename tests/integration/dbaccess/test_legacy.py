@@ -132,6 +132,30 @@ def test_one_big_file_goes_over_whole(root, monolith):
     assert fleet("db", "verify", "market", "--data-root", root).returncode == 0
 
 
+def test_exchange_and_zone_are_for_rows_that_name_none(root, tmp_path):
+    """B7: bars of a server that kept UTC, of another exchange; times with a zone of their own are as they are."""
+    path = tmp_path / "trading_bot.duckdb"
+    with duckdb.connect(str(path)) as old:
+        old.execute((LAYOUTS / "monolith.sql").read_text())
+        old.execute("""
+            INSERT INTO ohlcv_1m
+            SELECT 'TCS', TIMESTAMP '2026-02-02 03:45:00' + INTERVAL (n) MINUTE, 100, 102, 99, 101, 10, 100.5
+            FROM range(5) t(n)
+        """)
+    before = state([path])
+    done = fleet("migrate", path, "--exchange", "bse", "--tz", "UTC", "--json", "--data-root", root)
+    assert done.returncode == 0, done.stderr
+    (bars,) = (each for each in json.loads(done.stdout)["tables"] if each["table"] == "ohlcv_1m")
+    assert (bars["target"], bars["placed"]) == ("bse/candles/1m", 5)
+    assert candles(root, "1m", "bse").timestamp[0] == pd.Timestamp("2026-02-02 09:15", tz="Asia/Kolkata")
+    assert candles(root, "1m").empty
+    assert state([path]) == before
+
+    wrong = fleet("migrate", path, "--tz", "Mars/Base", "--data-root", root)
+    assert wrong.returncode == 1
+    assert "Mars/Base" in wrong.stderr
+
+
 def test_three_files_go_over_and_a_bad_row_is_told(root, three):
     before = state(three)
     report, done = migrate(root, *three)
