@@ -114,10 +114,14 @@ class DatabaseManager:
         refuse_closed(self.layout.confined(path))
         clock, settings, figures = self.clock, self.settings.sqlite, dict[str, Figures]()
         with self.history_lock():
-            catalogue.ensure(self.layout, clock=clock, settings=settings)  # fails before, not after
+            with self._turns[Store.HISTORY]:  # threads make the catalogue once, and write to it in turn
+                catalogue.ensure(self.layout, clock=clock, settings=settings)  # fails before, not after
             yield path, figures
             if path.exists():  # a block that wrote nothing closes nothing
-                catalogue.record_day(self.layout, path, origin=origin, clock=clock, settings=settings, figures=figures)
+                with self._turns[Store.HISTORY]:
+                    catalogue.record_day(
+                        self.layout, path, origin=origin, clock=clock, settings=settings, figures=figures
+                    )
 
     @contextmanager
     def history_lock(self) -> Iterator[None]:

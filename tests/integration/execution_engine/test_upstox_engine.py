@@ -116,6 +116,7 @@ def test_names_that_came_after_the_start_are_learned(tmp_path, sim):
         trading.broker._speller = Speller("nse", {})
         trading.rig.signal("enter_long")
         trading.until(lambda: trading.rows("SELECT 1 FROM trades"), "a fill")
+        trading.ask("flatten", "flat")  # the other tests share the account
 
 
 #: What becomes of the stream's messages.

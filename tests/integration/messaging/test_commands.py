@@ -95,14 +95,6 @@ def test_a_repeat_gets_the_first_answer_and_does_nothing(server, client, store):
     assert server.metrics.repeated == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "error", "words"),
-    [
-        ("impossible", Refused, "market closed"),
-        ("busy", RetryLater, "still reconciling"),
-        ("halt", OutcomeUnknown, "KeyError"),  # its argument is missing
-    ],
-)
 def test_what_is_under_way_is_asked_again(server, client, store):
     """No answer yet is not the first answer: whoever asks again by the id learns how it ended, and then always that."""
     answers = [client.call("long", {}, command_id="one") for _ in range(5)]
@@ -111,6 +103,14 @@ def test_what_is_under_way_is_asked_again(server, client, store):
     assert store.done == ["one"] * 3
 
 
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("impossible", Refused, "market closed"),
+        ("busy", RetryLater, "still reconciling"),
+        ("halt", OutcomeUnknown, "KeyError"),  # its argument is missing
+    ],
+)
 def test_errors_arrive_as_the_kind_they_were(server, client, name, error, words):
     with pytest.raises(error, match=words):
         client.call(name, timeout_ms=LONG_MS)
