@@ -69,15 +69,9 @@ class DatabaseManager:
 
     @contextmanager
     def historical_writer(
-        self,
-        exchange: str,
-        data_type: str,
-        timeframe: str | None,
-        day: date,
-        *,
-        origin: str = "import",
-        verify: Verify | None = None,
-    ) -> Iterator[DayLoader]:
+        self, exchange: str, data_type: str, timeframe: str | None, day: date, *,
+        origin: str = "import", verify: Verify | None = None,
+    ) -> Iterator[DayLoader]:  # fmt: skip
         """Write one new day and close it for ever when the block ends; if it raises, nothing is left.
 
         `verify` is given what the finished file holds before it gets its name, and raises if that is not what it must.
@@ -113,12 +107,13 @@ class DatabaseManager:
         require_root(self.layout)
         refuse_closed(self.layout.confined(path))
         clock, settings, figures = self.clock, self.settings.sqlite, dict[str, Figures]()
+        turn = self._turns[Store.HISTORY]  # threads make the catalogue once, and write to it in turn
         with self.history_lock():
-            with self._turns[Store.HISTORY]:  # threads make the catalogue once, and write to it in turn
+            with turn:
                 catalogue.ensure(self.layout, clock=clock, settings=settings)  # fails before, not after
             yield path, figures
-            if path.exists():  # a block that wrote nothing closes nothing
-                with self._turns[Store.HISTORY]:
+            with turn:
+                if path.exists():  # a block that wrote nothing closes nothing
                     catalogue.record_day(
                         self.layout, path, origin=origin, clock=clock, settings=settings, figures=figures
                     )
