@@ -80,15 +80,20 @@ def main() -> int:
         found += _measured(name)
         seconds[name] = round(time.monotonic() - start, 1)
         sys.stderr.write(f"{seconds[name]:.0f} s\n")
+        _keep(found, seconds)
     print_measures(found)
     judged = [measure.met for measure in found if measure.met is not None]
     print(f"{sum(judged)} of {len(judged)} goals met, {sum(seconds.values()) / 60:.1f} minutes")
+    return 0
+
+
+def _keep(found: list[Measure], seconds: dict[str, float]) -> None:
+    """Leave what is measured so far as JSON and as a page: whoever stops the rest has these."""
     OUT.mkdir(exist_ok=True)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     whole = {"machine": machine, "seconds": seconds, "measures": [asdict(each) for each in found]}
     (OUT / "bench.json").write_text(json.dumps(whole, indent=2) + "\n")
     (OUT / "bench.html").write_text(page(found, machine))
-    return 0
 
 
 def _measured(name: str) -> list[Measure]:
