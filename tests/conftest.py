@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,17 @@ def browser(chromium: WebDriver | None) -> WebDriver:
     if chromium is None:
         pytest.skip("no Chromium with its driver on this machine: the dashboard was not looked at")
     return chromium
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_registered() -> Iterator[None]:
+    """What a test registers as strategy or scan is gone after it: others list them."""
+    modules = [sys.modules.get(f"libs.{name}.registry") for name in ("strategies", "scanners")]
+    before = [(module._registered, dict(module._registered)) for module in modules if module]
+    yield
+    for registered, earlier in before:
+        registered.clear()
+        registered.update(earlier)
 
 
 @pytest.fixture

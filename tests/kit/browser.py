@@ -8,7 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import (
+    InvalidElementStateException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
@@ -89,6 +93,11 @@ class Dashboard:
     def fill(self, **values: str) -> None:
         """Write into fields, or choose in lists, by their names."""
         for name, value in values.items():
+            self.wait_for(lambda name=name, value=value: self._filled(name, value), f"a field {name!r} to write into")
+
+    def _filled(self, name: str, value: str) -> bool:
+        """Try once; the page may be drawn anew meanwhile."""
+        try:
             field = self.driver.find_element(By.NAME, name)
             if field.tag_name == "select":
                 Select(field).select_by_visible_text(value)
@@ -97,6 +106,9 @@ class Dashboard:
             else:
                 field.clear()
                 field.send_keys(value)
+        except (InvalidElementStateException, NoSuchElementException):
+            return False
+        return True
 
     def press(self, text: str, *, beside: str = "", confirm: bool = False) -> None:
         """Press the button that says so, in the row that holds a text; the page may be drawn anew meanwhile."""

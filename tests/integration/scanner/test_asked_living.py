@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from cli.main import main
-from libs.strategies import registry
 from tests.integration.scanner.test_analytics import LAST, SYMBOLS, manager, rows, run_live, wipe
 from tests.integration.scanner.test_configuration_live import scanner
 from tests.kit.recorded_day import minute_ends, recorded, telling
@@ -46,10 +45,7 @@ def living(manager, data_root, monkeypatch):
         TRADEFLEET_DATA=str(data_root), TRADEFLEET_SCANNER_STRATEGIES="stumbler",
         TRADEFLEET_SCANNER_SYMBOLS=",".join(SYMBOLS),
     )  # fmt: skip
-    before = dict(registry._registered)
-    yield msgspec.structs.replace(found, scanner=msgspec.structs.replace(found.scanner, analytics_timeframes=()))
-    registry._registered.clear()
-    registry._registered.update(before)
+    return msgspec.structs.replace(found, scanner=msgspec.structs.replace(found.scanner, analytics_timeframes=()))
 
 
 def test_resume_and_update_are_done_by_the_scanner_that_lives(living, manager, capsys):

@@ -32,10 +32,7 @@ class {name}(BaseScan):
 @pytest.fixture(autouse=True)
 def own_root(data_root, monkeypatch):
     monkeypatch.setenv("TRADEFLEET_DATA", str(data_root))
-    before = dict(registry._registered)
-    yield data_root
-    registry._registered.clear()
-    registry._registered.update(before)
+    return data_root
 
 
 @pytest.mark.parametrize("name", [*registry.SCANS, "template"])

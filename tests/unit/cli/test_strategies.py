@@ -13,10 +13,7 @@ from libs.strategies import registry
 @pytest.fixture(autouse=True)
 def own_root(data_root, monkeypatch):
     monkeypatch.setenv("TRADEFLEET_DATA", str(data_root))
-    before = dict(registry._registered)
-    yield data_root
-    registry._registered.clear()
-    registry._registered.update(before)
+    return data_root
 
 
 def test_lists_the_shipped_ones(capsys):

@@ -23,15 +23,6 @@ class {name}(BaseStrategy):
 """
 
 
-@pytest.fixture(autouse=True)
-def registered():
-    """What a test registers is gone after it."""
-    before = dict(registry._registered)
-    yield
-    registry._registered.clear()
-    registry._registered.update(before)
-
-
 @pytest.mark.parametrize("name", registry.SHIPPED)
 def test_shipped_strategy_is_found_under_its_own_id(name):
     kind = registry.find(name)
