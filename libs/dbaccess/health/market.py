@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Self
 
 import duckdb
 
@@ -51,23 +53,50 @@ def check_closed_days(layout: Layout, settings: Sqlite, *, deep: bool) -> Iterat
     for path in known:
         if not path.exists():
             yield error("history", path, "the catalogue lists this day, the file is gone", _RESTORE_DAY)
-    for folder, table in layout.all_series():
-        days = closed_days(folder)
-        sound = 0
-        for _, path in days:
-            if finding := _check_day(layout, path, table, known, deep=deep):
-                yield finding
-            else:
-                sound += 1
-        if days:
-            yield green("history", folder, f"{sound} of {len(days)} closed days {'read in full' if deep else 'opened'}")
+    with _Engine() as engine:
+        for folder, table in layout.all_series():
+            days = closed_days(folder)
+            sound = 0
+            for _, path in days:
+                if finding := _check_day(engine, layout, path, table, known, deep=deep):
+                    yield finding
+                else:
+                    sound += 1
+            if days:
+                how = "read in full" if deep else "opened"
+                yield green("history", folder, f"{sound} of {len(days)} closed days {how}")
 
 
-def _check_day(layout: Layout, path: Path, table: str, known: dict[Path, str], *, deep: bool) -> Finding | None:
+class _Engine:
+    """One DuckDB for many files: starting one takes longer than looking at a day."""
+
+    def __enter__(self) -> Self:
+        self._stack = ExitStack()
+        self._connection = self._stack.enter_context(duckdb_memory())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @contextmanager
+    def attached(self, path: Path, name: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Attach a file for as long as the block lasts. One that is damaged may leave the engine of no more use."""
+        try:
+            attach_day(self._connection, path, name)
+            yield self._connection
+            self._connection.execute(f"DETACH {name}")
+        except BaseException:
+            self._stack.close()
+            self._connection = self._stack.enter_context(duckdb_memory())
+            raise
+
+
+def _check_day(
+    engine: _Engine, layout: Layout, path: Path, table: str, known: dict[Path, str], *, deep: bool
+) -> Finding | None:
     try:
         layout.confined(path)
-        with duckdb_memory() as connection:
-            attach_day(connection, path, "day")
+        with engine.attached(path, "day") as connection:
             connection.execute(f"SELECT count(*) FROM day.{table}").fetchall()
             if deep:
                 read_every_block(connection, "day")
@@ -166,12 +195,12 @@ def _check_snapshot(layout: Layout, settings: Live, clock: Clock) -> Iterator[Fi
 
 def check_runs(layout: Layout, *, deep: bool) -> Iterator[Finding]:
     """Every backtest run opens; they are disposable, so a broken one is a warning."""
-    for path in sorted(layout.runs.glob("run_*.duckdb")):
-        try:
-            layout.confined(path)
-            with duckdb_memory() as connection:
-                attach_day(connection, path, "run")
-                if deep:
-                    read_every_block(connection, "run")
-        except (StoreCorrupt, duckdb.Error, OSError, ValueError) as e:
-            yield warning("run", path, f"cannot be read: {e}", f"remove it: rm {path}")
+    with _Engine() as engine:
+        for path in sorted(layout.runs.glob("run_*.duckdb")):
+            try:
+                layout.confined(path)
+                with engine.attached(path, "run") as connection:
+                    if deep:
+                        read_every_block(connection, "run")
+            except (StoreCorrupt, duckdb.Error, OSError, ValueError) as e:
+                yield warning("run", path, f"cannot be read: {e}", f"remove it: rm {path}")
