@@ -15,6 +15,7 @@ from libs.contracts.bus import CommandReply, CommandRequest, CommandStatus
 from libs.core.clock import Clock, SystemClock
 from libs.core.errors import Corrupt, FleetError, OutcomeUnknown, Refused, RetryLater
 from libs.core.ids import random_id
+from libs.core.waiting import wait_a_while
 from libs.messaging.codec import encode
 from libs.messaging.metrics import CommandMetrics
 from libs.messaging.sockets import Hub, receive, send_or_drop
@@ -75,10 +76,7 @@ class CommandServer:
             while True:
                 woken.clear()
                 self.pump()
-                try:
-                    await asyncio.wait_for(woken.wait(), _IDLE_S)
-                except TimeoutError:
-                    continue
+                await wait_a_while(woken, _IDLE_S)
         finally:
             loop.remove_reader(descriptor)
 

@@ -12,6 +12,7 @@ from libs.contracts.market import Tick
 from libs.contracts.topics import FAMILIES, TERMINATOR, split, topic
 from libs.core.clock import Clock, SystemClock
 from libs.core.ids import random_id
+from libs.core.waiting import wait_a_while
 from libs.messaging.codec import encode
 from libs.messaging.errors import BusRefused, SequenceBroken
 from libs.messaging.metrics import PublisherMetrics, StreamSent
@@ -199,10 +200,7 @@ class Publisher:
                 woken.clear()
                 self.pump()
                 # ZeroMQ's descriptor tells of edges, and a send may swallow one: hence the timeout.
-                try:
-                    await asyncio.wait_for(woken.wait(), _IDLE_S)
-                except TimeoutError:
-                    continue
+                await wait_a_while(woken, _IDLE_S)
         finally:
             for descriptor in descriptors:
                 loop.remove_reader(descriptor)

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from libs.contracts.topics import FAMILIES
 from libs.core.clock import Clock, SystemClock
+from libs.core.waiting import wait_a_while
 from libs.messaging.codec import Received
 from libs.messaging.errors import BusRefused, GapUnrecoverable
 from libs.messaging.follower import Follower
@@ -157,10 +158,7 @@ class Subscriber:
                     yield message
                     continue
                 # ZeroMQ's descriptor tells of edges only, and joining has its own timers: hence the timeout.
-                try:
-                    await asyncio.wait_for(woken.wait(), _WAIT_S)
-                except TimeoutError:
-                    continue
+                await wait_a_while(woken, _WAIT_S)
         finally:
             for descriptor in descriptors:
                 loop.remove_reader(descriptor)

@@ -15,13 +15,13 @@ from typing import Any
 
 from libs.core.clock import Clock
 from libs.core.errors import FleetError, Refused
+from libs.core.waiting import end_all
 from libs.dbaccess.errors import StoreMissing, WriterLockHeld
 from libs.runtime.logs import configure_logs, get_logger
 from libs.runtime.structured import structlog
 from libs.settings import Settings, SettingsError, load_settings
 
 FAILED, STORE_HELD, WRONG_CONFIGURATION = 1, 3, 78
-_CANCEL_AGAIN_S = 0.05
 
 #: A service: runs until the event is set, then returns. Raises `WrongConfiguration` when it can never start.
 Service = Callable[[Settings, Clock, asyncio.Event], Awaitable[None]]
@@ -67,12 +67,7 @@ async def run_until(stop: asyncio.Event, loops: Sequence[Coroutine[Any, Any, Non
     try:
         await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        pending = {*tasks, stopping}
-        while pending:
-            # Again and again: `asyncio.wait_for` may swallow a cancellation that comes with its result.
-            for task in pending:
-                task.cancel()
-            _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
+        await end_all([*tasks, stopping])
     for task in tasks:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error

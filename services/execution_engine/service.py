@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from libs.contracts.risk import TradingState
 from libs.contracts.signals import Decided
 from libs.contracts.topics import prefix, topic
 from libs.core.clock import Clock
+from libs.core.waiting import wait_a_while
 from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.roles import Store
 from libs.dbaccess.trading import Message
@@ -260,8 +261,7 @@ class Running:
             await self._broker_loop_once()
 
     async def _broker_loop_once(self) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._broker_spoke.wait(), _TURN_S)
+        await wait_a_while(self._broker_spoke, _TURN_S)
         self._broker_spoke.clear()
         self._wire.deliver()
 

@@ -14,6 +14,7 @@ from libs.contracts.bus import CommandRequest
 from libs.contracts.feed import FeedConnected, FeedDamaged, FeedEnded, FeedEvent, FeedLost, Frame
 from libs.core.clock import Clock
 from libs.core.errors import Refused, RetryLater
+from libs.core.waiting import wait_a_while
 from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.journal import Journal
 from libs.feeds import Feed, FeedSupervisor
@@ -169,10 +170,7 @@ class _Running:
             if events:
                 await asyncio.sleep(0)
                 continue
-            try:
-                await asyncio.wait_for(wake.wait(), _IDLE_S)
-            except TimeoutError:
-                continue
+            await wait_a_while(wake, _IDLE_S)
 
     async def _source(self, known: set[str]) -> Feed:
         """Open the source; while the broker can't be reached, try again."""

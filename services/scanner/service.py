@@ -12,6 +12,7 @@ from libs.contracts.market import MinuteClosed
 from libs.contracts.topics import prefix, topic
 from libs.core.clock import Clock
 from libs.core.errors import RetryLater
+from libs.core.waiting import end_all
 from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.roles import Store
 from libs.messaging import Publisher, Subscriber
@@ -120,10 +121,10 @@ class Running:
             scanning = asyncio.create_task(self._scan(self._scans))
             analysing = asyncio.create_task(self._insights.run())
             tasks = {listening, giving_up, changed, scanning, analysing}
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await end_all(tasks)
             for task in done:
                 task.result()  # a failure ends the process; the supervisor starts it again
 

@@ -10,6 +10,7 @@ from libs.contracts import HealthState
 from libs.contracts.health import Alert, Severity
 from libs.core.clock import Clock
 from libs.core.errors import FleetError
+from libs.core.waiting import end_all
 from libs.dbaccess import DatabaseManager
 from libs.messaging import Publisher
 from libs.runtime.alerts import Alerts, log_alert
@@ -73,9 +74,7 @@ class Running:
             try:
                 await asyncio.wait({hearing, anew}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for task in (hearing, anew):
-                    task.cancel()
-                await asyncio.wait({hearing, anew})
+                await end_all([hearing, anew])
             if not hearing.cancelled() and (error := hearing.exception()) is not None:
                 raise error
 

@@ -63,6 +63,8 @@ async def scanner(given):
     finally:
         stop.set()
         await asyncio.wait_for(running, DEADLINE_S)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not [task for task in left if "services.scanner" in str(task.get_coro())], "its loops end with it"
 
 
 @pytest.fixture
