@@ -111,6 +111,8 @@ def run_update(options: argparse.Namespace) -> int:
         print_json(done)
     else:
         print(f"{done['rows']} rows of {done['done']} symbols and timeframes")
+    if not done["rows"] and not done["error"]:
+        done["error"] = "there are no candles of those symbols and days; `fleet coverage` shows what there is"
     if done["error"]:
         print(f"fleet: {done['error']}", file=sys.stderr)
     return FAILED if done["error"] or not done["rows"] else OK

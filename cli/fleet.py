@@ -111,6 +111,9 @@ def _logs(options: Namespace) -> int:
 
 
 def _restart(options: Namespace) -> int:
+    if _control("pid").returncode != 0:
+        print("fleet: the fleet is not running; start it with `fleet up`", file=sys.stderr)
+        return FAILED
     done = _control("restart", options.service)
     print(done.stdout.strip())
     if "no such process" in done.stdout:

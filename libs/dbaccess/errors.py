@@ -59,3 +59,7 @@ class SchemaTooNew(Refused):
 
 class UnsafeName(Refused, ValueError):
     """A name or path that would leave the data root or change what a path means."""
+
+
+class NoSuchRun(UnsafeName, FileNotFoundError):
+    """A run id that no run can have."""

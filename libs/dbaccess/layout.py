@@ -9,7 +9,7 @@ from pathlib import Path
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import to_us, trading_date
 from libs.core.errors import Refused
-from libs.dbaccess.errors import UnsafeName
+from libs.dbaccess.errors import NoSuchRun, UnsafeName
 from libs.dbaccess.roles import Store
 
 DATA_TYPES = ("ticks", "candles")
@@ -150,7 +150,9 @@ class Layout:
     def backtest_run(self, run_id: str) -> Path:
         """The file of one backtest run."""
         if not _RUN_ID.fullmatch(run_id):
-            raise UnsafeName(f"run id {run_id!r}: expected run_<YYYYMMDD>_<HHMMSS>_<hash>")
+            raise NoSuchRun(
+                f"no run {run_id!r}: expected run_<YYYYMMDD>_<HHMMSS>_<hash>; `fleet backtest list` shows them"
+            )
         return self.runs / f"{run_id}.duckdb"
 
     def confined(self, path: Path) -> Path:
