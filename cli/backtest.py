@@ -149,11 +149,11 @@ def _struct(kind: Any, values: dict[str, Any]) -> Any:
 
 
 def _sizing(options: argparse.Namespace) -> dict[str, Any]:
-    if options.quantity:
+    if options.quantity is not None:
         return {"type": "fixed_quantity", "quantity": options.quantity}
-    if options.equity_percent:
+    if options.equity_percent is not None:
         return {"type": "equity_percent", "percent": options.equity_percent}
-    return {"type": "fixed_value", "rupees": options.value or 100_000}
+    return {"type": "fixed_value", "rupees": 100_000 if options.value is None else options.value}
 
 
 def _add_run(commands: Any) -> None:

@@ -154,7 +154,8 @@ def _is_refusal(error: Exception) -> bool:
         return error.sqlite_errorname.startswith(("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR"))
     if isinstance(error, OSError):
         return error.errno in _REFUSALS
-    return isinstance(error, duckdb.IOException) and not is_damage(error)
+    # A checkpoint that finds the disk full ends in an error of the kind that damage has.
+    return "Could not write" in str(error) or (isinstance(error, duckdb.IOException) and not is_damage(error))
 
 
 def is_damage(error: duckdb.Error) -> bool:

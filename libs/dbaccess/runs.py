@@ -14,7 +14,7 @@ import duckdb
 from libs.core.errors import Refused
 from libs.core.ids import random_id
 from libs.dbaccess import schema
-from libs.dbaccess.connections import duckdb_reader, duckdb_writer
+from libs.dbaccess.connections import duckdb_reader, duckdb_writer, naming_disk
 from libs.dbaccess.errors import StoreBusy, StoreCorrupt, StoreMissing
 from libs.dbaccess.files import PRIVATE_FILE, make_directory, sync_directory, sync_file
 
@@ -32,7 +32,7 @@ def write_run(path: Path, root: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     make_directory(path.parent, root)
     staged = path.with_name(f".{path.name}.{os.getpid()}.{random_id(8)}.new")
     try:
-        with duckdb_writer(staged) as connection:
+        with naming_disk(path), duckdb_writer(staged) as connection:
             staged.chmod(PRIVATE_FILE)
             for statement in schema.run_ddl():
                 connection.execute(statement)

@@ -7,15 +7,19 @@ what traded. The price is on the tick grid, rounded against us, and never better
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from libs.contracts.market import OHLCVBar, Tick
 from libs.contracts.orders import OrderType, Side
 from libs.core.money import Rounding, round_to_tick
 
 _MARKET, _BUY = OrderType.MARKET, Side.BUY
+#: Below 0 a cost would be a gift; beyond a whole price it is a typing error.
+_Ticks = Annotated[int, Meta(ge=0, le=1_000_000)]
+_BasisPoints = Annotated[float, Meta(ge=0, le=10_000)]
 
 
 class FillSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,12 +30,12 @@ class FillSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     end of the queue. `latency_ms`: on ticks, an order reaches the exchange so long after it was decided on.
     """
 
-    slippage_ticks: int = 0
-    slippage_basis_points: float = 0.0
-    spread_ticks: int = 1
-    participation_percent_max: float = 100.0
-    limit_through_ticks: int = 1
-    latency_ms: int = 0
+    slippage_ticks: _Ticks = 0
+    slippage_basis_points: _BasisPoints = 0.0
+    spread_ticks: _Ticks = 1
+    participation_percent_max: Annotated[float, Meta(gt=0)] = 100.0
+    limit_through_ticks: _Ticks = 1
+    latency_ms: Annotated[int, Meta(ge=0)] = 0
 
 
 class Resting(msgspec.Struct, frozen=True, kw_only=True):

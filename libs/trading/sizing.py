@@ -11,18 +11,20 @@ from libs.core.errors import Refused
 from libs.core.money import PAISE_PER_RUPEE, UNITS_PER_PAISA, UNITS_PER_RUPEE
 
 Percent = Annotated[float, Meta(gt=0, le=1000)]
+#: What more is worth, times a price, leaves the 64 bits a run's curve is worked out in.
+SHARES_MAX, RUPEES_MAX = 100_000_000, 1_000_000_000_000
 
 
 class FixedQuantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="fixed_quantity"):
     """So many shares."""
 
-    quantity: Annotated[int, Meta(ge=1)]
+    quantity: Annotated[int, Meta(ge=1, le=SHARES_MAX)]
 
 
 class FixedValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="fixed_value"):
     """Shares for so many rupees."""
 
-    rupees: Annotated[int, Meta(ge=1)]
+    rupees: Annotated[int, Meta(ge=1, le=RUPEES_MAX)]
 
 
 class EquityPercent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="equity_percent"):

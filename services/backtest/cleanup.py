@@ -13,6 +13,8 @@ from libs.core.errors import Refused
 from libs.dbaccess import DatabaseManager
 from libs.dbaccess.runs import IndexConnection, killed_run_reader, unfinished_runs
 
+_WITH_FIGURES = ("complete", "partial")
+
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The last so many runs, or those of the last so many days, whichever keeps more."""
@@ -33,16 +35,21 @@ def read_policy(db: DatabaseManager) -> Policy:
 
 
 def to_delete(connection: IndexConnection, policy: Policy, now_us: int) -> list[str]:
-    """Name the runs no rule keeps, oldest first; running and kept ones stay."""
+    """Name the runs no rule keeps, oldest first; running and kept ones stay.
+
+    A run that failed or was killed has no figures anybody would miss: it takes no place among the last so many, and
+    stays for the days alone.
+    """
     rows = connection.execute(
         "SELECT run_id, created_at_us, is_kept, state FROM runs ORDER BY created_at_us DESC, run_id DESC"
     ).fetchall()
     oldest_us = now_us - policy.days_keep * US_PER_DAY
-    surplus = [
-        run_id
-        for place, (run_id, created_us, is_kept, state) in enumerate(rows)
-        if place >= policy.runs_keep and created_us < oldest_us and not is_kept and state != "running"
-    ]
+    place, surplus = 0, []
+    for run_id, created_us, is_kept, state in rows:
+        has_place = state in _WITH_FIGURES and place < policy.runs_keep
+        place += state in _WITH_FIGURES
+        if not has_place and created_us < oldest_us and not is_kept and state != "running":
+            surplus.append(run_id)
     return surplus[::-1]
 
 

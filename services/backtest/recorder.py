@@ -49,6 +49,14 @@ class RunRecorder:
         self.fills: list[Fill] = []
         self.log: list[LogRow] = []
         self.bars = 0
+        self._days_until_us = 0
+
+    @property
+    def ran_until_us(self) -> int:
+        """Say how far it came for certain: every bar that began before this instant was run."""
+        signal_us = self.signals[-1].timestamp_us if self.signals else -1
+        fill_us = self.fills[-1].timestamp_us if self.fills else -1
+        return max(self._days_until_us, signal_us + 1, fill_us + 1)
 
     def on_signals(self, signals: Sequence[SignalEvent]) -> None:
         """Keep the signals."""
@@ -82,7 +90,7 @@ class RunRecorder:
 
     def on_day(self, bars_done: int, at_us: int) -> None:
         """Say how far it is."""
-        self.bars = bars_done
+        self.bars, self._days_until_us = bars_done, at_us
         if self._on_progress is not None:
             self._on_progress(bars_done, at_us, self._desk.equity_paise)
 

@@ -21,7 +21,7 @@ from libs.strategies import registry
 from libs.strategies.interface import parameters_of, parameters_text
 from libs.trading.exits import ExitRules
 from libs.trading.plan import Plan
-from libs.trading.sizing import FixedValue, Sizing
+from libs.trading.sizing import RUPEES_MAX, FixedValue, Sizing
 from libs.trading.strategy_slot import StrategyInstance
 
 NEXT_BAR_OPEN, NEXT_TICK = "next_bar_open", "next_tick"
@@ -58,7 +58,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     timeframe: str = "1m"
     exchange: str = "nse"
     parameters: dict[str, Any] = {}
-    cash_rupees: Annotated[int, Meta(ge=1)] = 1_000_000
+    cash_rupees: Annotated[int, Meta(ge=1, le=RUPEES_MAX)] = 1_000_000
     fill: str = NEXT_BAR_OPEN
     costs: bool = True
     fills: FillSettings = FillSettings()
@@ -188,6 +188,6 @@ def _day(moment: Any) -> date:
     if isinstance(moment, date):
         return moment
     try:
-        return date.fromisoformat(str(moment).strip()[:10])
+        return datetime.fromisoformat(str(moment).strip()).date()
     except ValueError as e:
         raise Refused(f"{moment!r} is no date; expected one such as 2026-02-02") from e

@@ -19,6 +19,7 @@ from libs.dbaccess.roles import require_owner
 from libs.dbaccess.runs import RunConnection
 from libs.strategies import registry
 from libs.strategies.user import load_directory
+from libs.trading.columns import Columns
 from libs.trading.desk import Desk
 from services.backtest import metrics, run_file
 from services.backtest.account import make_desk
@@ -28,6 +29,7 @@ from services.backtest.form import choose_form, make_host, run_form
 from services.backtest.loops import make_loop, ticks_of
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest, make_request
+from services.backtest.stopping import Stopping
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -93,7 +95,7 @@ class BacktestRunner:
             )  # fmt: skip
         interrupted: RunInterrupted | None = None
         failed: RunFailed | None = None
-        with self._db.backtest_writer(run_id) as connection:
+        with Stopping() as stopping, self._db.backtest_writer(run_id) as connection:
             simulation = _Simulation(self._db, request, run_id, progress)
             run_file.begin(
                 connection, run_id, request, strategy_version=str(registry.find(request.strategy).version),
@@ -101,13 +103,19 @@ class BacktestRunner:
             )  # fmt: skip
             state, error = "complete", ""
             try:
-                simulation.go()
+                try:
+                    simulation.go(stopping)
+                finally:
+                    stopping.never()
             except KeyboardInterrupt:
                 interrupted, state = RunInterrupted(run_id), "partial"
             except Exception as e:  # noqa: BLE001 - whatever broke it, its file must say so
-                state, error = "failed", f"{type(e).__name__}: {e}"
-                failed = RunFailed(f"{run_id} failed: {error}")
-                failed.__cause__ = e
+                if stopping.has_struck:
+                    interrupted, state = RunInterrupted(run_id), "partial"
+                else:
+                    state, error = "failed", f"{type(e).__name__}: {e}"
+                    failed = RunFailed(f"{run_id} failed: {error}")
+                    failed.__cause__ = e
             simulation.write(connection, state, error, self._db.clock.now_us())
         simulation.tell(state)
         if interrupted is not None:
@@ -150,14 +158,16 @@ class _Simulation:
         self._data: RunData | None = None
         self._desk: Desk | None = None
         self._recorder: RunRecorder | None = None
+        self._ran: tuple[Columns, ...] = ()
 
     def describe(self) -> dict[str, Any]:
         """Give everything that decided the run, for its file."""
         return {"request": msgspec.to_builtins(self._request), "risk": msgspec.structs.asdict(self._risk)}
 
-    def go(self) -> None:
+    def go(self, stopping: Stopping) -> None:
         """Load and run."""
         request = self._request
+        stopping.at_once()
         calendar = load_calendar(self._db.layout.root, request.exchange)
         warmup = max(make_host(request, calendar).warmup_needed().values(), default=0)
         data = self._data = load(self._db, request, warmup)
@@ -168,37 +178,40 @@ class _Simulation:
         recorder.note("info", "run.form", form=form, why=why)
         with ticks_of(self._db, request, data) as ticks, without_collection():
             loop = make_loop(request, desk, calendar, ticks)
-            host = run_form(form, request, data, loop, recorder, calendar)
+            stopping.after_the_day()
+            host = run_form(form, request, data, loop, recorder, calendar, stopping.goes_on)
         if ticks is not None:
             recorder.note("info", "data.ticks", fingerprint=ticks.fingerprint)
         for fault in host.take_faults():
             recorder.note("warning", f"strategy.{fault.kind.value}", fault.timestamp_us, **msgspec.to_builtins(fault))
-        last_us = int(max(each.timestamps[-1] for each in data.columns)) + self._bar_us
-        recorder.on_events(loop.end(last_us))
+        if recorder.bars < data.bars:
+            raise KeyboardInterrupt
+        recorder.on_events(loop.end(self._last_us(data.columns)))
+        self._ran = data.columns
 
     def write(self, connection: RunConnection, state: str, error: str, finished_us: int) -> None:
-        """Write what there is."""
+        """Write what there is: of a run that did not come to its end, up to the last bar that was run."""
         data, desk, recorder = self._data, self._desk, self._recorder
         if data is not None and desk is not None and recorder is not None:
-            curve = equity_curve(data.columns, recorder.fills, self._request.cash_paise)
-            figures = metrics.compute(data.columns, curve, recorder.fills, self._request.cash_paise)
+            ran = self._ran = self._ran or _up_to(data.columns, recorder.ran_until_us)
+            curve = equity_curve(ran, recorder.fills, self._request.cash_paise)
+            figures = metrics.compute(ran, curve, recorder.fills, self._request.cash_paise)
             run_file.write_results(connection, recorder, desk, curve, figures)
         run_file.end(
-            connection, state=state, error=error, bars=recorder.bars if recorder else 0, finished_us=finished_us,
+            connection, state=state, error=error, bars=sum(map(len, self._ran)), finished_us=finished_us,
             fingerprint=data.fingerprint if data else "", data=data.describe() if data else {},
         )  # fmt: skip
 
     def tell(self, state: str) -> None:
         """Tell whoever watches that it is over."""
-        if self._progress and self._data and self._desk and self._recorder:
-            last_us = int(max(each.timestamps[-1] for each in self._data.columns))
-            self._progress(
-                Progress(self._run_id, self._recorder.bars, self._data.bars, last_us, self._desk.equity_paise, state)
-            )
+        if self._progress and self._data and self._desk:
+            done, last_us = sum(map(len, self._ran)), self._last_us(self._ran)
+            self._progress(Progress(self._run_id, done, self._data.bars, last_us, self._desk.equity_paise, state))
 
-    @property
-    def _bar_us(self) -> int:
-        return TIMEFRAMES[self._request.timeframe] * US_PER_MINUTE
+    def _last_us(self, columns: Sequence[Columns]) -> int:
+        """Give the end of the last bar; 0 where there is none."""
+        bar_us = TIMEFRAMES[self._request.timeframe] * US_PER_MINUTE
+        return max((int(each.timestamps[-1]) + bar_us for each in columns), default=0)
 
     def _on_progress(self, done: int, at_us: int, equity_paise: int) -> None:
         assert self._progress is not None
@@ -211,3 +224,9 @@ class _Simulation:
         for each in data.symbols:
             for day_text, ratio in each.gaps:
                 recorder.note("warning", "data.corporate_gap", symbol=each.symbol, day=day_text, ratio=ratio)
+
+
+def _up_to(columns: Sequence[Columns], until_us: int) -> tuple[Columns, ...]:
+    """Give the bars that begin before an instant: nothing behind it may be in the figures."""
+    parts = (each.part(0, int(each.timestamps.searchsorted(until_us))) for each in columns)
+    return tuple(part for part in parts if len(part))

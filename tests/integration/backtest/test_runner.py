@@ -6,15 +6,16 @@ import json
 import os
 import signal
 
+import msgspec
 import pytest
 
 from libs.core.errors import Refused
-from libs.dbaccess import OwnershipError
+from libs.dbaccess import DiskRefused, OwnershipError
 from libs.dbaccess.runs import unfinished_runs
 from libs.trading import replay as replaying
 from services.backtest import BacktestRunner, RunInterrupted, reading
 from services.backtest.cleanup import clean_up, delete
-from services.backtest.index import listed_runs, rebuild, reconcile
+from services.backtest.index import listed_runs, put, read_run, rebuild, reconcile
 from tests.kit.backtest import FIRST, LAST, index_manager, make_history, runner_manager
 from tests.kit.clock import ManualClock
 from tests.kit.processes import first_line, fleet, run_code, running_code, wait_until
@@ -47,6 +48,16 @@ def test_only_the_runners_role_may_run(root):
         ({"cash_rupees": 0}, "cash_rupees"),
         ({"limits": {"no_such": 1}}, "no_such"),
         ({"colour": "red"}, "colour"),
+        ({"cash_rupees": 10**18}, "cash_rupees"),
+        ({"start": "2026-02-02 or so"}, "'2026-02-02 or so' is no date"),
+        ({"fills": {"slippage_ticks": -1}}, "slippage_ticks"),
+        ({"fills": {"slippage_basis_points": -0.1}}, "slippage_basis_points"),
+        ({"fills": {"slippage_basis_points": float("nan")}}, "slippage_basis_points"),
+        ({"fills": {"spread_ticks": -1}}, "spread_ticks"),
+        ({"fills": {"limit_through_ticks": -1}}, "limit_through_ticks"),
+        ({"fills": {"latency_ms": -1}}, "latency_ms"),
+        ({"fills": {"participation_percent_max": 0}}, "participation_percent_max"),
+        ({"sizing": {"type": "fixed_quantity", "quantity": 10**9}}, "sizing"),
         ({"coverage_min_percent": 101}, "coverage_min_percent"),
         (
             {"coverage_min_percent": 100, "symbols": ["ACME", "NONE"]},
@@ -159,6 +170,97 @@ def test_ctrl_c_leaves_a_readable_partial_run(root):
     assert found["rows"]["trades"] > 0
 
 
+def figures_of(db, run_id):
+    found = reading.describe(db, run_id)
+    found["rows"].pop("log")  # which names the days the data lack
+    return found["run"]["bars"], found["metrics"], found["rows"]
+
+
+def test_a_partial_runs_figures_are_those_of_what_was_run(root):
+    """One Ctrl-C lets the day end, and then nothing behind it counts: as if only that day had been asked for."""
+    db = runner_manager(root)
+
+    def interrupt(progress):
+        if progress.state == "running":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    one_day = BacktestRunner(db).run("sma_cross", ["ACME", "BETA"], FIRST, FIRST)
+    with pytest.raises(RunInterrupted) as caught:
+        BacktestRunner(db).run("sma_cross", ["ACME", "BETA"], FIRST, LAST, progress=interrupt)
+
+    assert figures_of(db, caught.value.run_id) == figures_of(db, one_day)
+
+
+def test_ctrl_c_in_mid_day_counts_no_bar_behind(root, monkeypatch):
+    """The second one ends it where it is: equity, exposure and benchmark stop there as well."""
+    from libs.strategies.sma_cross import SmaCross
+
+    db, decide, seen = runner_manager(root), SmaCross.decide, []
+
+    def interrupting(self, bar, context):
+        seen.append(bar.timestamp_us)
+        if len(seen) == 500:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return decide(self, bar, context)
+
+    monkeypatch.setattr(SmaCross, "decide", interrupting)
+    with pytest.raises(RunInterrupted) as caught:
+        BacktestRunner(db).run("sma_cross", ["ACME"], FIRST, LAST, form="event")
+    found = reading.describe(db, caught.value.run_id)
+
+    assert (found["run"]["state"], len(seen)) == ("partial", 500)
+    assert 375 <= found["run"]["bars"] == found["metrics"][""]["bars"] == found["rows"]["equity_curve"] <= 500
+    assert found["metrics"][""]["days"] <= 2
+
+
+@pytest.mark.parametrize("moment", ["begin", "load", "write_results"])
+def test_ctrl_c_never_loses_what_there_is(root, monkeypatch, moment):
+    """Not before the first row is written, not while results are; and the engine that reads makes it its own error."""
+    from services.backtest import run_file, runner
+
+    where = runner if moment == "load" else run_file
+    honest = getattr(where, moment)
+
+    def interrupted(*given, **named):
+        try:
+            for _ in range(3):
+                os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            raise RuntimeError("Query interrupted") from None
+        return honest(*given, **named)
+
+    monkeypatch.setattr(where, moment, interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    given = ("sma_cross", ["ACME"], FIRST, FIRST)
+    if moment == "write_results":  # all is done: there is nothing left to interrupt
+        run_id, state = BacktestRunner(runner_manager(root)).run(*given), "complete"
+    else:
+        with pytest.raises(RunInterrupted) as caught:
+            BacktestRunner(runner_manager(root)).run(*given)
+        run_id, state = caught.value.run_id, "partial"
+
+    assert reading.describe(runner_manager(root), run_id)["run"]["state"] == state
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(root, monkeypatch):
+    """What DuckDB says of a full disk as it commits is one of our errors, with the path; no half file is listed."""
+    import duckdb
+
+    from services.backtest import run_file
+
+    def full(*_):
+        raise duckdb.FatalException("Failed to create checkpoint because of error: Could not write file: No space left")
+
+    before = sorted(index_manager(root).layout.runs.iterdir())
+    monkeypatch.setattr(run_file, "write_results", full)
+    with pytest.raises(DiskRefused, match=r"run_\w+.duckdb: the disk refused the write"):
+        BacktestRunner(runner_manager(root)).run("sma_cross", ["ACME"], FIRST, FIRST)
+
+    assert sorted(index_manager(root).layout.runs.iterdir()) == before
+
+
 def test_a_strategy_that_raises_is_in_the_log(root, monkeypatch):
     from libs.strategies.sma_cross import SmaCross
 
@@ -246,11 +348,14 @@ def test_cleanup_keeps_whichever_is_more(tmp_path):
     with index.backtest_index_writer() as connection:
         reconcile(index, connection, clock)
         connection.execute("UPDATE runs SET is_kept = 1 WHERE run_id = ?", (names[0],))
+        # One that was killed lately is told of, one long ago is not, and neither takes a place among the two.
+        for name, like in (("run_20260203_120000_dead", names[4]), ("run_20260202_120000_dead", names[0])):
+            put(connection, msgspec.structs.replace(read_run(index, like), run_id=name, state="killed"))
         gone = clean_up(index, connection, clock)
     (root / "backtest" / ".cleanup_policy.json").write_text('{"days": 1}')
 
-    assert gone == names[1:3]
-    assert {row.run_id for row in listed_runs(index)} == {names[0], *names[3:]}
+    assert gone == ["run_20260202_120000_dead", *names[1:3]]
+    assert {row.run_id for row in listed_runs(index)} == {"run_20260203_120000_dead", names[0], *names[3:]}
     assert {path.stem for path in index.layout.runs.glob("run_*")} == {names[0], *names[3:]}
     with index.backtest_index_writer() as connection, pytest.raises(Refused, match="days"):
         clean_up(index, connection, clock)
