@@ -8,7 +8,7 @@ from libs.contracts import OHLCVBar, SignalEvent
 from libs.indicators.registry import compute
 from libs.strategies.context import StrategyContext
 from libs.strategies.intraday import IntradayParameters, IntradayStrategy, Length
-from libs.strategies.wishes import BarColumns, Wishes, sign, turns
+from libs.strategies.wishes import BarColumns, Wishes, above, turns
 
 
 class SmaCrossParameters(IntradayParameters, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class SmaCross(IntradayStrategy[SmaCrossParameters]):
     def wishes(self, columns: BarColumns) -> Wishes:
         wanted = self.parameters
         fast = compute("sma", columns, period=wanted.fast)["value"]
-        return Wishes(turns(sign(fast - compute("sma", columns, period=wanted.slow)["value"])))
+        return Wishes(turns(above(fast, compute("sma", columns, period=wanted.slow)["value"])))
 
     def decide(self, bar: OHLCVBar, context: StrategyContext) -> list[SignalEvent]:
         fast, slow = self._fast.value, self._slow.value

@@ -44,7 +44,7 @@ BarColumns = Mapping[str, npt.NDArray[Any]]
 def turns(side: npt.NDArray[Any]) -> Sides:
     """Mark where a side is the opposite of the last one there was; zeros are no side, and are passed over."""
     found = np.zeros(len(side), dtype=np.int8)
-    at = np.flatnonzero(np.diff(side, prepend=side[:1]))  # a side turns only where it changes
+    at = np.flatnonzero(side[1:] != side[:-1]) + 1  # a side turns only where it changes
     at = np.concatenate([[0], at])[: len(side)]
     held = side[at]
     at, held = at[held != 0], held[held != 0]
@@ -55,5 +55,10 @@ def turns(side: npt.NDArray[Any]) -> Sides:
 
 def sign(difference: Floats) -> Sides:
     """Give the sign; 0 where there is no value."""
+    return above(difference, 0.0)
+
+
+def above(upper: Floats, lower: Floats | float) -> Sides:
+    """Give 1 where one column is above the other, -1 where below; 0 where they are equal, or one has no value."""
     with np.errstate(invalid="ignore"):
-        return np.asarray((difference > 0).view(np.int8) - (difference < 0).view(np.int8))
+        return np.asarray((upper > lower).view(np.int8) - (upper < lower).view(np.int8))

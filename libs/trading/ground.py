@@ -74,7 +74,8 @@ class Ground:
         #: The bars at whose open every position goes.
         self.squares = self._closing(square_us)
         self._fills = terms.fills
-        self._prices = {side: self._plain_prices() for side in Side}
+        plain = self._plain_prices()
+        self._prices = {Side.BUY: plain, Side.SELL: plain.copy()}
         self._closings: dict[int, Closing] = {}
 
     def closing(self, minutes: int) -> Closing:
@@ -86,16 +87,18 @@ class Ground:
             self._closings[minutes] = self._closing(last_us)
         return self._closings[minutes]
 
-    def prices(self, rows: Integers, side: Side) -> Floats:
-        """Give what market orders fill at, at the open of rows, as `slipped` says."""
-        known = self._prices[side]
-        for row in rows[np.isnan(known[rows])].tolist():
+    def prices(self, rows: Integers, buys: Flags) -> Floats:
+        """Give what market orders to buy and to sell fill at, at the open of rows, as `slipped` says."""
+        bought, sold = (self._prices[side] for side in (Side.BUY, Side.SELL))
+        found = np.where(buys, bought[rows], sold[rows])
+        for at in np.flatnonzero(np.isnan(found)).tolist():
+            row, side = int(rows[at]), Side.BUY if buys[at] else Side.SELL
             resting = Resting(
                 order_id="", symbol="", side=side, order_type=OrderType.MARKET, quantity=1,
                 tick_size=self.instrument.tick_size,
             )  # fmt: skip
-            known[row] = slipped(resting, self.bars.open.item(row), self._fills)
-        return known[rows]
+            found[at] = self._prices[side][row] = slipped(resting, self.bars.open.item(row), self._fills)
+        return found
 
     def _plain_prices(self) -> Floats:
         """Give the opens that are prices to fill at as they are, and NaN for the others: most are, and cost nothing."""

@@ -13,41 +13,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from libs.contracts.orders import Side
 from libs.core.money import PAISE_PER_RUPEE, UNITS_PER_PAISA
-from libs.indicators.columns import Floats, Integers
+from libs.indicators.columns import Integers
 from libs.orders.fills import FillSettings
 from libs.orders.model import Product
 from libs.strategies.wishes import Flags
+from libs.trading.book import Asked, Book, Filled, joined, picked
 from libs.trading.exits import ExitRules
 from libs.trading.ground import Ground, NotOutright, Terms
 from libs.trading.plan import Plan
 from libs.trading.sizing import FixedQuantity, FixedValue
 from libs.trading.vector_host import NEVER, Course, VectorHost
 
-_LEAVE, _ENTER, _SQUARE_OFF = 0, 1, 2
 #: A step leaves, enters and is squared off, in this order.
-_KEYS = 4
-
-
-class Book(NamedTuple):
-    """What an account did, as columns in the loop's order: its fills, and every order it sent, filled or not.
-
-    Symbols are places in the list of grounds, rows those of the symbol's own bars. `signed` is bought above 0. The
-    fills of one symbol open and close by turns. `asked_units`: the last price when an order was sent, in
-    ten-thousandths.
-    """
-
-    symbol: Integers
-    rows: Integers
-    at_us: Integers
-    signed: Integers
-    prices: Floats
-    asked_symbol: Integers
-    asked_us: Integers
-    asked_quantity: Integers
-    asked_units: Integers
-    is_entry: Integers
+_LEAVE, _ENTER, _SQUARE_OFF = range(3)
+_KINDS = 3
 
 
 class _Moves(NamedTuple):
@@ -71,28 +51,27 @@ def check_plain(plan: Plan, fills: FillSettings) -> None:
 def trade_outright(grounds: Sequence[Ground], host: VectorHost, terms: Terms) -> Book:
     """Work out every symbol by itself, and put fills and orders into the order the loop has them."""
     check_plain(terms.plan, terms.fills)
-    filled, asked, prices = [], [], []
-    for place, ground in enumerate(grounds):
-        account = _Account(ground, terms)
-        account.trade(_moves(host.course(ground.bars, ground.day_rows), ground))
-        filled.append(account.filled(place))
-        asked.append(account.asked(place))
-        prices.append(account.prices(filled[-1]))
-    fills, orders = np.concatenate(filled, axis=1), np.concatenate(asked, axis=1)
-    price = np.concatenate(prices)
-    if len(grounds) > 1:
-        ranks = np.argsort(np.argsort([ground.bars.symbol for ground in grounds]))
-        order = np.lexsort((ranks[fills[0]], fills[2], fills[1]))
-        fills, price = fills[:, order], price[order]
-        orders = orders[:, np.lexsort((ranks[orders[0]], orders[1]))]
-    return Book(fills[0], fills[4], fills[1], fills[3], price, *orders)
+    accounts = [
+        _Account(ground, terms, _moves(host.course(ground.bars, ground.day_rows), ground)) for ground in grounds
+    ]
+    filled = [account.filled(place) for place, account in enumerate(accounts)]
+    asked = [account.asked(place) for place, account in enumerate(accounts)]
+    if len(grounds) == 1:
+        return Book(filled[0], asked[0])
+    fills, orders = Filled(*joined(filled)), Asked(*joined(asked))
+    ranks = np.argsort(np.argsort([ground.bars.symbol for ground in grounds]))
+    return Book(
+        fills.picked(np.lexsort((ranks[fills.symbol], fills.is_square, fills.at_us))),
+        orders.picked(np.lexsort((ranks[orders.symbol], orders.at_us))),
+    )
 
 
 def _moves(course: Course, ground: Ground) -> _Moves:
     """Do what `VectorHost.decide` does, for all bars at once."""
     closing = ground.closing(course.flat_minutes)
-    rows = np.flatnonzero(course.side)
-    rows = rows[~closing.flags[rows]]
+    rows = np.flatnonzero(course.side != 0)
+    if len(closing.rows):
+        rows = rows[~closing.flags[rows]]
     sides = course.side[rows].astype(np.int64)
     if not course.allow_short:
         np.maximum(sides, 0, out=sides)
@@ -158,44 +137,41 @@ class _Steps:
 
     def plain(self) -> Flags:
         """Tell where an account that holds what its strategy thinks will do so after the step as well."""
+        filled: Flags = (self.takes & self.enters & self.fills & (self.sizes > 0)) & ~self.is_late
+        if not self.is_square.any():
+            return filled
         implied = self.after[np.maximum.accumulate(np.where(self.is_square, 0, np.arange(len(self.rows))))]
-        filled = (self.takes & self.enters & self.fills & (self.sizes > 0)) & ~self.is_late
         return np.asarray(np.where(self.is_square, implied == 0, filled))
 
 
 class _Account:
     """One strategy in one symbol: what is held, and what it asks for."""
 
-    def __init__(self, ground: Ground, terms: Terms) -> None:
-        self._ground = ground
-        self._terms = terms
-        #: Columns by fill: its place among all, row, 1 for a square-off, quantity signed; by order: what it is instead.
-        self._fills: list[Integers] = []
-        self._orders: list[Integers] = []
-
-    def trade(self, moves: _Moves) -> None:
+    def __init__(self, ground: Ground, terms: Terms, moves: _Moves) -> None:
         """Turn moves into orders, and orders into fills at the next open.
 
         Where the market takes and fills what a move asks for, the account holds afterwards what the move says. So most
         moves are done by columns; one by one only from a move that is not so plain to the next after which it is so.
         """
-        steps = _Steps(moves, self._ground, self._terms)
+        self._ground = ground
+        self._terms = terms
+        self._steps = steps = _Steps(moves, ground, terms)
         held = np.where(steps.is_square, 0, steps.after * steps.sizes)
-        singly = self._trade_singly(steps, steps.plain(), held)
+        #: By step: the signed quantity it asks for to leave, to enter, and to be squared off; 0 where it does not.
+        asks = np.zeros((len(steps.rows), _KINDS), dtype=np.int64)
+        own = self._trade_singly(steps, steps.plain(), held, asks) & ~steps.is_square
         held_before = np.concatenate([[0], held[:-1]])
-        own = ~singly & ~steps.is_square
-        leaves, enters = np.flatnonzero(own & (steps.before != 0)), np.flatnonzero(own & (steps.after != 0))
-        places = np.concatenate([leaves * _KEYS, enters * _KEYS + 1])
-        rows = steps.rows[np.concatenate([leaves, enters])]
-        signed = np.concatenate([-held_before[leaves], held[enters]])
-        kinds = np.repeat([_LEAVE, _ENTER], [len(leaves), len(enters)])
-        self._fills.append(np.stack([places, rows + 1, np.zeros(len(rows), np.int64), signed]))
-        self._orders.append(np.stack([places, rows, kinds, np.abs(signed)]))
+        np.copyto(asks[:, _LEAVE], -held_before, where=own & (steps.before != 0))
+        np.copyto(asks[:, _ENTER], held, where=own & (steps.after != 0))
+        signed = asks.reshape(-1)
+        places = np.flatnonzero(signed != 0)
+        self._of_step, self._kinds = np.divmod(places, _KINDS)
+        self._signed = signed[places]
 
-    def _trade_singly(self, steps: _Steps, plain: Flags, held: Integers) -> Flags:
-        """Go step by step where it is not plain, writing down what is held after each; tell which steps were done."""
-        singly = np.zeros(len(plain), dtype=np.bool_)
-        one_by_one = _OneByOne(steps, self._ground)
+    def _trade_singly(self, steps: _Steps, plain: Flags, held: Integers, asks: Integers) -> Flags:
+        """Go step by step where it is not plain, writing down what is held after each; tell which steps are left."""
+        left = np.ones(len(plain), dtype=np.bool_)
+        one_by_one = _OneByOne(steps, self._ground, asks)
         done = 0
         for first in np.flatnonzero(~plain).tolist():
             if first < done:
@@ -203,76 +179,69 @@ class _Account:
             now, done = int(held[first - 1]) if first else 0, first
             while done < len(plain):
                 now = one_by_one.step(done, now)
-                held[done], singly[done] = now, True
+                held[done], left[done] = now, False
                 done += 1
                 implied = 0 if steps.is_square[done - 1] else int(steps.after[done - 1])
                 if plain[done - 1] and (now > 0) - (now < 0) == implied:
                     break
-        self._fills.append(_columns(one_by_one.fills))
-        self._orders.append(_columns(one_by_one.orders))
-        return singly
+        return left
 
-    def filled(self, place: int) -> Integers:
-        """Give symbol, time, phase, signed quantity and row of every fill."""
-        rows, phases, signed = _in_order(self._fills)
-        return np.stack([np.full(len(rows), place), self._ground.bars.timestamps[rows], phases, signed, rows])
+    def filled(self, place: int) -> Filled:
+        """Give every fill, as of the symbol of a place."""
+        steps = self._steps
+        of_step, squares, signed = self._of_step, self._kinds == _SQUARE_OFF, self._signed
+        goes_through = squares | steps.fills[of_step]
+        if not goes_through.all():  # what the day ends before does not fill
+            of_step, squares, signed = picked((of_step, squares, signed), goes_through)
+        rows = steps.rows[of_step] + ~steps.is_square[of_step]
+        return Filled(
+            np.full(len(rows), place), rows, self._ground.bars.timestamps[rows], signed,
+            self._ground.prices(rows, signed > 0), squares,
+        )  # fmt: skip
 
-    def prices(self, filled: Integers) -> Floats:
-        """Give the price of every fill."""
-        signed, rows = filled[3], filled[4]
-        buys = signed > 0
-        prices = np.empty(len(rows))
-        prices[buys] = self._ground.prices(rows[buys], Side.BUY)
-        prices[~buys] = self._ground.prices(rows[~buys], Side.SELL)
-        return prices
-
-    def asked(self, place: int) -> Integers:
-        """Give symbol, time, quantity, last price and whether it enters, of every order."""
-        rows, kinds, quantities = _in_order(self._orders)
-        ground = self._ground
-        at_us = ground.bars.timestamps[rows] + np.where(kinds == _SQUARE_OFF, 0, self._terms.bar_us)
-        return np.stack([np.full(len(rows), place), at_us, quantities, ground.units[rows], kinds == _ENTER])
+    def asked(self, place: int) -> Asked:
+        """Give every order, as of the symbol of a place."""
+        steps, ground, squares = self._steps, self._ground, self._kinds == _SQUARE_OFF
+        # A square-off is sent as its bar begins: the next one's where a step was too late for its own.
+        rows = steps.rows[self._of_step] + (squares & ~steps.is_square[self._of_step])
+        at_us = ground.bars.timestamps[rows] + self._terms.bar_us * ~squares
+        return Asked(
+            np.full(len(rows), place), at_us, np.abs(self._signed), ground.units[rows], self._kinds == _ENTER
+        )  # fmt: skip
 
 
 class _OneByOne:
     """An account step by step, as `VectorHost.decide` and the loop would have it."""
 
-    def __init__(self, steps: _Steps, ground: Ground) -> None:
-        self._steps, self._ground = steps, ground
-        self.fills: list[tuple[int, int, int, int]] = []
-        self.orders: list[tuple[int, int, int, int]] = []
+    def __init__(self, steps: _Steps, ground: Ground, asks: Integers) -> None:
+        self._steps, self._ground, self._asks = steps, ground, asks
 
     def step(self, at: int, held: int) -> int:
         """Do one step; give what is held after it."""
         steps = self._steps
         row, was = int(steps.rows[at]), held
         if steps.is_square[at]:
-            return self._square_off(at * _KEYS, row, held)
+            return self._square_off(at, row, held)
         before, after = int(steps.before[at]), int(steps.after[at])
         # What is left is its own position, or what an entry finds there: the strategy thought it was flat.
         if steps.takes[at] and (held * before > 0 or held * after < 0):
-            held = self._ask(at, at * _KEYS, _LEAVE, -held, held)
+            held = self._ask(at, _LEAVE, -held, held)
         if after and was * after <= 0 and steps.enters[at] and (size := int(steps.sizes[at])):
-            held = self._ask(at, at * _KEYS + 1, _ENTER, after * size, held)
+            held = self._ask(at, _ENTER, after * size, held)
         if held != was and steps.is_late[at]:
-            held = self._square_off(at * _KEYS + 2, row + 1, held)
+            held = self._square_off(at, row + 1, held)
         return held
 
-    def _ask(self, at: int, place: int, kind: int, signed: int, held: int) -> int:
-        row = int(self._steps.rows[at])
-        self.orders.append((place, row, kind, abs(signed)))
-        if not self._steps.fills[at]:
-            return held  # the day ends first
-        self.fills.append((place, row + 1, 0, signed))
-        return held + signed
+    def _ask(self, at: int, kind: int, signed: int, held: int) -> int:
+        self._asks[at, kind] = signed
+        return held + signed if self._steps.fills[at] else held  # else the day ends first
 
-    def _square_off(self, place: int, row: int, held: int) -> int:
+    def _square_off(self, at: int, row: int, held: int) -> int:
         if held:
             if not self._ground.opens[row]:
                 at_us, symbol = self._ground.bars.timestamps.item(row), self._ground.bars.symbol
                 raise NotOutright(f"{symbol} is to be squared off at {at_us}, when the market is closed")
-            self.orders.append((place, row, _SQUARE_OFF, abs(held)))
-            self.fills.append((place, row, 1, -held))
+            self._asks[at, _SQUARE_OFF] = -held
         return 0
 
 
@@ -284,14 +253,3 @@ def _sizes(rows: Integers, ground: Ground, plan: Plan) -> Integers:
     units = ground.units[rows]
     budget = plan.sizing.rupees * PAISE_PER_RUPEE * UNITS_PER_PAISA
     return np.where(units > 0, budget // (np.maximum(units, 1) * lot) * lot, 0)
-
-
-def _columns(rows: list[tuple[int, int, int, int]]) -> Integers:
-    return np.array(rows, dtype=np.int64).reshape(-1, 4).T
-
-
-def _in_order(parts: list[Integers]) -> Integers:
-    """Join columns in the order of their places, and leave those out."""
-    joined = np.concatenate(parts, axis=1)
-    ordered: Integers = joined[1:, np.argsort(joined[0], kind="stable")]
-    return ordered

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property, reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from libs.contracts.orders import Side
 from libs.core.money import UNITS_PER_PAISA, UNITS_PER_RUPEE
@@ -52,7 +53,7 @@ class EquityCurve(msgspec.Struct, frozen=True):
         return EquityCurve(self.timestamps[picked], self.cash[picked], self.equity[picked], self.exposure[picked])
 
 
-class Deals(msgspec.Struct, frozen=True):
+class Deals(msgspec.Struct, frozen=True, dict=True):
     """Fills as columns, in the order the account had them. `signed` is bought above 0, `paid` what left the cash."""
 
     symbols: tuple[str, ...]
@@ -81,7 +82,7 @@ class Deals(msgspec.Struct, frozen=True):
     def __len__(self) -> int:
         return len(self.at_us)
 
-    @property
+    @cached_property
     def paid(self) -> Integers:
         """Give what each took from the cash, or brought where it is below 0, fees and all."""
         return paise_of(units_of(self.prices), self.signed) + self.fees
@@ -116,9 +117,9 @@ class Valuation:
     def blocks(self, deals: Deals, cash_paise: int) -> Iterator[Block]:
         """Give the curve piece by piece, which is all that its figures need."""
         at = np.searchsorted(self.timestamps, deals.at_us, side="right") - 1 if deals.rows is None else deals.rows
-        cash_after = _Steps(at, -deals.paid, cash_paise)
+        cash_after = Steps.of(at, -deals.paid, cash_paise)
         held = [
-            (symbol, _Steps(at[own], deals.signed[own]))
+            (symbol, Steps.of(at[own], deals.signed[own]))
             for symbol, own in ((symbol, deals.which == place) for place, symbol in enumerate(deals.symbols))
         ]
         for start in range(0, len(self.timestamps), BLOCK_ROWS):
@@ -128,12 +129,23 @@ class Valuation:
             exposures = [np.abs(worth) for worth in worths] or [np.zeros(end - start, np.int64)]
             yield Block(start, cash, sum(worths, cash), reduce(np.add, exposures))
 
-    def rows_of(self, symbol: str, rows: Integers) -> Integers:
-        """Give the rows at which bars of one symbol begin, from their rows among its own."""
-        own = self._rows[symbol]
-        return rows if own is None else own[rows]
+    @property
+    def units_alone(self) -> Integers | None:
+        """Give the price at every time where there is one symbol alone, with a bar at each."""
+        found = list(self._units.values())
+        return found[0][0] if len(found) == 1 and self._rows[next(iter(self._units))] is None else None
 
-    def _worth(self, symbol: str, held: _Steps, start: int, end: int) -> Integers:
+    def rows_among_all(self, symbols: Sequence[str], which: Integers, rows: Integers) -> Integers:
+        """Give the rows at which bars begin, from their rows among those of their own symbols."""
+        if self.units_alone is not None:
+            return rows
+        found = np.empty(len(rows), dtype=np.int64)
+        for place, symbol in enumerate(symbols):
+            of_symbol, own = self._rows[symbol], which == place
+            found[own] = rows[own] if of_symbol is None else of_symbol[rows[own]]
+        return found
+
+    def _worth(self, symbol: str, held: Steps, start: int, end: int) -> Integers:
         """Give what is held in paise."""
         units, before = self._units[symbol]
         if held.size_only:  # of one size: what that is worth is the same for many
@@ -198,18 +210,24 @@ def _union(stamps: Sequence[Integers]) -> Integers:
     return distinct(stamps)
 
 
-class _Steps:
-    """Amounts that add up from the rows they happened in; rows come in order."""
+class Steps:
+    """Totals that hold from a row on, the first from the beginning; rows come in order."""
 
-    def __init__(self, at: Integers, amounts: Integers, first: int = 0) -> None:
+    def __init__(self, at: Integers, totals: NDArray[Any]) -> None:
         self._at = at
-        self._totals = np.cumsum(np.concatenate([[first], amounts]))
+        self._totals = totals
 
-    def between(self, start: int, end: int) -> Integers:
+    @classmethod
+    def of(cls, at: Integers, amounts: Integers, first: int = 0) -> Steps:
+        """Add amounts up from the rows they happened in."""
+        return cls(at, np.cumsum(np.concatenate([[first], amounts])))
+
+    def between(self, start: int, end: int) -> NDArray[Any]:
         """Give the totals of some rows."""
         first, last = self._at.searchsorted((start, end)).tolist()
-        lengths = np.diff(self._at[first:last], prepend=start, append=end)
-        return np.repeat(self._totals[first : last + 1], lengths)
+        edges = np.empty(last - first + 2, dtype=np.int64)
+        edges[0], edges[1:-1], edges[-1] = start, self._at[first:last], end
+        return np.repeat(self._totals[first : last + 1], edges[1:] - edges[:-1])
 
     @cached_property
     def size_only(self) -> int:
@@ -219,6 +237,6 @@ class _Steps:
         return size if np.all((sizes == 0) | (sizes == size)) else 0
 
     @cached_property
-    def sides(self) -> _Steps:
+    def sides(self) -> Steps:
         """Give the directions of the totals."""
-        return _Steps(self._at, np.diff(np.sign(self._totals)))
+        return Steps(self._at, np.sign(self._totals))

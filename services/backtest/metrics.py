@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -87,16 +87,17 @@ class Timeline:
 
 
 class Worth(NamedTuple):
-    """What the figures of an account need of its curve. `below` tells at which rows it had been worth more before.
+    """What the figures of an account need of its curve.
 
-    `exposure_average` is of equity; `exposed` counts the rows with a position.
+    `exposure_average` is of equity; `exposed` counts the rows with a position, `days_below` the trading days of the
+    longest stretch of rows at which it had been worth more before.
     """
 
     evenings: Integers
     least: int
     fall_max: int
     fall_max_ratio: float
-    below: Flags
+    days_below: int
     exposed: int
     exposure_average: float
 
@@ -121,7 +122,8 @@ def worth_of(blocks: Iterable[Block], timeline: Timeline, cash_paise: int) -> Wo
         first, last = timeline.last_rows.searchsorted((start, end)).tolist()
         evenings.append(equity[timeline.last_rows[first:last] - start])
     average = float(np.mean(exposures)) if rows else 0.0
-    return Worth(np.concatenate(evenings), least, fall_max, fall_max_ratio, below, exposed, average)
+    days = _longest_days(below, timeline.numbers)
+    return Worth(np.concatenate(evenings), least, fall_max, fall_max_ratio, days, exposed, average)
 
 
 def daily_returns(evenings: Integers, cash_paise: int) -> Floats:
@@ -199,7 +201,7 @@ def _account(worth: Worth, timeline: Timeline, deals: Deals, cash_paise: int) ->
         "fees_share": _ratio(fees, profit + fees) if profit + fees > 0 else None,
         "drawdown_max_paise": worth.fall_max,
         "drawdown_max_ratio": worth.fall_max_ratio,
-        "drawdown_days_max": _longest_days(worth.below, timeline.numbers),
+        "drawdown_days_max": worth.days_below,
         "exposure": worth.exposed / rows,
         "exposure_average_ratio": worth.exposure_average,
         "turnover_ratio": turnover / cash_paise,
@@ -250,7 +252,7 @@ def _benchmark(columns: Sequence[Columns]) -> Floats:
     return np.asarray(worth / before - 1.0)
 
 
-def _longest_days(below: Any, numbers: Integers) -> int:
+def _longest_days(below: Flags, numbers: Integers) -> int:
     """Count the trading days of the longest stretch below the best equity; `numbers` count the days."""
     edges = np.flatnonzero(np.diff(below, prepend=False, append=False))
     return int(np.max(numbers[edges[1::2] - 1] - numbers[edges[::2]])) + 1 if len(edges) else 0

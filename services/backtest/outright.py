@@ -21,10 +21,11 @@ from libs.orders.instrument import Instrument
 from libs.risk.limits import Limits, LimitTree
 from libs.settings.charges import read_charges
 from libs.settings.risk import Risk
+from libs.trading.book import Asked, Book, Filled
 from libs.trading.columns import Columns
 from libs.trading.ground import Ground, NotOutright, Terms
 from libs.trading.loop import TradingLoop
-from libs.trading.outright import Book, trade_outright
+from libs.trading.outright import trade_outright
 from libs.trading.plan import Plan
 from libs.trading.vector_host import VectorHost, Views
 from services.backtest.account import make_desk
@@ -34,6 +35,7 @@ from services.backtest.form import EVENT, make_host, run_form, sample_of
 from services.backtest.metrics import Timeline, Trips, Worth, worth_of
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest
+from services.backtest.stretches import Stretched
 
 #: So much of what was computed of a symbol's bars is kept for the next points.
 _COMPUTED_BYTES_MAX = 128 << 20
@@ -52,9 +54,16 @@ class Stage:
 
     def __init__(self, columns: tuple[Columns, ...], terms: Terms) -> None:
         self.grounds = [Ground(each, terms) for each in columns]
+        self.units_max = [int(ground.units.max()) for ground in self.grounds]
         self.valuation = Valuation(columns)
         self.timeline = Timeline(self.valuation.timestamps)
         self.views = Views(_COMPUTED_BYTES_MAX)
+        self._stretched = Stretched(self.valuation, self.timeline)
+
+    def worth(self, deals: Deals, cash_paise: int) -> Worth:
+        """Give what the account of these deals was worth."""
+        found = self._stretched.worth(deals, cash_paise)
+        return found or worth_of(self.valuation.blocks(deals, cash_paise), self.timeline, cash_paise)
 
 
 class Outright:
@@ -62,6 +71,7 @@ class Outright:
 
     def __init__(self, request: RunRequest, data: RunData, risk: Risk, calendar: Calendar) -> None:
         self._risk, self._calendar = risk, calendar
+        self._limits = LimitTree(risk).resolve("", "")
         self._terms = Terms(
             Plan(strategy_id=request.strategy, sizing=request.sizing, exits=request.exits, product=request.product),
             request.fills, risk, {each.symbol: instrument_of(request, each) for each in data.columns},
@@ -84,20 +94,17 @@ class Outright:
         if not host.prepare(data.columns, data.warm_up, stage.views):
             raise NotOutright(f"{request.strategy} has no vectorised form")
         book = trade_outright(stage.grounds, host, self._terms)
-        symbols = tuple(each.symbol for each in data.columns)
-        fees = np.zeros(len(book.at_us), dtype=np.int64) if self._fees is None else self._fees.of(symbols, book)
-        rows = np.empty(len(book.rows), dtype=np.int64)
-        for place, symbol in enumerate(symbols):
-            own = book.symbol == place
-            rows[own] = stage.valuation.rows_of(symbol, book.rows[own])
-        deals = Deals(symbols, book.symbol, book.at_us, book.signed, book.prices, fees, rows)
-        worth = worth_of(stage.valuation.blocks(deals, request.cash_paise), stage.timeline, request.cash_paise)
-        limits = LimitTree(self._risk).resolve("", "")
+        symbols, filled = tuple(each.symbol for each in data.columns), book.filled
+        fees = np.zeros(len(filled.rows), dtype=np.int64) if self._fees is None else self._fees.of(symbols, filled)
+        rows = stage.valuation.rows_among_all(symbols, filled.symbol, filled.rows)
+        deals = Deals(symbols, filled.symbol, filled.at_us, filled.signed, filled.prices, fees, rows)
+        worth = stage.worth(deals, request.cash_paise)
+        limits = self._limits
         check_limits(book, worth, stage, limits, self._risk)
         if worth.fall_max >= min(limits.account_loss_max, limits.strategy_loss_max):
             check_losses(stage.valuation.curve(deals, request.cash_paise), stage.timeline, limits, request.cash_paise)
         for place, ground in enumerate(stage.grounds):
-            _check_freeze(ground.instrument, book.asked_quantity[book.asked_symbol == place], self._risk.slices_max)
+            _check_freeze(ground.instrument, book.asked, place, self._risk.slices_max)
         return Account(deals, _trips(deals, rows), worth)
 
     def prove(self, request: RunRequest, data: RunData) -> str:
@@ -129,12 +136,12 @@ class _Fees:
         self._tables: dict[tuple[str, int], ChargeTable] = {}
         self._known: dict[tuple[int, bool, int], int] = {}
 
-    def of(self, symbols: tuple[str, ...], book: Book) -> Integers:
+    def of(self, symbols: tuple[str, ...], filled: Filled) -> Integers:
         """Charge every fill, in their order."""
-        turnovers = np.abs(paise_of(units_of(book.prices), book.signed)).tolist()
-        days, debited, fees = session_days(book.at_us).tolist(), set(), []
+        turnovers = np.abs(paise_of(units_of(filled.prices), filled.signed)).tolist()
+        days, debited, fees = session_days(filled.at_us).tolist(), set(), []
         for place, day, at_us, signed, turnover in zip(
-            book.symbol.tolist(), days, book.at_us.tolist(), book.signed.tolist(), turnovers, strict=True
+            filled.symbol.tolist(), days, filled.at_us.tolist(), filled.signed.tolist(), turnovers, strict=True
         ):
             table = self._tables.get((symbols[place], day)) or self._table(symbols[place], day, at_us)
             sells = signed < 0
@@ -159,7 +166,7 @@ def _trips(deals: Deals, rows: Integers) -> Trips:
     """Pair the fills of each symbol: they open and close by turns, whole each time."""
     paid, net, bars = deals.paid, [], []
     for place in range(len(deals.symbols)):
-        own = np.flatnonzero(deals.which == place)
+        own = np.flatnonzero(deals.which == place) if len(deals.symbols) > 1 else np.arange(len(deals))
         opened, closed = own[0 : len(own) // 2 * 2 : 2], own[1::2]
         net.append(-(paid[opened] + paid[closed]))
         bars.append(rows[closed] - rows[opened])
@@ -168,21 +175,22 @@ def _trips(deals: Deals, rows: Integers) -> Trips:
 
 def check_limits(book: Book, worth: Worth, stage: Stage, limits: Limits, risk: Risk) -> None:
     """Raise `NotOutright` unless it is certain that the gate would have approved every order, whatever was lost."""
-    entries = np.flatnonzero(book.is_entry)
-    if not len(entries):
+    asked = book.asked
+    picked = np.flatnonzero(asked.is_entry)
+    if not len(picked):
         return
-    _check_sizes(book, entries, worth, stage, limits)
-    days = session_days(book.asked_us[entries])
-    of_symbols = np.unique(days * len(stage.grounds) + book.asked_symbol[entries], return_counts=True)[1]
-    if int(of_symbols.max()) > limits.symbol_trades_max:
+    entries = asked.picked(picked)
+    _check_sizes(entries, worth, stage, limits)
+    days = session_days(entries.at_us)
+    days -= days[0]  # orders stand in the order of time
+    if int(np.bincount(days * len(stage.grounds) + entries.symbol).max()) > limits.symbol_trades_max:
         raise NotOutright("the limit on a symbol's trades of a day is reached")
-    whole = np.unique(days, return_counts=True)[1]
-    if int(whole.max()) > min(limits.strategy_trades_max, limits.account_trades_max):
+    if int(np.bincount(days).max()) > min(limits.strategy_trades_max, limits.account_trades_max):
         raise NotOutright("the limit on trades of a day is reached")
-    asked = book.asked_us
+    sent_us = asked.at_us
     for seconds, most in zip(risk.order_rate_window_s, risk.order_rate_max, strict=True):
         room = max(1, most * risk.order_rate_entries_max_percent // 100)
-        if np.any(asked[room:] - asked[:-room] < seconds * US_PER_SECOND):
+        if np.any(sent_us[room:] - sent_us[:-room] < seconds * US_PER_SECOND):
             raise NotOutright(f"the limit on orders in {seconds} s is reached")
     if worth.least <= 0:
         raise NotOutright("the account lost everything")
@@ -191,17 +199,15 @@ def check_limits(book: Book, worth: Worth, stage: Stage, limits: Limits, risk: R
         raise NotOutright("the limit on the drawdown is reached")
 
 
-def _check_sizes(book: Book, entries: Integers, worth: Worth, stage: Stage, limits: Limits) -> None:
+def _check_sizes(entries: Asked, worth: Worth, stage: Stage, limits: Limits) -> None:
     """Hold every symbol's largest entry, at the highest price of the run, against what bounds orders and exposures."""
-    quantities, symbols = book.asked_quantity[entries], book.asked_symbol[entries]
-    if int(np.max(book.asked_units[entries] * quantities // UNITS_PER_PAISA)) > limits.order_value_max:
+    if int(np.max(entries.units * entries.quantity)) // UNITS_PER_PAISA > limits.order_value_max:
         raise NotOutright("the limit on an order's value is reached")
-    if int(quantities.max()) > min(limits.order_quantity_max, limits.position_quantity_max):
+    if int(entries.quantity.max()) > min(limits.order_quantity_max, limits.position_quantity_max):
         raise NotOutright("a limit on quantity is reached")
     exposures = [
-        int(quantities[symbols == place].max()) * (int(ground.units.max()) + 1)
-        for place, ground in enumerate(stage.grounds)
-        if np.any(symbols == place)
+        int(entries.quantity.max(where=entries.symbol == place, initial=0)) * (stage.units_max[place] + 1)
+        for place in range(len(stage.grounds))
     ]
     of_account = min(
         limits.strategy_exposure_max, limits.account_exposure_max,
@@ -220,9 +226,9 @@ def check_losses(curve: EquityCurve, timeline: Timeline, limits: Limits, cash_pa
         raise NotOutright("the limit on a day's loss is reached")
 
 
-def _check_freeze(instrument: Instrument, quantities: Integers, slices_max: int) -> None:
+def _check_freeze(instrument: Instrument, asked: Asked, place: int, slices_max: int) -> None:
     most = instrument.freeze_quantity * slices_max
-    if most and len(quantities) and int(quantities.max()) > most:
+    if most and np.any(asked.quantity[asked.symbol == place] > most):
         raise NotOutright(f"an order of {instrument.symbol} would have to be sliced")
 
 

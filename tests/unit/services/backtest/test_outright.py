@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -35,6 +36,10 @@ def data_of(seed: int, *, missing: float) -> RunData:
     return RunData((columns("AAA", seed, **days), columns("BBB", seed + 1, missing=missing, **days)), (), "", (), ())
 
 
+def only(data: RunData, symbols) -> RunData:
+    return msgspec.structs.replace(data, columns=tuple(each for each in data.columns if each.symbol in symbols))
+
+
 def by_the_loop(request, data):
     desk = make_desk(request, data, request.risk(Risk()))
     recorder = RunRecorder(desk)
@@ -47,14 +52,16 @@ def outright(request, data):
 
 
 def random_request(chance: random.Random):
+    """Ask for the two strategies whose entries have no stop; the others are refused."""
     strategy = chance.choice(["sma_cross", "sma_cross", "rsi_reversion"])
     parameters = {"allow_short": chance.random() < 0.5, "flat_before_close_minutes": chance.choice([0, 15, 40])}
     if strategy == "sma_cross":
         parameters |= {"fast": chance.randint(2, 8), "slow": chance.randint(9, 30)}
     else:
         parameters |= {"period": chance.randint(5, 14), "stop_atrs": 0.0}
+    symbols = SYMBOLS if chance.random() < 0.5 else SYMBOLS[:1]
     return make_request(
-        strategy, list(SYMBOLS), *DAYS, parameters=parameters, costs=chance.random() < 0.5,
+        strategy, list(symbols), *DAYS, parameters=parameters, costs=chance.random() < 0.5,
         daily_anchor=chance.random() < 0.5, exits={"square_off": chance.random() < 0.7},
         product=chance.choice(["intraday", "delivery"]), limits=FREE,
         fills={"slippage_ticks": chance.choice([0, 2]), "slippage_basis_points": chance.choice([0.0, 3.0])},
@@ -64,10 +71,11 @@ def random_request(chance: random.Random):
 
 def test_random_runs_are_the_loops():
     """Whatever it does not refuse is equal: nights, holes, slippage, charges, square-off, both sides."""
-    worked_out = 0
-    for seed in range(16):
+    worked_out, kinds = 0, set()
+    for seed in range(20):
         chance = random.Random(seed)
-        request, data = random_request(chance), data_of(seed, missing=chance.choice([0.0, 0.3]))
+        request = random_request(chance)
+        data = only(data_of(seed, missing=chance.choice([0.0, 0.3])), request.symbols)
         try:
             deals, trips, worth = outright(request, data)
         except NotOutright:
@@ -80,13 +88,15 @@ def test_random_runs_are_the_loops():
             metrics.Timeline(expected.timestamps),
         )
         worked_out += 1
+        kinds.add((request.strategy, len(data.columns)))
 
         assert told(deals) == told(Deals.of(fills)), f"seed {seed}"
         for name in ("cash", "equity", "exposure"):
             np.testing.assert_array_equal(getattr(curve, name), getattr(expected, name), f"seed {seed}: {name}")
         overall = metrics.overall(worth, timeline, deals, trips, request.cash_paise)
         assert overall == {name: figures[name, ""] for name in overall}, f"seed {seed}"
-    assert worked_out >= 12, "to refuse nearly everything would be no proof"
+    assert worked_out >= 15, "to refuse nearly everything would be no proof"
+    assert len(kinds) == 4, "every strategy with one symbol and with two"
 
 
 @pytest.mark.parametrize(
