@@ -8,12 +8,12 @@ from libs.core.errors import Refused, RetryLater
 from libs.settings import load_settings
 
 
-def ask_engine(name: str, arguments: dict[str, Any] | None = None) -> Any:
-    """Have the living engine do something; raise `RetryLater` when there is none."""
+def ask_engine(name: str, arguments: dict[str, Any] | None = None, command_id: str = "") -> Any:
+    """Have the living engine do something; raise `RetryLater` when there is none. An id given twice is done once."""
     from libs.messaging import CommandClient
 
     with CommandClient("execution_engine", settings=load_settings()) as client:
-        return client.call(name, arguments)
+        return client.call(name, arguments, command_id=command_id)
 
 
 def read_trading(sql: str, *parameters: Any) -> list[dict[str, Any]]:

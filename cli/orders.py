@@ -1,4 +1,4 @@
-"""`fleet orders | trades | positions | risk`: what the trading store holds, beside its writer."""
+"""`fleet orders | trades | positions | risk`: what the trading store holds, beside its writer; `orders` also acts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from cli.engine_door import read_trading
 from cli.exits import OK
+from cli.order_terms import add_actions
 from cli.output import add_json, print_json, print_table
 from libs.core.clock import IST, to_datetime
 
@@ -52,6 +53,8 @@ def _add(subparsers: Any, *, command: str) -> None:
     parser.add_argument("-n", "--limit", type=int, default=100, metavar="N", help="at most so many rows (100)")
     add_json(parser)
     parser.set_defaults(run=_run, command=command)
+    if command == "orders":
+        add_actions(parser)
 
 
 add_orders, add_trades, add_positions, add_risk = (partial(_add, command=command) for command in _VIEWS)

@@ -73,6 +73,9 @@ EXIT_CHECKS: tuple[Check, ...] = (
     order_rate.check,
 )
 
+#: Other terms of an order that works already: it is no second one, and what it takes up is counted.
+CHANGE_CHECKS: tuple[Check, ...] = (trading_state.check, lot.check, tick.check, freeze.check, price_band.check)
+
 
 class Gate:
     """Decides on one order at a time against the state as it is. Deciding changes nothing.
@@ -99,7 +102,25 @@ class Gate:
             return Approved(request, now_us, _SEAL)
         return self._judge(desk, request, now_us)
 
+    def object_to_terms(self, request: OrderRequest, now_us: int) -> Rejected | None:
+        """Say what stands against other terms of an order that is in the books; None when nothing does."""
+        case = self._case(self._desk(request), request, now_us)
+        if isinstance(case, Rejected):
+            return case
+        checks = (*CHANGE_CHECKS, order_size.check) if request.purpose is _ENTRY else CHANGE_CHECKS
+        return next((rejected for check in checks if (rejected := check(case)) is not None), None)
+
     def _judge(self, desk: Desk, request: OrderRequest, now_us: int) -> Verdict:
+        case = self._case(desk, request, now_us)
+        if isinstance(case, Rejected):
+            return case
+        for check in ENTRY_CHECKS if request.purpose is _ENTRY else EXIT_CHECKS:
+            rejected = check(case)
+            if rejected is not None:
+                return rejected
+        return Approved(request, now_us, _SEAL)
+
+    def _case(self, desk: Desk, request: OrderRequest, now_us: int) -> Case | Rejected:
         symbol = desk.symbol
         instrument = symbol.instrument
         if instrument is None:
@@ -112,12 +133,7 @@ class Gate:
         else:
             return Rejected("tick", f"{price} is no price")
         value = units * request.quantity // UNITS_PER_PAISA
-        case = Case(request, now_us, desk.limits, self.state, symbol, desk.holding, instrument, units, value)
-        for check in ENTRY_CHECKS if request.purpose is _ENTRY else EXIT_CHECKS:
-            rejected = check(case)
-            if rejected is not None:
-                return rejected
-        return Approved(request, now_us, _SEAL)
+        return Case(request, now_us, desk.limits, self.state, symbol, desk.holding, instrument, units, value)
 
     def _desk(self, request: OrderRequest) -> Desk:
         key = (request.strategy_id, request.exchange, request.symbol, request.product)

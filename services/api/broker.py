@@ -54,6 +54,7 @@ class BrokerToken:
         return {
             "broker": self._settings.execution.broker, "state": found.state.value, "detail": found.detail,
             "expires_us": found.expires_us, "unanswered": self._unanswered, "login": self._hindrance(),
+            "steps": self._missing(),
         }  # fmt: skip
 
     def check(self) -> bool:
@@ -122,16 +123,20 @@ class BrokerToken:
 
     def _hindrance(self) -> str:
         """What is missing before one can log in here; empty when nothing is."""
-        given = self._settings.upstox
+        return next(iter(self._missing()), "")
+
+    def _missing(self) -> list[str]:
+        """Everything that is missing, in the order in which one sets it up."""
+        given, missing = self._settings.upstox, []
         if not given.access_token_file:
-            return "upstox.access_token_file is not set: name the private file that is to hold the token"
+            missing.append("upstox.access_token_file is not set: name the private file that is to hold the token")
         if not self._app():
-            return "upstox.client_id is not set: the API key of the app at the broker"
+            missing.append("upstox.client_id is not set: the API key of the app at the broker")
         try:
             self._credentials.client_secret()
         except NoCredentials as e:
-            return str(e)
-        return ""
+            missing.append(str(e))
+        return missing
 
     def _app(self) -> str:
         return self._settings.upstox.client_id or (_SIMULATED_APP if self._settings.profile == "demo" else "")

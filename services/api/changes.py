@@ -94,7 +94,9 @@ class RevokeToken(OneUser, frozen=True, kw_only=True):
 
 
 class RevokeSessions(OneUser, frozen=True, kw_only=True):
-    """End the sessions of a user."""
+    """End the sessions of a user; with an id, as `/api/sessions` gives it, that one alone."""
+
+    session_id: Annotated[str, Meta(pattern="^([0-9a-f]{16})?$")] = ""
 
 
 def digest(secret: str) -> str:
@@ -173,18 +175,28 @@ def _set_role(connection: Connection, asked: Asked, given: SetRole) -> Done:
     return Done("users", given.name, before, after, after)
 
 
-def _end_sessions(connection: Connection, user_id: int, at_us: int) -> int:
+def session_id_of(key: str) -> str:
+    """Name a session by the beginning of its key: enough to tell it from others, useless to who wants to be it."""
+    return key[:16]
+
+
+def _end_sessions(connection: Connection, user_id: int, at_us: int, session_id: str = "") -> int:
     return int(
         connection.execute(
-            "UPDATE sessions SET revoked_at_us = ? WHERE user_id = ? AND revoked_at_us IS NULL", (at_us, user_id)
+            "UPDATE sessions SET revoked_at_us = ? WHERE user_id = ? AND revoked_at_us IS NULL "
+            "AND ? IN ('', substr(session_hash, 1, 16))",
+            (at_us, user_id, session_id),
         ).rowcount
     )
 
 
 def _revoke_sessions(connection: Connection, asked: Asked, given: RevokeSessions) -> Done:
     user = _user(connection, given.name)
-    ended = _end_sessions(connection, user["user_id"], asked.at_us)
-    return Done("sessions", given.name, {"sessions": ended}, {"sessions": 0}, {"ended": ended})
+    ended = _end_sessions(connection, user["user_id"], asked.at_us, given.session_id)
+    if given.session_id and not ended:
+        raise NotThere(f"{given.name} has no living session {given.session_id!r}")
+    key = f"{given.name}/{given.session_id}" if given.session_id else given.name
+    return Done("sessions", key, {"sessions": ended}, {"sessions": 0}, {"ended": ended})
 
 
 def _add_token(connection: Connection, asked: Asked, given: AddToken) -> Done:

@@ -17,6 +17,7 @@ from libs.settings import Settings
 from services.api.broker import BrokerToken
 from services.api.changes import Asked, Done, perform, record
 from services.api.instruments import ImportInstruments, Prepared, prepare
+from services.api.quotes import DayFigures
 from services.api.told import ToldSource, store
 from services.api.watch import Watch
 
@@ -37,6 +38,7 @@ class Context:
         self.watch = watch
         self.told = told
         self.broker = broker
+        self.days = DayFigures(market, clock, settings.data.exchange)
         #: A password costs memory to check, on purpose; so only a few at a time.
         self.hashing = asyncio.Semaphore(2)
         self._preparing: dict[bytes, asyncio.Future[Prepared]] = {}

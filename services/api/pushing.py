@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -25,7 +26,7 @@ class News(msgspec.Struct, frozen=True):
 
     topic: str
     published_us: int
-    payload: object
+    payload: dict[str, Any]
     wire: bytes = b""  # as pages get it
 
 

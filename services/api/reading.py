@@ -50,7 +50,8 @@ VIEWS: dict[str, View] = {
     "instruments": View(Store.CONFIG, "instruments", "imported_at_us", ("symbol", "exchange"),
                         "exchange, symbol, valid_from DESC"),
     "audit": View(Store.CONFIG, "audit_log", "at_us", ("actor", "subject", "action"), "audit_id DESC"),
-    "sessions": View(Store.CONFIG, "sessions", "created_at_us", (), "created_at_us DESC",
+    "sessions": View(Store.CONFIG, "sessions", "created_at_us", (), "revoked_at_us IS NOT NULL, seen_at_us DESC",
+                     "substr(session_hash, 1, 16) AS session_id, "
                      "(SELECT name FROM users u WHERE u.user_id = sessions.user_id) AS name, address, user_agent, "
                      "created_at_us, seen_at_us, expires_at_us, revoked_at_us"),
     "tokens": View(Store.CONFIG, "api_tokens", "created_at_us", (), "created_at_us DESC",

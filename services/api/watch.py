@@ -56,6 +56,10 @@ class Watch:
         """Begin to tell a page; it catches up with the newest of each topic first."""
         return self.pushing.open(families, self.latest.values())
 
+    def newest(self, family: str) -> list[dict[str, Any]]:
+        """Give what the newest message of each topic of a family said; any thread may ask."""
+        return [news.payload for news in list(self.latest.values()) if news.topic.startswith(f"{family}.")]
+
     def heard_market_us(self) -> int:
         """The market's own time, as the ingestor last told it; 0 before it did."""
         beat = self.health.get("ingestor")

@@ -24,6 +24,7 @@ from libs.dbaccess.trading.control import (
 from libs.orders import evidence as ev
 from libs.runtime.commands import logged
 from services.execution_engine import commands as cmd
+from services.execution_engine.changing import change_terms
 from services.execution_engine.clearance import Clearance
 from services.execution_engine.closing import Closing, Job
 from services.execution_engine.engine import Engine
@@ -128,7 +129,7 @@ class Handlers:
 
     def _modify(self, command: cmd.Modify) -> dict[str, Any]:
         self._require_order(command.order_id)
-        self._engine.change(command.order_id, command.quantity, command.price, command.price_trigger)
+        change_terms(self._engine, command)
         return {"state": "sent"}
 
     def _settle(self, command: cmd.Settle) -> dict[str, Any]:

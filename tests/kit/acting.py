@@ -18,6 +18,8 @@ _SOLD = {"instance": "shown", "strategy": "sma_cross", "timeframe": "1m", "symbo
 _ACTIONS = {
     "/api/engine/halt": {"arguments": {"reason": "looked at"}},
     "/api/engine/resume": {"arguments": {"reason": "looked at"}},
+    "/api/engine/modify": {"arguments": {"order_id": "tf-1", "quantity": 1}},
+    "/api/engine/replace": {"arguments": {"order_id": "tf-1", "price": 1.0}},
     "/api/config/strategy.save": {"arguments": {**_SOLD, "is_enabled": True}},
     "/api/backtests": {"arguments": {}},
     "/api/services/backtest/restart": None,

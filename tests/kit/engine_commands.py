@@ -6,7 +6,11 @@ from typing import Any
 
 from libs.brokers.interface import Answer
 from libs.contracts.bus import CommandRequest
+from libs.contracts.orders import OrderType, Side
 from libs.orders import evidence as ev
+from libs.orders.model import Purpose, order_id
+from libs.risk.request import OrderRequest
+from libs.trading.decisions import Placed
 from services.execution_engine.clearance import Clearance
 from services.execution_engine.handlers import Handlers
 from services.execution_engine.last_lock import LastLock
@@ -22,6 +26,21 @@ def handlers(rig: Rig, *, real_money: bool = False) -> Handlers:
 
 def ask(rig: Rig, name: str, command_id: str = "", **arguments: Any) -> Any:
     return handlers(rig).handle(CommandRequest(command_id or f"id of {name}", name, arguments | {"sender": "tester"}))
+
+
+def rest(rig: Rig, price: float = 99.0, quantity: int = 10) -> str:
+    """Rest a limit order of the strategy `trend`, approved by the gate and written like any other."""
+    name = order_id(signal_id="rests", purpose=Purpose.ENTRY)
+    request = OrderRequest(
+        order_id=name, strategy_id="trend", symbol="ACME", side=Side.BUY, quantity=quantity,
+        order_type=OrderType.LIMIT, price=price, signal_id="rests",
+    )  # fmt: skip
+    decision = rig.engine.desk.ask(request, rig.engine.market.now_us(), "limit")
+    assert isinstance(decision, Placed), decision
+    with rig.engine.store.transaction() as entry:
+        rig.engine.decider.write(entry, "", [decision], rig.engine.market.now_us())
+    rig.engine.act([decision])
+    return name
 
 
 class LostWire:

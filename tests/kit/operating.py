@@ -43,7 +43,7 @@ def check_after_the_day(fleet: WholeFleet, board: Dashboard, day: str) -> None:
     """Start a backtest and open its report, restart a service and see it come back; a viewer is refused all of it."""
     board.enter("asha")
     board.open("backtests")
-    board.fill(strategy="sma_cross", symbols="RELIANCE", start=day, end=day)
+    board.fill(strategy="SMA cross", symbols="RELIANCE", start=day, end=day)
     board.press("Start")
     report = board.wait_for(lambda: board.driver.find_elements(By.CSS_SELECTOR, "a.report"), "the run's report")
     board.driver.get(str(report[0].get_attribute("href")))
@@ -53,9 +53,9 @@ def check_after_the_day(fleet: WholeFleet, board: Dashboard, day: str) -> None:
 
     board.open("overview")
     before = fleet.pids()
-    board.press("Restart", beside="backtest", confirm=True)
+    board.press("Restart", beside="Backtest", confirm=True)
     fleet.back("backtest", before)
-    board.wait_for(lambda: str(fleet.pids()["backtest"]) in _row(board, "backtest"), "the new process on the page")
+    board.wait_for(lambda: str(fleet.pids()["backtest"]) in _row(board, "Backtest"), "the new process on the page")
     assert board.text("notice") == ""
 
     board.enter("vik")
@@ -88,7 +88,7 @@ def _halt(fleet: WholeFleet, board: Dashboard) -> None:
     board.press("Halt trading")
     fleet.wait_for("execution_engine", lambda status: status["state"] == "halted", "trading to be halted")
     board.read("halted", "state")
-    board.wait_for(lambda: "trading_state" in board.text() and "flipper" in board.text(), "a refused signal")
+    board.wait_for(lambda: "Trading state" in board.text() and "Flipper" in board.text(), "a refused signal")
     assert "looked at" in board.text(), "the page does not say why it is halted"
     board.fill(reason="looked at")
     board.press("Resume trading")
@@ -102,7 +102,7 @@ def _strategy(fleet: WholeFleet, board: Dashboard) -> None:
     board.press("Add or change one")  # the first: the strategies'
     board.fill(instance="shown", symbols="RELIANCE")
     board.press("Save")
-    board.press("Switch on", beside="shown")
+    board.press("Switch on", beside="Shown")
     fleet.wait_for("scanner", lambda status: "shown" in status["instances"], "the scanner to run it")
-    board.press("Switch off", beside="shown")
+    board.press("Switch off", beside="Shown")
     fleet.wait_for("scanner", lambda status: "shown" not in status["instances"], "the scanner to end it")

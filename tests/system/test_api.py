@@ -131,6 +131,8 @@ def test_who_may_do_what(shared, user):
     _, client, environment, log = shared
     client.cookies.clear()
     info = client.get("/api/system/info").json()
+    phone = dict(logged_in(client, "vik").cookies)  # a session of vik's that is ended below, by an admin
+    client.cookies.clear()
     closed = {
         path: client.get(path).status_code for path in ("/api/orders", "/api/audit", "/api/live", "/api/services")
     }
@@ -155,6 +157,17 @@ def test_who_may_do_what(shared, user):
         for arguments in (limit, limit | {"scope_kind": "account", "scope": ""}, limit | {"limit_name": "no_such"})
     ]
     halted = client.post("/api/engine/halt", json={"arguments": {"reason": "test"}})  # no engine runs
+    desk = dict(client.cookies)
+    own = client.get("/api/session").json()["session_id"]
+    sessions = client.get("/api/sessions").json()["rows"]
+    of_vik = min((row for row in sessions if row["name"] == "vik"), key=lambda row: row["created_at_us"])
+    living = httpx.get(f"{client.base_url}/api/orders", cookies=phone).status_code
+    ended = [
+        client.post("/api/config/sessions.revoke", json={"arguments": {"name": "vik", "session_id": session_id}})
+        for session_id in (of_vik["session_id"], of_vik["session_id"], own)
+    ]
+    after = [httpx.get(f"{client.base_url}/api/orders", cookies=each).status_code for each in (phone, desk)]
+    unnamed = client.post("/api/engine/modify", json={"arguments": {}}).status_code  # no engine runs
     audit = client.get("/api/audit").json()["rows"]
     lists = client.get("/api/watchlists").json()["rows"]
     choice = next(row for row in audit if row["action"] == "preference.save")
@@ -186,7 +199,10 @@ def test_who_may_do_what(shared, user):
     assert parameters.status_code == 409
     assert "no parameter 'no'" in parameters.json()["error"]["message"]
     assert limits == [409, 200, 409]  # what the engine would not take is not stored
-    assert halted.status_code == 503
+    assert (halted.status_code, unnamed) == (503, 503)
+    assert (living, [each.status_code for each in ended], after) == (200, [200, 404, 404], [401, 200])
+    assert own in {row["session_id"] for row in sessions}
+    assert f"vik/{of_vik['session_id']}" in {row["subject_key"] for row in audit}
     assert {"execution_engine.halt", "watchlist.save", "user.add", "session.begin"} <= {row["action"] for row in audit}
     assert preferred == {"charts": "symbol=INFY"}
     assert others == {}, "a choice is one's own"

@@ -26,7 +26,7 @@ from services.api.requests import request_id_of
 #: What the backtest service may be asked from here.
 BACKTEST = ("cancel", "delete", "keep")
 #: What the engine may be asked from here.
-ENGINE = ("halt", "reduce", "resume", "flatten", "cancel", "square_off", "reconcile")
+ENGINE = ("halt", "reduce", "resume", "flatten", "cancel", "modify", "replace", "square_off", "reconcile")
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,7 +62,7 @@ async def _asked(request: Request[Any, Any, Any], context: Context, service: str
 
 @post("/api/engine/{name:str}", role="admin", scope="trade", status_code=200)
 async def engine(request: Request[Any, Any, Any], context: Context, name: str, data: Order) -> dict[str, Any]:
-    """Have the execution engine halt, reduce, resume, flatten, cancel, square off or reconcile."""
+    """Have the engine halt, reduce, resume, flatten, square off, reconcile; cancel, modify or replace an order."""
     if name not in ENGINE:
         raise NotThere(f"no command {name!r}; there are {', '.join(ENGINE)}")
     given = {**data.arguments, "sender": request.user.name}

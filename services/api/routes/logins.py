@@ -11,7 +11,7 @@ from litestar.datastructures import Cookie
 from msgspec import Meta
 
 from services.api import access
-from services.api.changes import AddUser, Asked, Name
+from services.api.changes import AddUser, Asked, Name, session_id_of
 from services.api.context import Context
 from services.api.guards import COOKIE, address_of
 from services.api.passwords import hash_password, is_right
@@ -57,7 +57,11 @@ async def log_in(request: Request[Any, Any, Any], context: Context, data: Login)
 def who_am_i(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """Say who asks, and what the page needs to ask on."""
     who: access.Principal = request.user
-    return {"name": who.name, "role": who.role, "kind": who.kind, "scopes": who.scopes, "csrf_token": who.csrf_token}
+    session_id = session_id_of(who.key_hash) if who.kind == "session" else ""
+    return {
+        "name": who.name, "role": who.role, "kind": who.kind, "scopes": who.scopes, "csrf_token": who.csrf_token,
+        "session_id": session_id,
+    }  # fmt: skip
 
 
 @delete("/api/session", role="viewer", status_code=200)

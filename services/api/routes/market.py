@@ -102,11 +102,12 @@ def ticks(
     return {"symbol": symbol, "columns": ["timestamp_us", *names], "rows": [list(row) for row in rows]}
 
 
-@get("/api/quotes", role="viewer", sync_to_thread=False)
+@get("/api/quotes", role="viewer", sync_to_thread=True)
 def quotes(context: Context) -> dict[str, Any]:
-    """Give the newest candle heard of every symbol since the api started."""
-    latest = list(context.watch.latest.values())
-    return {"rows": [news.payload for news in latest if news.topic.startswith("candle.")]}
+    """Give the newest candle heard of every symbol since the api started, with its day so far and the close before."""
+    latest = {each["symbol"]: each for each in context.watch.newest("candle")}
+    days = context.days.of(list(latest), context.watch.market_us())
+    return {"rows": [{**row, **days.get(symbol, {})} for symbol, row in latest.items()]}
 
 
 @get("/api/indicators", role="viewer", sync_to_thread=True)

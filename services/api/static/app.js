@@ -82,9 +82,18 @@ function condition(now) {
   return ["live", "up", ""];
 }
 
-function listen({ families = "telemetry", hear = null, redraw = true }) {
-  const stream = new EventSource(`/api/live?families=${families},risk,config`), own = families.split(",");
-  let waiting = null;
+// A heartbeat is no reason to hurry: what it changes is drawn now and then, what is traded at once.
+const SOON_MS = 1000, NOW_AND_THEN_MS = 3000;
+
+function listen({ families = "telemetry", hear = null, redraw = families }) {
+  const stream = new EventSource(`/api/live?families=${families},risk,config`), own = families.split(","), drawn = redraw ? redraw.split(",") : [];
+  let waiting = null, due = Infinity;
+  const drawIn = (wait_ms) => {
+    if (Date.now() + wait_ms >= due) return;
+    clearTimeout(waiting);
+    due = Date.now() + wait_ms;
+    waiting = setTimeout(() => { due = Infinity; draw(); }, wait_ms);
+  };
   const heartbeat = () => { heard = Date.now(); };
   stream.addEventListener("beat", (event) => {
     heartbeat();
@@ -99,7 +108,8 @@ function listen({ families = "telemetry", hear = null, redraw = true }) {
     const concerned = news.filter((each) => own.includes(each.topic.split(".")[0]));
     if (!concerned.length) return;
     if (hear) hear(concerned, context);
-    if (redraw) waiting ??= setTimeout(() => { waiting = null; draw(); }, 1000);
+    const changes = concerned.map((each) => each.topic.split(".")[0]).filter((family) => drawn.includes(family));
+    if (changes.length) drawIn(changes.every((family) => family === "telemetry") ? NOW_AND_THEN_MS : SOON_MS);
   });
   // A page that was left may be kept for the way back, with its stream; a browser has six connections to one host.
   addEventListener("pagehide", () => stream.close());

@@ -26,6 +26,7 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 
 function look() {
   return { layout: { background: { color: colour("--card") }, textColor: colour("--muted"), attributionLogo: false },
+    localization: { locale: "en-IN", priceFormatter: price },
     grid: { vertLines: { color: colour("--soft") }, horzLines: { color: colour("--soft") } },
     timeScale: { timeVisible: true, secondsVisible: false, borderColor: colour("--line") }, rightPriceScale: { borderColor: colour("--line") } };
 }
@@ -52,7 +53,7 @@ class Chart {
     new ResizeObserver((_, observer) => {
       if (!place.clientWidth) return;
       observer.disconnect();
-      this.chart.timeScale().setVisibleLogicalRange({ from: this.rows.length - Math.min(130, place.clientWidth / 8), to: this.rows.length + 4 });
+      this.chart.timeScale().setVisibleLogicalRange({ from: this.rows.length - Math.max(40, Math.min(130, place.clientWidth / 8, this.rows.length)), to: this.rows.length + 4 });
     }).observe(place);
     this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => { if (range && range.from < 30) this.back(); });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.chart.applyOptions(look()));
@@ -137,7 +138,7 @@ function picker(symbols, ask) {
   return made;
 }
 
-export const charts = { families: "candle,signal,trade", redraw: false,
+export const charts = { families: "candle,signal,trade", redraw: "",
   async draw({ ask }) {
     if (!wanted.symbol) await choose(ask);
     const symbols = (await rows(ask, "/api/quotes")).map((quote) => quote.symbol).sort();

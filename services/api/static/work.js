@@ -1,5 +1,6 @@
 // Backtests, data, logs, settings: the pages where work is given out.
-import { chip, element, moment, money, number, section, table, words } from "/static/show.js";
+import { chip, dayOf, element, listed, moment, money, number, percent, section, spelt, table } from "/static/show.js";
+import { comparison } from "/static/compare.js";
 import { TIMEFRAMES, button, change, failed, field, form, list, paged, parametersOf, rows, select, settle, split, strategyChoice } from "/static/forms.js";
 
 const progress = new Map();
@@ -7,20 +8,13 @@ const compared = new Set();
 let difference = null, tail = { service: "ingestor", contains: "", level: "" }, told = null;
 
 function runTable(found, { act, ask, session, redraw }) {
-  const shown = found.map((row) => ({ ...row, return_percent: row.return_ratio === null ? "" : 100 * row.return_ratio, fall_percent: row.drawdown_max_ratio === null ? "" : 100 * row.drawdown_max_ratio,
-    compare: row.state === "running" ? "" : element("input", { type: "checkbox", "aria-label": `compare ${row.run_id}`, checked: compared.has(row.run_id), onchange: (event) => { if (event.target.checked) compared.add(row.run_id); else compared.delete(row.run_id); } }) }));
+  const shown = found.map((row) => ({ ...row, period: `${dayOf(row.date_from)} to ${dayOf(row.date_to)}`,
+    strategy: element("span", {}, spelt(row.strategy), element("small", {}, `${listed(row.parameters_json)} · ${row.timeframe} · made ${moment(row.created_at_us)}`)), return_percent: row.return_ratio === null ? "" : 100 * row.return_ratio, fall_percent: row.drawdown_max_ratio === null ? "" : 100 * row.drawdown_max_ratio,
+    compare: row.state === "running" ? "" : element("input", { type: "checkbox", "aria-label": `compare the run of ${moment(row.created_at_us)}`, checked: compared.has(row.run_id), onchange: (event) => { if (event.target.checked) compared.add(row.run_id); else compared.delete(row.run_id); } }) }));
   // A run that is not over has no report yet.
   const acts = (row) => [...(row.state === "running" ? [] : [element("a", { href: `/api/runs/${encodeURIComponent(row.run_id)}/report`, target: "_blank", class: "report" }, "Report")]),
-    ...(session.role === "admin" ? [button("Delete", act, async () => { if (confirm(`Delete ${row.run_id}?`)) { await ask("/api/backtests/delete", { method: "POST", body: { arguments: { run_id: row.run_id } } }); await redraw(); } }, "danger")] : [])];
-  return table(shown, ["compare", "created_at_us", "strategy", "symbols_json", "date_from", "date_to", "state", "profit_paise", "return_percent", "fall_percent", "sharpe", "trades"], { empty: "No run yet.", acts, caption: "Runs" });
-}
-
-function differences() {
-  if (!difference) return null;
-  if (difference.equal) return element("p", { class: "empty" }, "The runs are equal but for their ids and times.");
-  const shown = Object.entries(difference.run).map(([what, [first, second]]) => ({ what: words(what), first: JSON.stringify(first), second: JSON.stringify(second) }));
-  const tables = Object.entries(difference.tables).map(([what, each]) => ({ what: `rows of ${words(what)}`, first: "", second: `${each.rows_different} differ` }));
-  return table([...shown, ...tables], ["what", "first", "second"], { caption: "Differences" });
+    ...(session.role === "admin" ? [button("Delete", act, async () => { if (confirm(`Delete the run of ${spelt(row.strategy)} made ${moment(row.created_at_us)}?`)) { await ask("/api/backtests/delete", { method: "POST", body: { arguments: { run_id: row.run_id } } }); await redraw(); } }, "danger")] : [])];
+  return table(shown, ["compare", "strategy", "symbols_json", "period", "state", "profit_paise", "return_percent", "fall_percent", "sharpe", "trades"], { empty: "No run yet.", acts, caption: "Runs" });
 }
 
 export const backtests = { families: "backtest",
@@ -29,7 +23,7 @@ export const backtests = { families: "backtest",
     const { ask, act, session, redraw } = context, made = [];
     if (session.role === "admin") {
       const strategies = await rows(ask, "/api/strategies"), quotes = await settle(rows(ask, "/api/quotes"), () => []);
-      const day = new Date((quotes.at(-1)?.timestamp_us ?? Date.now() * 1000) / 1000).toISOString().slice(0, 10);
+      const day = new Date((quotes.at(-1)?.timestamp_us ?? Date.now() * 1000) / 1000).toLocaleDateString("en-CA", { timeZone: "Asia/Kolkata" });
       const choice = strategyChoice(strategies, "sma_cross");
       made.push(section("Start one", form(act, [choice.picker, field("symbols", "Symbols", { required: true, value: quotes[0]?.symbol ?? "", size: 24 }), select("timeframe", "Timeframe", TIMEFRAMES, "1m"),
         field("start", "From", { required: true, type: "date", value: day }), field("end", "To", { required: true, type: "date", value: day }), choice.fields], "Start", async (given) => {
@@ -41,19 +35,20 @@ export const backtests = { families: "backtest",
     }
     const jobs = (await settle(rows(ask, "/api/jobs?limit=10"), () => [])).map((row) => {
       const heard = progress.get(row.job_id), asked = JSON.parse(row.request_json);
-      return { ...row, strategy: asked.strategy ?? "", symbols: (asked.symbols ?? []).join(", "), done: row.state === "running" && heard?.bars
+      return { ...row, strategy: asked.strategy ?? "", timeframe: asked.timeframe ?? "", symbols: (asked.symbols ?? []).join(", "), done: row.state === "running" && heard?.bars
         ? element("progress", { max: heard.bars, value: heard.bars_done, "aria-label": "bars done" }, `${heard.bars_done} of ${heard.bars}`) : "", equity: heard?.equity_paise ? money(heard.equity_paise) : "" };
     });
     const cancel = session.role === "admin" ? (row) => (["queued", "running"].includes(row.state) ? [button("Cancel", act, async () => {
       await ask("/api/backtests/cancel", { method: "POST", body: { arguments: { job_id: row.job_id } } }); await redraw(); })] : []) : null;
     made.push(section("Asked for", table(jobs, ["requested_at_us", "strategy", "symbols", "state", "done", "equity", "error"], { empty: "No backtest was asked for yet.", acts: cancel, caption: "Jobs" })));
-    made.push(section("Runs", await settle(rows(ask, "/api/runs?limit=50").then((found) => runTable(found, context)), failed),
+    const runs = await settle(rows(ask, "/api/runs?limit=50"), (error) => error);
+    made.push(section("Runs", runs instanceof Error ? failed(runs) : runTable(runs, context),
       element("p", {}, button("Compare the two chosen", act, async () => {
         if (compared.size !== 2) throw new Error(`Choose two runs to compare; ${compared.size} are chosen.`);
-        const [first, second] = [...compared];
-        difference = await ask(`/api/runs/${first}/compare/${second}`);
+        const [first, second] = runs.filter((row) => compared.has(row.run_id)).reverse();  // the older one first
+        difference = comparison(await ask(`/api/runs/${first.run_id}/compare/${second.run_id}`), first, second);
         await redraw();
-      })), differences()));
+      })), ...(difference ? [element("section", {}, element("h2", {}, "Compared"), ...difference)] : [])));
     return element("div", {}, ...made);
   } };
 
@@ -68,7 +63,7 @@ function calendar(days) {
     if (at) for (let gap = place(days[at - 1].trading_date) + 1; gap % 5 !== place(row.trading_date); gap += 1) made.push(element("span"));
     made.push(element("div", { class: `day ${of(row)}` }, element("b", {}, new Date(`${row.trading_date}T00:00:00Z`).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" })), row.present_percent ? `${number(row.present_percent)} %` : "nothing"));
   });
-  return element("div", { class: "days", role: "group", "aria-label": "Coverage by trading day, Monday to Friday" }, ...blanks, ...made);
+  return element("div", { class: "days", role: "group", "aria-label": "Coverage by trading day, Monday to Friday" }, ...["Mon", "Tue", "Wed", "Thu", "Fri"].map((day) => element("span", { class: "weekday" }, day)), ...blanks, ...made);
 }
 
 export const data = { async draw({ ask }) {
@@ -82,16 +77,29 @@ export const data = { async draw({ ask }) {
     section("Backups", await list(ask, "/api/backups", ["store", "made_at_us", "files", "bytes", "state", "path"], { empty: "There is no copy yet: `fleet backup all` makes one, ops does it by itself every hour of a session.", caption: "Backups" })));
 } };
 
+const clock = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Kolkata", day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hour12: false });
+const GRAVE = { error: "error", critical: "error", warning: "warning" };
+
+// One line of a log: when (IST), how grave, what, and the rest as it was said; what is no line of ours stays as it is.
+function logLine(text) {
+  let said = null;
+  try { said = JSON.parse(text); } catch { return element("span", { class: GRAVE[/\b(error|critical|warning)\b/i.exec(text)?.[1].toLowerCase()] ?? "" }, `${text}\n`); }
+  const { event = "", level = "", timestamp = "", pid: _, service: __, ...rest } = said;
+  const when = Date.parse(timestamp) ? clock.format(new Date(timestamp)).replace(",", "") : timestamp;
+  const more = Object.entries(rest).map(([name, value]) => `${name}=${typeof value === "string" && !/\s/.test(value) && value ? value : JSON.stringify(value)}`).join(" ");
+  return element("span", { class: GRAVE[level] ?? "" }, element("span", { class: "muted" }, `${when} `), `${level.padEnd(8)}`, element("b", {}, event), ` ${more}\n`);
+}
+
 const SERVICES = ["ingestor", "scanner", "execution_engine", "backtest", "api", "ops", "watchdog", "exchange_sim"];
 export const logs = { async draw({ ask, act, redraw }) {
-  const pick = form(act, [select("service", "Service", SERVICES, tail.service), select("level", "Level", ["any", "info", "warning", "error"], tail.level || "any"), field("contains", "Holds", { value: tail.contains, type: "search" })], "Show",
+  const pick = form(act, [select("service", "Service", SERVICES.map((name) => [name, spelt(name)]), tail.service), select("level", "Level", ["any", "info", "warning", "error"], tail.level || "any"), field("contains", "Contains", { value: tail.contains, type: "search" })], "Show",
     async (given) => { tail = { ...given, level: given.level === "any" ? "" : given.level }; await redraw(); });
   pick.querySelectorAll("select").forEach((each) => each.addEventListener("change", () => pick.requestSubmit()));
   const query = new URLSearchParams({ contains: tail.contains, level: tail.level });
   const found = await settle(ask(`/api/logs/${encodeURIComponent(tail.service)}?${query}`).then(({ lines }) => (lines.length
-    ? element("pre", { tabindex: "0", role: "log", "aria-label": `Log of ${tail.service}` }, ...lines.reverse().map((line) => element("span", { class: /\b(error|critical)\b/.test(line) ? "error" : /\bwarning\b/.test(line) ? "warning" : "" }, `${line}\n`)))
+    ? element("pre", { tabindex: "0", role: "log", "aria-label": `Log of ${tail.service}` }, ...lines.reverse().map(logLine))
     : element("p", { class: "empty" }, "No such line."))), failed);
-  return element("div", {}, pick, element("p", { class: "muted" }, "The newest line stands first; it goes on by itself."), found);
+  return element("div", {}, pick, element("p", { class: "muted" }, "Newest first, in IST; new lines appear by themselves."), found);
 } };
 
 const removal = ({ ask, act, redraw }, name, text, given) => button("Remove", act, async () => { if (confirm(`Remove ${text}?`)) { await change(ask, name, given); await redraw(); } }, "danger");
@@ -116,16 +124,17 @@ async function strategySettings(context) {
 }
 
 async function people(context) {
-  const { ask, act, redraw } = context;
+  const { ask, act, session, redraw } = context;
   const on = (text, name, given, kind = "") => button(text, act, async () => { if (confirm(`${text}?`)) { await change(ask, name, given); await redraw(); } }, kind);
-  const users = await list(ask, "/api/users", ["name", "role", "is_active", "created_at_us"], { caption: "Users", acts: (row) => [on("End sessions", "sessions.revoke", { name: row.name }), on(row.role === "admin" ? "Make viewer" : "Make admin", "user.role", { name: row.name, role: row.role === "admin" ? "viewer" : "admin" }), on("Remove", "user.remove", { name: row.name }, "danger")] });
+  const users = await list(ask, "/api/users", ["name", "role", "is_active", "failed_logins", "created_at_us"], { caption: "Users", acts: (row) => [on("End all sessions", "sessions.revoke", { name: row.name }), on(row.role === "admin" ? "Make viewer" : "Make admin", "user.role", { name: row.name, role: row.role === "admin" ? "viewer" : "admin" }), on("Remove", "user.remove", { name: row.name }, "danger")] });
   const add = form(act, [field("name", "Name", { required: true, autocomplete: "off" }), select("role", "Role", ["viewer", "admin"]), field("password", "Password", { required: true, type: "password", autocomplete: "new-password" })], "Add a user", async (given) => { await ask("/api/passwords", { method: "POST", body: given }); await redraw(); });
   const tokens = await list(ask, "/api/tokens", ["name", "token_name", "scopes_json", "created_at_us", "expires_at_us", "used_at_us", "revoked_at_us"], { empty: "No token for a program yet.", caption: "Tokens", acts: (row) => (row.revoked_at_us ? [] : [on("Revoke", "token.revoke", { name: row.name, token_name: row.token_name }, "danger")]) });
   const make = form(act, [field("name", "User", { required: true }), field("token_name", "For", { required: true }), select("scope", "May", ["read", "trade", "config"])], "Make a token", async (given) => { told = (await change(ask, "token.add", { name: given.name, token_name: given.token_name, scopes: [...new Set(["read", given.scope])] })).result.token; await redraw(); });
   const shown = told ? element("p", { class: "empty", role: "status" }, "Shown once: ", element("code", {}, told)) : null;
   told = null;
   return [section("Users", users, add), section("Tokens of programs", tokens, shown, make),
-    section("Sessions", await paged(context, "/api/sessions", ["name", "address", "user_agent", "seen_at_us", "expires_at_us", "revoked_at_us"], { caption: "Sessions" })),
+    section("Sessions", await paged(context, "/api/sessions", ["name", "address", "user_agent", "seen_at_us", "expires_at_us", "revoked_at_us"], { caption: "Sessions",
+      acts: (row) => (row.revoked_at_us ? [] : row.session_id === session.session_id ? [element("span", { class: "muted" }, "this browser")] : [on("End", "sessions.revoke", { name: row.name, session_id: row.session_id }, "danger")]) })),
     section("Audit log", await paged(context, "/api/audit", ["at_us", "actor", "action", "subject", "subject_key", "reason"], { caption: "Audit log" }))];
 }
 
@@ -134,17 +143,18 @@ const ending = (found) => (found.expires_us ? `, until ${moment(found.expires_us
 
 async function brokerToken({ ask, act, session, redraw }) {
   const found = await ask("/api/broker");
-  const made = [element("p", {}, `Orders go to: ${found.broker}. Token: `, chip(found.state, TOKEN[found.state] ?? "down"), ` ${found.detail}${ending(found)}.`)];
+  const made = [element("p", {}, `Orders go to: ${found.broker === "paper" ? "paper, no real money" : found.broker}. Token: `, chip(found.state, TOKEN[found.state] ?? "down"), ` ${found.detail}${ending(found)}.`)];
   if (found.unanswered) made.push(element("p", { class: "warn" }, `The broker could not be asked about it: ${found.unanswered}`));
   if (session.role !== "admin") return made;
-  if (found.login) return [...made, element("p", { class: "muted" }, `To log in at the broker from here: ${found.login}.`)];
+  if (found.login) return [...made, element("div", { class: "empty" }, element("p", {}, "Logging in at the broker from here is not set up yet."),
+    element("ol", {}, ...found.steps.map((step) => element("li", {}, step))), element("p", {}, "Settings stand in the file that TRADEFLEET_CONFIG names, or in the environment (upstox.access_token_file is TRADEFLEET_UPSTOX_ACCESS_TOKEN_FILE). Restart the api then: this page has the button from there on."))];
   return [...made, element("p", {}, button("Log in at the broker", act, async () => { location.assign((await ask("/api/broker/login", { method: "POST" })).url); }, found.state === "valid" ? "" : "main"), " ",
     button("Ask the broker about the token", act, async () => { await ask("/api/broker/check", { method: "POST" }); await redraw(); }))];
 }
 
 // The broker sent the browser back with a code: it is handed over once and taken out of the address.
 let handed = null;
-export const broker = { families: "config", redraw: false, async draw({ ask }) {
+export const broker = { families: "config", redraw: "", async draw({ ask }) {
   const back = element("p", {}, element("a", { href: "/settings" }, "To the settings")), given = new URLSearchParams(location.search);
   if (!handed && !given.get("code")) return element("div", {}, element("p", { class: "empty" }, "The broker sent no code: the login was not finished. Begin it anew under Settings."), back);
   history.replaceState(null, "", "/broker");

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import threading
+
 import pytest
 
+from cli.main import main
 from libs.contracts.bus import CommandRequest
 from libs.contracts.risk import TradingState
 from libs.core.errors import Refused
+from libs.messaging import CommandServer
 from tests.kit.engine import Rig, engine_rig
-from tests.kit.engine_commands import LostWire, ask, handlers
+from tests.kit.engine_commands import LostWire, ask, handlers, rest
+from tests.kit.processes import wait_until
+from tests.kit.short import tmp_path  # noqa: F401  # a fixture: sockets have short paths
 
 
 @pytest.fixture
-def rig(tmp_path):
+def rig(tmp_path):  # noqa: F811
     with engine_rig(tmp_path / "data") as made:
         made.tick(100.0)
         made.tick(100.0, symbol="BETA")
@@ -71,7 +78,7 @@ def test_a_strategy_is_halted_alone(rig):
     ]
 
 
-def test_a_flatten_that_was_cut_off_goes_on(tmp_path):
+def test_a_flatten_that_was_cut_off_goes_on(tmp_path):  # noqa: F811
     """A crash after the command was taken does not leave the position open."""
     root = tmp_path / "data"
     with engine_rig(root) as rig:
@@ -92,7 +99,7 @@ def test_a_flatten_that_was_cut_off_goes_on(tmp_path):
         assert len(rig.rows("SELECT 1 FROM orders WHERE purpose = 'flatten'")) == 1
 
 
-def test_an_operator_settles_what_nobody_can_know(tmp_path):
+def test_an_operator_settles_what_nobody_can_know(tmp_path):  # noqa: F811
     """An unknown order blocks its strategy there until evidence comes, or a person who looked says so."""
     root = tmp_path / "data"
     wire = LostWire()
@@ -158,3 +165,72 @@ def test_no_go_is_overridden_on_record_only(rig):
 def test_play_money_needs_no_clearance(rig):
     handlers(rig).resume_unfinished()
     assert rig.engine.states.account is TradingState.ACTIVE
+
+
+# -- orders at work, from a terminal -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fleet(rig, monkeypatch, capsys):
+    """`fleet` in a thread, with the rig's engine behind its socket in this one."""
+    monkeypatch.setenv("TRADEFLEET_DATA", rig.settings.data_root)
+    handle = handlers(rig).handle
+
+    def fleet(*words):
+        codes = []
+        with CommandServer.open("execution_engine", handle, settings=rig.settings) as server:
+            thread = threading.Thread(target=lambda: codes.append(main(words)))
+            thread.start()
+
+            def ended():
+                server.pump()
+                rig.rounds.on_time()
+                return not thread.is_alive()
+
+            wait_until(ended, "the command to end", every_s=0.01)
+        shown = capsys.readouterr()
+        return codes[0], shown.out + shown.err
+
+    return fleet
+
+
+def answer_in(text):
+    """The engine logs into the same output, a line each; the answer is the document at its end."""
+    return json.loads(text[text.index("\n{") :] if not text.startswith("{") else text)
+
+
+def test_an_order_at_work_is_changed_from_a_terminal(rig, fleet):
+    """Another price and fewer shares reach the broker, nothing that risk would not let out does, and it is replaced."""
+    first = rest(rig)
+    modified = fleet("orders", "modify", first, "--price", "98.5", "--quantity", "6", "--json")
+    terms = "SELECT quantity, price, change_number FROM orders WHERE order_id = ?"
+    changed = rig.rows(terms, first)
+    refused = [
+        fleet("orders", "modify", first, *words)
+        for words in (("--price", "150"), ("--price", "98.501"), ("--quantity", "11"), ())
+    ]
+    ask(rig, "halt", reason="drill")
+    halted = fleet("orders", "modify", first, "--price", "98.4")
+    ask(rig, "resume", reason="over")
+    stranger = fleet("orders", "modify", "tf-nobody", "--price", "98.4")
+    unchanged = rig.rows(terms, first)
+    replaced = fleet("orders", "replace", first, "--price", "98", "--json")
+    assert replaced[0] == 0, replaced[1]
+    second = answer_in(replaced[1])["order_id"]
+    over = fleet("orders", "modify", first, "--price", "98.4")
+    far = fleet("orders", "replace", second, "--price", "150")
+    cancelled = fleet("orders", "cancel", second)
+
+    assert (modified[0], answer_in(modified[1])) == (0, {"state": "sent"})
+    assert changed == unchanged == [(6, 98.5, 1)]
+    assert [code for code, _ in (*refused, halted, over, far)] == [1] * 7
+    for (_, text), word in zip(
+        (*refused, halted, over, far),
+        ("price_band", "grid", "would add to it", "nothing is to change", "halted", "cancelled", "price_band"),
+        strict=True,
+    ):
+        assert word in text.lower()
+    assert stranger[0] == 4
+    assert replaced[0] == 0
+    assert rig.rows("SELECT quantity, price, replaces FROM orders WHERE order_id = ?", second) == [(6, 98.0, first)]
+    assert (cancelled[0], "nothing of it is left" in cancelled[1]) == (0, True)

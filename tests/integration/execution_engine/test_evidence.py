@@ -9,22 +9,20 @@ import msgspec
 import pytest
 
 from libs.brokers.interface import Answer
-from libs.contracts.orders import OrderStatus, OrderType, Side
+from libs.contracts.orders import OrderStatus, Side
 from libs.contracts.risk import TradingState
 from libs.core.errors import Refused, RetryLater
 from libs.dbaccess import DatabaseManager, Role
 from libs.orders import evidence as ev
 from libs.orders.model import Fill, Order, Product, Purpose, order_id
 from libs.orders.reconcile import BrokerBook
-from libs.risk.request import OrderRequest
 from libs.simulation.clock import ManualClock
-from libs.trading.decisions import Placed
 from services.execution_engine.comparing import Comparing
 from services.execution_engine.deciding import SignalPlace
 from services.execution_engine.signals import SignalSource
 from tests.kit.crashes import Crash, crashing_at
 from tests.kit.engine import START_US, Rig, engine_rig, make_signal
-from tests.kit.engine_commands import LostWire, ask, handlers
+from tests.kit.engine_commands import LostWire, ask, handlers, rest
 from tests.kit.orders import MINUTE_US
 from tests.kit.roots import make_stores
 
@@ -36,21 +34,6 @@ def rig(tmp_path):
     with engine_rig(tmp_path / "data") as made:
         made.tick(100.0)
         yield made
-
-
-def rest(rig: Rig, price: float = 99.0, quantity: int = 10) -> str:
-    """Rest a limit order of the strategy `trend`, approved by the gate and written like any other."""
-    name = order_id(signal_id="rests", purpose=Purpose.ENTRY)
-    request = OrderRequest(
-        order_id=name, strategy_id="trend", symbol="ACME", side=Side.BUY, quantity=quantity,
-        order_type=OrderType.LIMIT, price=price, signal_id="rests",
-    )  # fmt: skip
-    decision = rig.engine.desk.ask(request, rig.engine.market.now_us(), "limit")
-    assert isinstance(decision, Placed), decision
-    with rig.engine.store.transaction() as entry:
-        rig.engine.decider.write(entry, "", [decision], rig.engine.market.now_us())
-    rig.engine.act([decision])
-    return name
 
 
 # -- the journal ------------------------------------------------------------------------------------------------------
