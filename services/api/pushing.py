@@ -15,10 +15,10 @@ BEAT_S = 2.0
 _NEWS_MAX = 2000
 #: A page with so many chunks unsent is slow: from then on it gets the newest of each topic instead.
 _CHUNKS_MAX = 3
-#: Pages woken at once, and the rest after them: a loop that wakes hundreds without a pause keeps the interpreter from
-#: the threads that read candles, and those are what somebody waits for.
+#: Pages woken at once. A loop that wakes hundreds without a pause keeps the interpreter from the threads that read
+#: candles, and those are what somebody waits for; so the turns are spread over this part of the time between pushes.
 _PAGES_A_TURN = 10
-_REST_S = 0.002
+_SPREAD = 0.6
 
 
 class News(msgspec.Struct, frozen=True):
@@ -91,6 +91,12 @@ class Pushing:
         self._vital = vital
         self._pages: dict[frozenset[str], set[Page]] = {}
         self._pending: dict[str, News] = {}
+        #: What is made only when pages are told.
+        self.gather: Callable[[], Iterable[News]] = tuple
+
+    def is_wanted(self, family: str) -> bool:
+        """Whether an open page wants a family."""
+        return any(family in families for families in self._pages)
 
     @property
     def pages(self) -> int:
@@ -124,28 +130,32 @@ class Pushing:
 
     async def run(self) -> None:
         """Push for ever."""
-        waited_s = 0.0
+        waited_s, loop = 0.0, asyncio.get_running_loop()
+        pushed_s = loop.time()
         while True:
-            await asyncio.sleep(self._interval_s)
-            waited_s += self._interval_s
+            # Telling many takes a part of the interval, not more on top of it.
+            await asyncio.sleep(max(0.0, pushed_s + self._interval_s - loop.time()))
+            waited_s, pushed_s = waited_s + loop.time() - pushed_s, loop.time()
             await self._push()
             if waited_s >= BEAT_S:
                 waited_s, beat = 0.0, self.beat()
                 for pages in list(self._pages.values()):
-                    await _give(pages, beat)
+                    await self._give(pages, beat)
 
     async def _push(self) -> None:
+        for each in self.gather():
+            self.offer(each)
         if not self._pending:
             return
         news, self._pending = list(self._pending.values()), {}
         for families, pages in list(self._pages.items()):
             wanted = [each for each in news if each.topic.partition(".")[0] in families]
             if wanted:
-                await _give(pages, Chunk(wanted, encode(wanted)))
+                await self._give(pages, Chunk(wanted, encode(wanted)))
 
-
-async def _give(pages: set[Page], chunk: Chunk) -> None:
-    for number, page in enumerate(list(pages)):
-        page.give(chunk)
-        if number % _PAGES_A_TURN == _PAGES_A_TURN - 1:
-            await asyncio.sleep(_REST_S)
+    async def _give(self, pages: set[Page], chunk: Chunk) -> None:
+        rest_s = _SPREAD * self._interval_s * _PAGES_A_TURN / max(_PAGES_A_TURN, self.pages)
+        for number, page in enumerate(list(pages)):
+            page.give(chunk)
+            if number % _PAGES_A_TURN == _PAGES_A_TURN - 1:
+                await asyncio.sleep(rest_s)

@@ -75,8 +75,8 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         serving = asyncio.ensure_future(server.serve(sockets=[listening]))
         get_logger().info("api.started", address=f"http://{settings.api.host}:{settings.api.port}")
         loops = [
-            publisher.run(), commands.run(), context.watch.run(), context.watch.pushing.run(),
-            _until_done(serving),
+            publisher.run(), commands.run(), context.watch.run(),
+            context.watch.prices.run(), context.watch.pushing.run(), _until_done(serving),
             broker.watch(context.broker_changed),
             beat(NAME, publisher, clock, settings.runtime.heartbeat_interval_ms, lambda: _pulse(context)),
         ]  # fmt: skip

@@ -12,10 +12,23 @@ from libs.contracts import Health
 from libs.core.clock import Clock
 from libs.messaging import Subscriber
 from libs.settings import Settings
+from services.api.prices import Prices
 from services.api.pushing import BEAT_S, News, Page, Pushing
 
 #: What a page may ask to be told of.
-FAMILIES = ("candle", "signal", "order", "trade", "position", "risk", "backtest", "alert", "telemetry", "config")
+FAMILIES = (
+    "candle",
+    "signal",
+    "order",
+    "trade",
+    "position",
+    "risk",
+    "backtest",
+    "alert",
+    "telemetry",
+    "config",
+    "price",
+)
 _TOPICS = (
     "candle.1m.", "signal.", "order.", "trade.", "position.", "risk.", "backtest.", "alert.", "telemetry.health.",
 )  # fmt: skip
@@ -30,6 +43,7 @@ class Watch:
         self.latest: dict[str, News] = {}
         self.health: dict[str, Health] = {}
         self.pushing = Pushing(settings.api.push_interval_ms, settings.api.push_clients_max, self.vital)
+        self.prices = Prices(settings, clock, self.pushing)
 
     async def run(self) -> None:
         """Take in messages for ever."""

@@ -2,6 +2,8 @@
 import { candleChart, element, moment, price, section, table, words } from "/static/show.js";
 import { TIMEFRAMES, field, rows, select, settle } from "/static/forms.js";
 
+// Candles that begin at whole multiples of their length since the session opened, which is itself one.
+const FORMING_US = { "1m": 6e7, "5m": 3e8, "15m": 9e8 };
 const IST_S = 19800, PAGE = 400, MARKS = 500;
 const CHOICES = { "SMA 20": "sma:period=20", "EMA 50": "ema:period=50", Bollinger: "bollinger", VWAP: "vwap", Supertrend: "supertrend", "RSI 14": "rsi:period=14", MACD: "macd" };
 const BELOW = ["rsi", "macd"];
@@ -74,10 +76,35 @@ class Chart {
       const last = this.rows.at(-1)[0];
       if (row[0] < last) continue;
       if (row[0] === last) this.rows[this.rows.length - 1] = row; else this.rows.push(row);
+      if (this.isForming()) continue;
       this.candles.update(this.bar(row));
       this.volume.update(this.amount(row));
       this.lines.forEach((line, number) => line?.update(this.point(row, number)));
     }
+    // The library takes nothing that is older than its newest candle, and that one is not over yet.
+    if (this.isForming()) { this.fill(); this.draw(this.forming.row); }
+  }
+
+  isForming() { return Boolean(this.forming) && this.forming.row[0] > this.rows.at(-1)[0]; }
+  draw(row) { this.candles.update(this.bar(row)); this.volume.update(this.amount(row)); }
+
+  // The candle that is not over: what traded in it so far, then each price as it comes; the stored one takes its place.
+  async form({ price: value, volume_day: volume, at_us: at }) {
+    const start = Math.floor(at / FORMING_US[wanted.timeframe]) * FORMING_US[wanted.timeframe];
+    if (start <= this.rows.at(-1)[0] || this.seeding === start) return;
+    if (this.forming?.row[0] !== start) {
+      this.seeding = start;
+      const span = Math.ceil((at - start) / 1e6) + 1, query = `/api/ticks?symbol=${encodeURIComponent(wanted.symbol)}&seconds=${Math.max(1, span)}&before_us=${at + 1}&limit=5000`;
+      const before = (await settle(this.ask(query).then((each) => each.rows), () => [])).filter((row) => row[0] >= start);
+      this.seeding = null;
+      const prices = [...before.map((row) => row[1]), value], from = before.length ? before[0][5] - before[0][2] : volume;
+      this.forming = { row: [start, prices[0], Math.max(...prices), Math.min(...prices), value, 0], from };
+    }
+    const { row, from } = this.forming;
+    Object.assign(row, { 2: Math.max(row[2], value), 3: Math.min(row[3], value), 4: value, 5: Math.max(0, volume - from) });
+    if (!this.isForming()) return;  // it closed while its ticks were asked for
+    this.draw(row);
+    this.quote.replaceChildren(...quoteLine(row));
   }
 
   async back() {
@@ -89,6 +116,7 @@ class Chart {
     if (found.length) {
       this.rows = [...found, ...this.rows];
       this.fill();
+      if (this.isForming()) this.draw(this.forming.row);
       this.chart.timeScale().setVisibleLogicalRange({ from: range.from + found.length, to: range.to + found.length });
       await this.mark();
     }
@@ -138,7 +166,7 @@ function picker(symbols, ask) {
   return made;
 }
 
-export const charts = { families: "candle,signal,trade", redraw: "",
+export const charts = { families: "candle,price,signal,trade", redraw: "",
   async draw({ ask }) {
     if (!wanted.symbol) await choose(ask);
     const symbols = (await rows(ask, "/api/quotes")).map((quote) => quote.symbol).sort();
@@ -166,9 +194,13 @@ export const charts = { families: "candle,signal,trade", redraw: "",
     made.append(section("Newest candles", newest(found.rows)));
     return made;
   },
-  // A candle closed: only what is new is asked for.
-  async hear(news, { ask }) {
-    if (!drawn || !news.some((each) => each.payload.symbol === wanted.symbol)) return;
+  // A candle closed: only what is new is asked for. A price moves the candle that is being made.
+  async hear(all, { ask }) {
+    if (!drawn) return;
+    const own = all.filter((each) => each.payload.symbol === wanted.symbol), news = own.filter((each) => !each.topic.startsWith("price."));
+    const told = own.find((each) => each.topic.startsWith("price."))?.payload;
+    if (told && !drawn.plain && FORMING_US[wanted.timeframe]) await drawn.form(told);
+    if (!news.length) return;
     const found = await settle(ask(query(`&limit=${drawn.plain ? 150 : 3}`)).then((each) => each.rows), () => []);
     if (!found.length) return;
     drawn.quote.replaceChildren(...quoteLine(found.at(-1)));

@@ -11,8 +11,12 @@ const changed = (value, base) => (base ? value - base : 0);
 // What was heard of a symbol; the day's figures are the api's, the newest price is what came last.
 function hear(news) {
   for (const { topic, payload } of news) {
-    if (!topic.startsWith("candle.")) continue;
     const known = quotes.get(payload.symbol) ?? {};
+    if (topic.startsWith("price.") && known.close !== undefined) {
+      quotes.set(payload.symbol, { ...known, close: payload.price, timestamp_us: payload.at_us, volume_day: payload.volume_day || known.volume_day,
+        high_day: Math.max(known.high_day ?? payload.price, payload.price), low_day: Math.min(known.low_day ?? payload.price, payload.price) });
+    }
+    if (!topic.startsWith("candle.")) continue;
     quotes.set(payload.symbol, { ...known, ...payload, high_day: Math.max(known.high_day ?? payload.high, payload.high), low_day: Math.min(known.low_day ?? payload.low, payload.low) });
   }
 }
@@ -28,11 +32,16 @@ function quoted(symbol) {
 const sign = (value) => (value > 0 ? "▲ " : value < 0 ? "▼ " : "");
 const tone = (value) => (value > 0 ? "up" : value < 0 ? "down" : "muted");
 
-// The indexes, then what moves most.
+// The indexes, then what moves most; chosen when the page is drawn, so that nothing jumps about under the finger.
+let chosen = [];
+function choose() {
+  const moves = (row) => Math.abs(row.change_percent), all = [...quotes.keys()].map(quoted);
+  chosen = [...all.filter((row) => INDEXES.includes(row.symbol)), ...all.filter((row) => !INDEXES.includes(row.symbol)).sort((one, other) => moves(other) - moves(one))].slice(0, TILES).map((row) => row.symbol);
+}
+
 function tiles() {
-  const all = [...quotes.keys()].map(quoted), indexes = all.filter((row) => INDEXES.includes(row.symbol));
-  const movers = all.filter((row) => !INDEXES.includes(row.symbol)).sort((one, other) => Math.abs(other.change_percent) - Math.abs(one.change_percent));
-  const shown = [...indexes, ...movers].slice(0, TILES);
+  if (chosen.length < TILES) choose();
+  const shown = chosen.map(quoted);
   if (!shown.length) return element("p", { class: "empty", id: "tiles" }, "No price was heard yet: the market is closed, or its first minute is not over.");
   return element("div", { class: "tiles", id: "tiles" }, ...shown.map((row) => element("a", { class: "tile", href: `/charts?symbol=${encodeURIComponent(row.symbol)}` },
     element("span", {}, row.symbol), element("strong", {}, price(row.last)), element("span", { class: tone(row.change) }, `${sign(row.change)}${price(Math.abs(row.change))} · ${percent(Math.abs(row.change_percent))}`))));
@@ -64,27 +73,43 @@ async function cards(ask) {
     card("Alerts", standing.length ? standing[0].title : "none", standing.length ? `${words(standing[0].source)}, ${moment(standing[0].timestamp_us)}` : "since the api started", standing.length ? "warn" : ""));
 }
 
-export const overview = { families: "telemetry,order,position,signal,alert,candle", redraw: "telemetry,order,position,signal,alert",
+export const overview = { families: "telemetry,order,position,signal,alert,candle,price", redraw: "telemetry,order,position,signal,alert",
   hear(news) {
     hear(news);
-    if (news.some(({ topic }) => topic.startsWith("candle."))) document.getElementById("tiles")?.replaceWith(tiles());
+    if (news.some(({ topic }) => /^(candle|price)\./.test(topic))) document.getElementById("tiles")?.replaceWith(tiles());
   },
+  // The first time each part stands there as soon as it can: nobody waits for the slowest to see the market.
   async draw(context) {
-    const { ask } = context;
-    const [shown, served, held, ordered, said, info] = await Promise.all([cards(ask), settle(services(context), failed),
-      settle(rows(ask, "/api/positions?limit=8").then((found) => table(found.filter((row) => row.quantity), POSITIONS, { empty: "Nothing is held.", caption: "Positions" })), failed),
-      list(ask, "/api/orders?limit=8", ORDERS.filter((name) => !["price_trigger", "reason"].includes(name)), { empty: "No order yet.", caption: "Orders" }),
-      list(ask, "/api/signals?limit=8", SIGNALS, { empty: "No signal yet.", caption: "Signals" }), ask("/api/system/info"), settle(fetched(ask), () => null)]);
-    const stores = Object.entries(info.database.databases);
-    return element("div", {}, shown, section("Market", tiles()),
+    const { ask } = context, made = parts(context), shown = await (isFirst ? made.map(later) : Promise.all(made));
+    isFirst = false;
+    const [top, market, held, ordered, said, served, stores] = shown;
+    return element("div", {}, top, section("Market", market),
       section("Positions", held, element("p", {}, element("a", { href: "/trading" }, "All positions, orders and trades"))),
-      section("Newest orders", ordered), section("Newest signals", said), section("Services", served),
-      section("Stores", element("p", { class: "stores" }, ...stores.map(([store, state]) => element("span", { title: info.database.urls[store] }, `${words(store)} `, chip(state)))),
-        element("p", { class: "muted" }, `Version ${info.version}, at ${Object.values(info.database.urls).join(", ")}`)));
+      section("Newest orders", ordered), section("Newest signals", said), section("Services", served), section("Stores", stores));
   } };
 
+let isFirst = true;
+function later(promise) {
+  const place = element("p", { class: "empty" }, "Loading…");
+  promise.then((made) => place.replaceWith(made));
+  return place;
+}
+
+const parts = (context) => [() => cards(context.ask),
+  () => fetched(context.ask).then(() => { choose(); return tiles(); }),
+  () => rows(context.ask, "/api/positions?limit=8").then((found) => table(found.filter((row) => row.quantity), POSITIONS, { empty: "Nothing is held.", caption: "Positions" })),
+  () => list(context.ask, "/api/orders?limit=8", ORDERS.filter((name) => !["price_trigger", "reason"].includes(name)), { empty: "No order yet.", caption: "Orders" }),
+  () => list(context.ask, "/api/signals?limit=8", SIGNALS, { empty: "No signal yet.", caption: "Signals" }),
+  () => services(context), () => stores(context.ask)].map((part) => settle(part(), failed));
+
+async function stores(ask) {
+  const info = await ask("/api/system/info"), { databases, urls } = info.database;
+  return element("div", {}, element("p", { class: "stores" }, ...Object.entries(databases).map(([store, state]) => element("span", { title: urls[store] }, `${words(store)} `, chip(state)))),
+    element("p", { class: "muted" }, `Version ${info.version}, at ${Object.values(urls).join(", ")}`));
+}
+
 let painted = [];
-export const watchlist = { families: "candle,config", redraw: "config",
+export const watchlist = { families: "candle,price,config", redraw: "config",
   hear(news) {
     hear(news);
     painted = painted.map(([shown, make]) => { const made = make(); shown.replaceWith(made); return [made, make]; });

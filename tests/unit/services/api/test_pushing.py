@@ -6,8 +6,13 @@ import asyncio
 
 import pytest
 
+from libs.contracts.bus import TickBatch
+from libs.contracts.market import Tick
+from libs.core.clock import SystemClock
 from libs.core.errors import RetryLater
+from services.api.prices import Prices
 from services.api.pushing import News, Pushing
+from tests.kit.roots import settings
 
 
 def news(topic, number):
@@ -89,3 +94,30 @@ def test_pages_are_counted_limited_and_given_a_beat():
     assert chunk.is_beat
     assert chunk.wire == b"event: beat\ndata: 42\n\n"
     assert open_ == 1
+
+
+def test_a_page_that_wants_prices_gets_the_newest_of_each_symbol():
+    """Ticks between two pushes become one price a symbol, for the pages that asked for prices and no others."""
+
+    async def run():
+        pushing = Pushing(1, 3, lambda: 7)
+        prices = Prices(settings(), SystemClock(), pushing)
+        before = pushing.is_wanted("price")
+        watching, other = (pushing.open(frozenset([family]), []) for family in ("price", "candle"))
+        ticks = [Tick("ACME", 1, 10.0), Tick("BETA", 2, 5.0, volume_day=70), Tick("ACME", 3, 10.5)]
+        prices.take_in(TickBatch(ticks[:2]))
+        prices.take_in(TickBatch(ticks[2:]))
+        await pushing._push()
+        chunk = await asyncio.wait_for(watching.take(), 30)
+        await pushing._push()
+        return before, pushing.is_wanted("price"), chunk, await told(watching), await told(other)
+
+    before, wanted, chunk, after, other = asyncio.run(run())
+
+    assert (before, wanted) == (False, True)
+    assert [each.payload for each in chunk.news] == [
+        {"symbol": "ACME", "price": 10.5, "volume_day": 0, "at_us": 3},
+        {"symbol": "BETA", "price": 5.0, "volume_day": 70, "at_us": 2},
+    ]
+    assert chunk.wire.startswith(b'event: news\ndata: [{"topic":"price.ACME"')
+    assert (after, other) == ([], [])
