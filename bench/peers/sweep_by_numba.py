@@ -18,7 +18,8 @@ def profit(close, opens, is_last, fast, slow, quantity):
         slow_sum += close[row] - (close[row - slow] if row >= slow else 0)
         if row < slow - 1:
             continue
-        now = 1 if fast_sum * slow > slow_sum * fast else -1
+        above = fast_sum * slow - slow_sum * fast
+        now = side if above == 0 else 1 if above > 0 else -1  # where they are equal, the side is the last there was
         turned, side = side == -now, now
         # The first bar with both averages only says on which side they are.
         if not turned or row <= slow or (now > 0) == (wanted > 0):

@@ -13,7 +13,9 @@ averages = {length: close.rolling(length).mean() for length in {each for pair in
 rows = np.arange(len(close))
 entries, exits = {}, {}
 for fast, slow in pairs:
-    above = averages[fast] > averages[slow]
+    above, equal = averages[fast] > averages[slow], averages[fast] == averages[slow]
+    if equal.any():  # there the side is the last there was
+        above = above.astype(float).mask(equal).ffill() > 0
     before = above.shift(1, fill_value=False)
     # The first bar with both averages only says on which side they are.
     may = ~pd.Series(columns["is_last"]) & (rows >= slow + 1)

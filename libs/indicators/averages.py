@@ -8,6 +8,9 @@ from libs.indicators.base import NAN, Indicator
 from libs.indicators.columns import Column, Floats, has_compiled, kernel, over_valid
 from libs.indicators.parameters import Period, validated
 
+#: Rows of a column that are worked on together.
+_ROWS_AT_A_TIME = 1 << 15
+
 
 class SMA(Indicator):
     """Simple moving average: the mean of the last `period` values.
@@ -147,8 +150,9 @@ def ema_weight(period: int) -> float:
 def sma_dense(values: Floats, period: int) -> Floats:
     """Slide the sum as the streaming form does, to the bit, in all windows' first bars at once, then in their second.
 
-    Sums are made anew every `period` bars, so that the blocks between do not depend on each other. This is for a
-    process that never compiled a kernel; one that did slides twice as fast.
+    Sums are made anew every `period` bars, so that the windows between do not depend on each other, and are gone
+    through so many at a time as a core keeps near it. This is for a process that never compiled a kernel; one that did
+    slides twice as fast.
     """
     if has_compiled():
         return sma_kernel(values, period)
@@ -156,22 +160,32 @@ def sma_dense(values: Floats, period: int) -> Floats:
     out = np.full(size, np.nan)
     if size < period:
         return out
-    blocks = -(-size // period)
-    grid = np.zeros((blocks, period))
-    grid.reshape(-1)[:size] = values
-    totals = np.zeros(blocks)
-    for at in range(period):
-        totals += grid[:, at]
-    sums = np.empty((blocks - 1, period))
-    running = totals[:-1].copy()
-    for at in range(period - 1):
-        running += grid[1:, at] - grid[:-1, at]
-        sums[:, at] = running
-    sums[:, -1] = totals[1:]
-    out[period - 1] = totals[0]
-    out[period:] = sums.reshape(-1)[: size - period]
-    out[period - 1 :] /= period
+    step = max(1, _ROWS_AT_A_TIME // period) * period
+    for start in range(0, size, step):
+        before = min(start, period)
+        _slide(values[start - before : start + step], period, out[start : start + step], before)
     return out
+
+
+def _slide(values: Floats, period: int, out: Floats, before: int) -> None:
+    """Write the averages of the rows behind the first so many; those before are a whole window, or none."""
+    size = len(values)
+    windows = -(-size // period)
+    padded = np.zeros(windows * period)
+    padded[:size] = values
+    grid = padded.reshape(windows, period).T.copy()  # a row a place in the window
+    totals = np.zeros(windows)
+    for row in grid:
+        totals += row
+    sums = grid[:, 1:] - grid[:, :-1]
+    running = totals[:-1]
+    for row in sums[:-1]:
+        running = np.add(running, row, out=row)
+    sums[-1] = totals[1:]
+    sums /= period
+    if not before:
+        out[period - 1 : period] = totals[0] / period
+    out[period - before :] = sums.T.reshape(-1)[: size - period]
 
 
 @kernel

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us
-from libs.indicators import registry
+from libs.indicators import averages, registry
 from tests.property.indicators.cases import Bar, random_columns
 
 OPEN_US = day_start_us(date(2026, 2, 2)) + 555 * US_PER_MINUTE
@@ -110,3 +110,16 @@ def test_bollinger_holds_its_width_at_high_prices():
     found = registry.compute("bollinger", {"close": close}, period=20, multiplier=2.0)
 
     np.testing.assert_allclose(found["upper"][19:] - found["middle"][19:], 0.05, rtol=1e-6)
+
+
+def test_a_long_column_is_averaged_piece_by_piece_to_the_bit(monkeypatch):
+    """Where a piece ends, inside a window or at its edge, decides nothing: the streaming form knows no pieces."""
+    monkeypatch.setattr(averages, "_ROWS_AT_A_TIME", 16)
+    chance = np.random.default_rng(0)
+    for size in (0, 1, 6, 7, 13, 14, 15, 21, 22, 35, 36, 100):
+        column = chance.normal(size=size) * 100
+        for period in (1, 2, 7, 20):
+            streaming = averages.SMA(period)
+
+            expected = np.array([streaming.update(value) for value in column.tolist()])
+            np.testing.assert_array_equal(averages.sma_dense(column, period), expected, f"{size} rows, {period}")
