@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -93,6 +94,12 @@ def warmup_of(root: str, request: RunRequest, points: tuple[dict[str, Any], ...]
     """Give the longest warm-up any of the points needs."""
     calendar = load_calendar(root, request.exchange)
     return max((_warmup(_with(request, point), calendar) for point in points), default=0)
+
+
+def by_warmup(root: str, request: RunRequest, points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put points of the same warm-up together: what was computed of the bars behind it serves all of them."""
+    calendar = load_calendar(root, request.exchange)
+    return sorted(points, key=lambda point: _warmup(_with(request, point), calendar))
 
 
 class Bench:

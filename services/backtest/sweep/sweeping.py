@@ -14,7 +14,7 @@ from libs.settings import Settings
 from libs.strategies import registry
 from services.backtest.request import RunRequest
 from services.backtest.sweep.grid import Grid
-from services.backtest.sweep.point import Plan, point_key, warmup_of
+from services.backtest.sweep.point import Plan, by_warmup, point_key, warmup_of
 from services.backtest.sweep.results import SUFFIX, SweepHead, SweepResults
 from services.backtest.sweep.workers import Workers
 
@@ -52,7 +52,7 @@ def run_sweep(
     missing = [point for point in grid.points if f"-1:-1:{point_key(point)}" not in results]
     done = total - len(missing)
     tell(done, total, f"{done} were finished before" if done else "")
-    for result in workers(plan, missing):
+    for result in workers(plan, by_warmup(data_root, request, missing)):
         results.add(result)
         done += 1
         tell(done, total, " ".join(f"{name}={result.parameters[name]}" for name in grid.axes))
