@@ -19,7 +19,7 @@ _BACK_DAYS = 10
 
 
 class DayFigures:
-    """Reads what the day's minutes come to. Any thread may ask; they take turns, and share what one has read."""
+    """Reads what the day's minutes come to. Any thread may ask: one reads, the others are given what was read last."""
 
     def __init__(self, market: MarketDataQuery, clock: Clock, exchange: str) -> None:
         self._market = market
@@ -32,12 +32,16 @@ class DayFigures:
 
     def of(self, symbols: list[str], market_us: int) -> dict[str, dict[str, Any]]:
         """Give the figures of the market's day; a symbol of which nothing is stored is left out."""
-        with self._lock:
-            now_ns = self._clock.monotonic_ns()
-            if symbols and now_ns - self._read_ns >= _FRESH_NS:
+        # Who waited here would keep a thread from whoever asks for candles; only the first time there is nothing else.
+        if not self._lock.acquire(blocking=not self._figures):
+            return self._figures
+        try:
+            if symbols and self._clock.monotonic_ns() - self._read_ns >= _FRESH_NS:
                 self._figures = self._read(sorted(symbols), trading_date(market_us))
                 self._read_ns = self._clock.monotonic_ns()
             return self._figures
+        finally:
+            self._lock.release()
 
     def _read(self, symbols: list[str], day: date) -> dict[str, dict[str, Any]]:
         start_us = day_start_us(day)
