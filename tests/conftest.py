@@ -22,9 +22,18 @@ _SEEN = "TRADEFLEET_CRASH_SEEN"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A busy machine is slow, not wrong: no property may fail for the time it took.
-    settings.register_profile("fleet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("fleet")
+    # A busy machine is slow, not wrong: no property may fail for the time it took. The examples are the same each time:
+    # what is new in a run is the change under test. `--hypothesis-profile search` looks for new ones, and far more.
+    slow = [HealthCheck.too_slow]
+    settings.register_profile(
+        "fleet", deadline=None, suppress_health_check=slow, max_examples=60, derandomize=True, database=None
+    )
+    settings.register_profile("search", deadline=None, suppress_health_check=slow, max_examples=1_000)
+    if not config.getoption("--hypothesis-profile"):
+        settings.load_profile("fleet")
+    # A container may forbid Python to keep compiled code; each of the hundreds of processes then compiles ours anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     # Before any product module of a test process is imported, and inherited by every process the tests start.
     if _SEEN not in os.environ:
         os.environ[_SEEN] = tempfile.mkdtemp(prefix="tradefleet-crash-points-")

@@ -25,7 +25,7 @@ from services.exchange_sim.market.instruments import Listing
 from services.ingestor.source import learned_calendar
 from tests.kit.exchange_sim import ANALYTICS_TOKEN, running_simulator
 from tests.kit.processes import wait_until
-from tests.kit.roots import make_stores, settings
+from tests.kit.roots import copy_stores, settings
 
 KEYS = {each.symbol: each.key for each in Listing(2, 7).instruments}
 CLOCK = SystemClock()
@@ -134,7 +134,7 @@ def test_a_self_signed_host_never_sees_the_token(tmp_path, link_to):
 
 def test_the_brokers_word_on_holidays_is_kept_for_every_process(data_root):
     """A holiday that was declared yesterday closes the date for all, also once the broker is not reached any more."""
-    make_stores(data_root)
+    copy_stores(data_root)
     today, declared = date(2026, 2, 2), date(2026, 2, 4)
     manager = DatabaseManager(data_root, Role.INGESTOR)
     other, trading_desk = Calendar.load("nse"), FollowedCalendar(data_root, "nse")

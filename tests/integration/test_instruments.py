@@ -10,20 +10,20 @@ from libs.dbaccess import DatabaseManager, Role, Store
 from services.api.changes import Asked, perform
 from services.api.instruments import book
 from services.exchange_sim.market.instruments import Listing
-from tests.kit.processes import fleet
-from tests.kit.roots import make_stores
+from tests.kit.commands import fleet_here
+from tests.kit.roots import copy_stores
 
 RELIANCE = "NSE_EQ|INE002A01018"
 
 
 def test_a_file_is_imported_found_and_kept_apart_by_date(data_root, tmp_path):
     """A later file ends what it lists no more and begins what changed; the past stays as it was known then."""
-    make_stores(data_root)
+    copy_stores(data_root)
     environment = {"TRADEFLEET_DATA": str(data_root), "TRADEFLEET_BUS_COMMAND_TIMEOUT_MS": "500"}
     rows = Listing(20, 7).rows()
     file = tmp_path / "nse.json.gz"
     file.write_bytes(gzip.compress(json.dumps([*rows, {"segment": "NSE_EQ"}]).encode()))
-    done = fleet("instruments", "import", file, "--date", "2026-02-02", "--json", **environment)
+    done = fleet_here("instruments", "import", file, "--date", "2026-02-02", "--json", **environment)
     assert done.returncode == 0, done.stderr
     first = json.loads(done.stdout)
     changed = [{**row, "lot_size": 5} if row["instrument_key"] == RELIANCE else row for row in rows[:-2]]
@@ -39,9 +39,9 @@ def test_a_file_is_imported_found_and_kept_apart_by_date(data_root, tmp_path):
         known = book(connection)
         lines = connection.execute("SELECT count(*) FROM audit_log WHERE action = 'instruments.import'").fetchone()
     with db.writer_session(Store.CONFIG):
-        refused = fleet("instruments", "import", file, "--date", "2026-02-11", **environment)
-        found = fleet("instruments", "search", "relia", "--json", **environment)
-    nothing = fleet("instruments", "search", "no such thing", **environment)
+        refused = fleet_here("instruments", "import", file, "--date", "2026-02-11", **environment)
+        found = fleet_here("instruments", "search", "relia", "--json", **environment)
+    nothing = fleet_here("instruments", "search", "no such thing", **environment)
 
     assert (first["listed"], first["begun"], first["ended"], first["refused"]) == (len(rows), len(rows), 0, 1)
     assert [(each["begun"], each["ended"]) for each in reports] == [(0, 0), (1, 3), (0, 0)]

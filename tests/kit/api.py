@@ -22,7 +22,7 @@ from services.api.passwords import hash_password
 from services.api.service import serve
 from tests.kit.fleet import free_port
 from tests.kit.processes import wait_until
-from tests.kit.roots import make_stores, settings
+from tests.kit.roots import copy_stores, settings
 
 PASSWORD = "a long enough password"
 
@@ -63,7 +63,7 @@ def running_api(root: Path, **environment: str) -> Iterator[Api]:
     """Run an api on a root (made where it is not there) in a thread, with asha the admin and vik the viewer."""
     if not root.exists():
         root.mkdir(mode=0o700, parents=True)
-        make_stores(root)
+        copy_stores(root)
         add_users(root, asha="admin", vik="viewer")
     told = settings(**{"TRADEFLEET_DATA": str(root), "TRADEFLEET_API_PORT": str(free_port())} | environment)
     ended: list[BaseException] = []

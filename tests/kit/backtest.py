@@ -11,7 +11,7 @@ import numpy as np
 from libs.calendar import Calendar
 from libs.dbaccess import DatabaseManager, Role
 from tests.kit.market_days import OPEN_MINUTE, at_us, close_day
-from tests.kit.roots import make_stores, settings
+from tests.kit.roots import copy_stores, settings
 
 FIRST, LAST = date(2026, 2, 2), date(2026, 2, 4)
 
@@ -34,7 +34,7 @@ def make_history(
     root: Path, symbols: tuple[str, ...] = ("ACME", "BETA"), seed: int = 1, last: date = LAST, count: int = 375
 ) -> Path:
     """Every store, and closed days of so many minutes."""
-    make_stores(root)
+    copy_stores(root)
     rng = np.random.default_rng(seed)
     for day in Calendar.load("nse").trading_days(FIRST, last):
         close_day(root, day, [row for symbol in symbols for row in walk(symbol, day, rng, count)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -29,13 +30,19 @@ def make_stores(root: Path) -> list[Made]:
 
 def copy_stores(root: Path) -> None:
     """Put every store into a root, in a thirtieth of the time; the stores' uuids are those of every other copy."""
-    shutil.copytree(_template(), root, dirs_exist_ok=True)
+    copy_of(make_stores, root)
+
+
+def copy_of(make: Callable[[Path], object], root: Path) -> Path:
+    """Give a root with what `make` puts into one: made once in a process, and copied. Nothing in it is open."""
+    shutil.copytree(_made(make), root, dirs_exist_ok=True)
+    return root
 
 
 @cache
-def _template() -> Path:
+def _made(make: Callable[[Path], object]) -> Path:
     root = Path(tempfile.mkdtemp(prefix="tradefleet-stores-")) / "data"
     atexit.register(shutil.rmtree, root.parent, ignore_errors=True)
     root.mkdir(mode=0o700)
-    make_stores(root)
+    make(root)
     return root

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.engine_schedules import Schedule
-from tests.kit.roots import make_stores
+from tests.kit.roots import copy_stores
 
 SCHEDULES, BATCH, SAMPLE = 2_000, 100, 40
 
@@ -18,7 +18,7 @@ SCHEDULES, BATCH, SAMPLE = 2_000, 100, 40
 def template(tmp_path_factory):
     root = tmp_path_factory.mktemp("template") / "data"
     root.mkdir(mode=0o700)
-    make_stores(root)
+    copy_stores(root)
     return root
 
 

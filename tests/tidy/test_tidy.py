@@ -8,12 +8,15 @@ from libs.core.faults import POINTS
 from tests.kit.paths import PROJECT, product_files
 from tests.tidy import rules
 
-FILES = [rules.read(path, PROJECT) for path in product_files()]
+
+@pytest.fixture(scope="module")
+def files():
+    return [rules.read(path, PROJECT) for path in product_files()]
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
-def test_the_product_keeps(rule):
-    problems = [problem for file in FILES for problem in rule(file)]
+def test_the_product_keeps(files, rule):
+    problems = [problem for file in files for problem in rule(file)]
 
     assert not problems, "\n".join(problems)
 
@@ -59,16 +62,16 @@ def test_whatever_decides_on_trades_is_pure(text):
     assert not list(rules.pure_core(rules.parse("libs/feeds/thing.py", text)))
 
 
-def test_exceptions_are_still_needed():
+def test_exceptions_are_still_needed(files):
     """A listed exception whose file no longer needs it is deleted."""
-    sizes = {file.path: file.text.count("\n") for file in FILES}
+    sizes = {file.path: file.text.count("\n") for file in files}
     stale = [path for path in rules.EXCEPTIONS if "::" not in path and sizes.get(path, 0) <= rules.MODULE_LINES_MAX]
 
     assert not stale
 
 
-def test_crash_points_in_the_code_are_the_registered_ones():
+def test_crash_points_in_the_code_are_the_registered_ones(files):
     """I2, C3, F6: the kill matrices kill at every name in the registry, and only there."""
-    used = set().union(*(rules.crash_point_names(file) for file in FILES))
+    used = set().union(*(rules.crash_point_names(file) for file in files))
 
     assert used == set(POINTS)

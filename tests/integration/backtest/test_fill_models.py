@@ -15,7 +15,7 @@ from services.backtest import BacktestRunner, reading
 from services.backtest.request import make_request
 from tests.kit.backtest import FIRST, make_history, runner_manager
 from tests.kit.market_days import OPEN_MINUTE, at_us, close_day
-from tests.kit.roots import make_stores
+from tests.kit.roots import copy_stores
 
 #: Monday to Friday, and the Monday behind.
 DAYS = [date(2026, 2, day) for day in (2, 3, 4, 5, 6, 9)]
@@ -53,7 +53,7 @@ def day_bar(day, open_, high, low, close, symbol="ACME"):
 def daily(tmp_path_factory):
     """Six days of day bars: 100 to 106, then a gap down over the weekend."""
     root = tmp_path_factory.mktemp("daily") / "data"
-    make_stores(root)
+    copy_stores(root)
     prices = [(100, 102, 99, 101), (101.5, 103, 101, 102), (102, 104, 101.5, 103), (103.5, 105, 103, 104),
               (104, 106, 103, 105), (98, 99, 95, 96)]  # fmt: skip
     for day, (o, h, low, c) in zip(DAYS, prices, strict=True):

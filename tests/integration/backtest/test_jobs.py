@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 
@@ -11,7 +12,7 @@ from libs.core.clock import SystemClock
 from libs.core.errors import Refused
 from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.layout import Store
-from services.backtest import BacktestRunner
+from services.backtest import BacktestRunner, jobs
 from services.backtest.service import _Running
 from tests.kit.backtest import FIRST, make_history, runner_manager
 from tests.kit.roots import settings
@@ -44,13 +45,23 @@ def submitted(name: str) -> CommandRequest:
     return CommandRequest(name="submit", command_id=name, arguments={"request": request})
 
 
+def worker_that_waits(monkeypatch) -> None:
+    """The next worker gets nowhere: one that ran might be done before it is told to stop."""
+    start = asyncio.create_subprocess_exec
+
+    async def start_another(*_words, **options):
+        return await start(sys.executable, "-c", "import time; time.sleep(600)", **options)
+
+    monkeypatch.setattr(jobs.asyncio, "create_subprocess_exec", start_another)
+
+
 async def until(condition) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while not condition():  # noqa: ASYNC110 - what is waited for is a process's doing
             await asyncio.sleep(0.02)
 
 
-def test_jobs_take_turns_and_old_runs_go_when_it_is_time(tmp_path):
+def test_jobs_take_turns_and_old_runs_go_when_it_is_time(tmp_path, monkeypatch):
     """One place, two may wait, one more is refused; weeks later nobody asks, and only the newest is left."""
     root = make_history(tmp_path / "data", ("ACME",), last=FIRST, count=60)
     policy = root / "backtest" / ".cleanup_policy.json"
@@ -77,6 +88,7 @@ def test_jobs_take_turns_and_old_runs_go_when_it_is_time(tmp_path):
             running.on_command(CommandRequest(name="cancel", command_id="x", arguments={"job_id": "c"}))
             ended = {"done", "cancelled"}
             await until(lambda: most.append(running.jobs.running) or {row[0] for row in rows()} == ended)
+            worker_that_waits(monkeypatch)
             running.on_command(submitted("d"))
             await until(lambda: running.jobs.running)
             running.on_command(CommandRequest(name="cancel", command_id="y", arguments={"job_id": "d"}))

@@ -18,7 +18,7 @@ from services.backtest import BacktestRunner
 from services.backtest.request import make_request
 from tests.kit.backtest import make_history, runner_manager, walk
 from tests.kit.market_days import close_day
-from tests.kit.roots import make_stores, settings
+from tests.kit.roots import copy_stores, settings
 
 DAY = date(2026, 2, 2)
 SYMBOLS = ("ACME", "BETA")
@@ -87,7 +87,7 @@ def test_one_bar_less_is_named_and_everything_else_follows(usual, tmp_path):
     request, rows = usual
     bar = next(row for row in rows if row.kind is Kind.SIGNAL and row.symbol == "BETA")
     other = tmp_path / "data"
-    make_stores(other)
+    copy_stores(other)
     rng = np.random.default_rng(1)
     kept = [row for symbol in SYMBOLS for row in walk(symbol, DAY, rng)]
     kept = [row for row in kept if (row["symbol"], row["timestamp"]) != ("BETA", bar.at_us)]

@@ -18,7 +18,8 @@ from services.backtest.cleanup import clean_up, delete
 from services.backtest.index import listed_runs, put, read_run, rebuild, reconcile
 from tests.kit.backtest import FIRST, LAST, index_manager, make_history, runner_manager
 from tests.kit.clock import ManualClock
-from tests.kit.processes import first_line, fleet, run_code, running_code, wait_until
+from tests.kit.commands import fleet_here
+from tests.kit.processes import first_line, run_code, running_code, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_a_minimum_of_data_is_demanded_and_what_there_was_is_recorded(tmp_path):
     """One absent minute of 375 is 99.7 %: enough for 99, too little for 99.9, and no run is left of the latter."""
     root = make_history(tmp_path / "data", ("ACME",), last=FIRST, count=374)
     given = ("--strategy", "sma_cross", "--symbols", "ACME", "--from", FIRST, "--to", FIRST, "--data-root", root)
-    refused = fleet("backtest", "run", *given, "--min-coverage", "99.9")
+    refused = fleet_here("backtest", "run", *given, "--min-coverage", "99.9")
     assert refused.returncode == 1
     assert "ACME on 2026-02-02 with 99.7 %" in refused.stderr
     assert not list((root / "backtest").rglob("run_*"))
@@ -364,12 +365,12 @@ def test_cleanup_keeps_whichever_is_more(tmp_path):
 def test_the_command_line_runs_lists_compares_and_deletes(root, run_id):
     """One pass through the commands people type, on real stores."""
     words = ("--strategy", "sma_cross", "--symbols", "ACME,BETA", "--from", FIRST, "--to", LAST, "--data-root", root)
-    made = fleet("backtest", "run", *words, "--json")
+    made = fleet_here("backtest", "run", *words, "--json")
     name = __import__("json").loads(made.stdout)["run"]["run_id"]
-    compared = fleet("backtest", "compare", run_id, name, "--data-root", root)
-    deleted = fleet("backtest", "delete", name, "--data-root", root)
-    shown = fleet("backtest", "show", name, "--data-root", root)
-    limited = fleet("backtest", "run", *words, "--limit", "symbol_trades_day_max=1", "--json")
+    compared = fleet_here("backtest", "compare", run_id, name, "--data-root", root)
+    deleted = fleet_here("backtest", "delete", name, "--data-root", root)
+    shown = fleet_here("backtest", "show", name, "--data-root", root)
+    limited = fleet_here("backtest", "run", *words, "--limit", "symbol_trades_day_max=1", "--json")
     few = __import__("json").loads(limited.stdout)["run"]
 
     assert (made.returncode, compared.returncode, deleted.returncode) == (0, 0, 0), (made, compared, deleted)

@@ -154,12 +154,21 @@ def test_a_point_that_breaks_does_not_end_the_sweep(root, tmp_path, monkeypatch)
     assert "http" not in page
 
 
-#: The command as ever, but that processes cost nothing to start.
+#: The command as ever, but that processes cost nothing to start, and that there is always something left to kill.
 WITH_PROCESSES = """
-import sys
+import sys, time
 from cli.main import main
 from services.backtest.sweep import workers
 workers.START_S = -1e9
+run = workers.Pool.__call__
+
+def run_a_few(pool, plan, points):
+    for number, result in enumerate(run(pool, plan, points), 1):
+        yield result
+        if number == 4:
+            time.sleep(600)
+
+workers.Pool.__call__ = run_a_few
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 """
@@ -224,12 +233,13 @@ def test_a_killed_sweep_goes_on(root, tmp_path, capsys):
     assert out.with_suffix(".html").read_text("utf-8").startswith("<!doctype html>")
 
 
-def test_a_cluster_gives_the_same(root, tmp_path):
-    """On a real scheduler with two worker processes."""
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.matrix)])
+def test_a_cluster_gives_the_same(root, tmp_path, count):
+    """On a real scheduler with worker processes: one already has everything sent to it and back."""
     from distributed import LocalCluster  # a second of imports for this test alone
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
     ) as local, Cluster(local.scheduler_address) as cluster:  # fmt: skip
         theirs = swept(root, tmp_path / "c.jsonl", workers=cluster).all
     ours = swept(root, tmp_path / "s.jsonl").all

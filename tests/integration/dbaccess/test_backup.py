@@ -15,7 +15,7 @@ from libs.dbaccess.backup import list_copies, newest_copy
 from libs.settings.storage import Sqlite
 from tests.kit.clock import ManualClock
 from tests.kit.processes import first_line, run_code, running_code
-from tests.kit.roots import make_stores, settings
+from tests.kit.roots import copy_stores, settings
 
 HOUR_US = 3_600_000_000
 
@@ -32,7 +32,7 @@ class Shifted(SystemClock):
 
 @pytest.fixture
 def root(data_root):
-    make_stores(data_root)
+    copy_stores(data_root)
     return data_root
 
 

@@ -15,8 +15,9 @@ import pytest
 from libs.dbaccess import DatabaseManager, DiskRefused, EODRollover, Role
 from libs.dbaccess.layout import Layout
 from tests.kit import rollover
-from tests.kit.processes import fleet, run_code
-from tests.kit.roots import ROOMY, make_stores
+from tests.kit.commands import fleet_here
+from tests.kit.processes import run_code
+from tests.kit.roots import ROOMY, copy_stores, make_stores
 
 DAY = date(2026, 2, 2)
 
@@ -65,15 +66,15 @@ def test_day_that_does_not_fit_leaves_nothing_and_room_for_the_next(tmp_path):
 def test_full_disk_at_init_is_said_and_finished_later(tmp_path):
     with small_disk(tmp_path / "disk", 1) as disk:
         root = disk / "data"
-        done = fleet("init", TRADEFLEET_DATA=str(root))
+        done = fleet_here("init", TRADEFLEET_DATA=str(root))
         assert done.returncode == 1
         assert "Traceback" not in done.stderr, done.stderr
         assert str(root) in done.stderr
         assert not list(root.rglob("*.new"))
 
         subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
-        assert fleet("init", TRADEFLEET_DATA=str(root)).returncode == 0
-        assert fleet("health", TRADEFLEET_DATA=str(root), **ROOMY).returncode == 0
+        assert fleet_here("init", TRADEFLEET_DATA=str(root)).returncode == 0
+        assert fleet_here("health", TRADEFLEET_DATA=str(root), **ROOMY).returncode == 0
 
 
 def test_full_disk_rolls_an_order_back_whole(tmp_path):
@@ -112,7 +113,7 @@ def test_read_only_disk_is_said_and_still_readable(tmp_path):
 def test_refused_write_leaves_no_half_day(tmp_path):
     """Where nothing can be mounted: the system refuses to let any file grow beyond a limit."""
     root = tmp_path / "data"
-    make_stores(root)
+    copy_stores(root)
     done = run_code(
         """
         import resource, signal, sys
@@ -137,7 +138,7 @@ def test_refused_write_leaves_no_half_day(tmp_path):
 def test_hostile_symbol_is_refused_by_name(data_root, symbol):
     from libs.dbaccess import MarketDataQuery, UnsafeName
 
-    make_stores(data_root)
+    copy_stores(data_root)
     query = MarketDataQuery(DatabaseManager(data_root))
     with pytest.raises(UnsafeName, match="symbol"):
         query.get_candles(symbol, "nse", "1m", DAY, date(2026, 2, 3))

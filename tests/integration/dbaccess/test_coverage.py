@@ -11,6 +11,7 @@ from libs.core.errors import Refused
 from libs.dbaccess import EODRollover
 from libs.dbaccess.coverage import compare_with_broker, coverage, require_coverage, stored_certificates
 from libs.dbaccess.roles import Role
+from tests.kit.commands import fleet_here
 from tests.kit.market_days import (
     MONDAY,
     OPEN_MINUTE,
@@ -23,8 +24,7 @@ from tests.kit.market_days import (
     stores,
     tick,
 )
-from tests.kit.processes import fleet
-from tests.kit.roots import make_stores
+from tests.kit.roots import copy_of, copy_stores
 
 AUCTION_DAY = date(2026, 8, 3)
 FRIDAY, TUESDAY = MONDAY - timedelta(days=3), MONDAY + timedelta(days=1)
@@ -37,13 +37,17 @@ LATE = (
 @pytest.fixture
 def rolled(data_root):
     """Monday rolled over: INFY whole but for two minutes, TCS with ticks alone, ACC never heard of."""
-    make_stores(data_root)
+    return copy_of(roll_monday, data_root)
+
+
+def roll_monday(root):
+    copy_stores(root)
     rows = [{**row, "origin": "live"} for row in minutes("INFY", MONDAY)]
     del rows[100:102]
     rows[10]["origin"] = rows[11]["origin"] = "backfill"
     rows[12]["origin"] = "synthetic"
     rows.append({**candle("INFY", at_us(MONDAY, OPEN_MINUTE + 376)), "origin": "live"})  # beyond the session
-    db = stores(data_root, Role.INGESTOR)
+    db = stores(root, Role.INGESTOR)
     with db.live_buffer_writer() as buffer:
         buffer.append("candles", arrow(rows))
         buffer.append("ticks", arrow([tick("TCS", at_us(MONDAY, OPEN_MINUTE), 1)]))
@@ -51,7 +55,6 @@ def rolled(data_root):
     with db.ledger_session() as session, session.transaction() as connection:
         connection.execute(LATE)
     assert EODRollover(db, symbols=["ACC", "INFY"]).execute(MONDAY)
-    return data_root
 
 
 def test_rollover_certifies_every_symbol_of_the_day(rolled):
@@ -76,7 +79,7 @@ def test_a_share_of_the_closing_auction_misses_nothing_from_then_on(data_root):
 
 
 def test_an_archived_day_is_counted_from_the_archive(data_root):
-    make_stores(data_root)
+    copy_stores(data_root)
     archive_day(data_root, MONDAY, [{**each, "origin": "live"} for each in minutes("INFY", MONDAY, 300)])
     (day,) = coverage(stores(data_root), "nse", MONDAY, MONDAY)
 
@@ -114,11 +117,11 @@ def test_days_without_certificates_are_counted_and_absent_days_are_shown(rolled)
 
 def test_command_shows_it_and_holds_to_a_minimum(rolled):
     dates = ("--from", MONDAY, "--to", TUESDAY)
-    found = fleet("coverage", *dates, "--json", TRADEFLEET_DATA=str(rolled))
+    found = fleet_here("coverage", *dates, "--json", TRADEFLEET_DATA=str(rolled))
     monday, tuesday = json.loads(found.stdout)
     assert (monday["bars_missing"], monday["symbols"], len(monday["certificates"])) == (752, 3, 3)
     assert tuesday["symbols"] == 0
 
-    short = fleet("coverage", *dates, "--symbols", "INFY", "--min", "99", TRADEFLEET_DATA=str(rolled))
+    short = fleet_here("coverage", *dates, "--symbols", "INFY", "--min", "99", TRADEFLEET_DATA=str(rolled))
     assert short.returncode == 1
     assert "99.5" in short.stdout

@@ -14,7 +14,7 @@ from libs.dbaccess import BackupManager, DatabaseManager, Role, Store, StoreCorr
 from libs.dbaccess.files import write_atomically
 from libs.dbaccess.layout import Layout
 from libs.dbaccess.runs import write_run
-from tests.kit.roots import make_stores
+from tests.kit.roots import copy_stores
 
 INSERT = "INSERT INTO ticks (symbol, timestamp, price, volume, seq) VALUES ('TCS', '2026-02-02 10:00', 1, 1, 1)"
 RUN = "run_20260202_101500_ab12"
@@ -22,7 +22,7 @@ RUN = "run_20260202_101500_ab12"
 
 @pytest.fixture
 def root(data_root):
-    make_stores(data_root)
+    copy_stores(data_root)
     return data_root
 
 

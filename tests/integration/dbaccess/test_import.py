@@ -15,8 +15,9 @@ from libs.dbaccess import DatabaseManager, MarketDataQuery, Role, Store, WriterL
 from libs.dbaccess.coverage import stored_certificates
 from libs.dbaccess.importing import ImportRequest, import_files
 from libs.dbaccess.layout import Layout
-from tests.kit.processes import fleet, run_code
-from tests.kit.roots import make_stores
+from tests.kit.commands import fleet_here
+from tests.kit.processes import run_code
+from tests.kit.roots import copy_stores
 
 MONDAY, TUESDAY = date(2026, 2, 2), date(2026, 2, 3)
 RUN = """
@@ -31,7 +32,7 @@ RUN = """
 
 @pytest.fixture
 def root(data_root):
-    make_stores(data_root)
+    copy_stores(data_root)
     return data_root
 
 
@@ -89,7 +90,7 @@ def test_a_file_full_of_trouble(root, tmp_path):
         take(root, path)
     assert stored(root, "TCS").empty
 
-    done = fleet(
+    done = fleet_here(
         "import", "candles", path, "--data-root", root, "--json", TRADEFLEET_IMPORTING_REFUSED_MAX_PERCENT="90"
     )
     assert done.returncode == 1, done.stderr
@@ -209,7 +210,7 @@ def test_killed_import_goes_on_where_it_was(root, tmp_path, point):
     certified = stored_certificates(DatabaseManager(root), "nse", MONDAY, TUESDAY)
     assert [(each.symbol, each.bars_backfilled, each.bars_missing) for each in certified] == [("TCS", 30, 345)] * 2
     assert not list((Layout(root).market / ".importing").glob("*.duckdb*"))
-    assert fleet("health", "--deep", "--data-root", root).returncode in {0, 1}
+    assert fleet_here("health", "--deep", "--data-root", root).returncode in {0, 1}
 
 
 def test_a_closed_day_takes_the_same_rows_and_no_others(root, tmp_path):
@@ -278,7 +279,7 @@ def test_what_was_exported_comes_back(root, tmp_path):
     before = stored(root, "TCS")
     for name in ("out.csv", "out.parquet"):
         out = tmp_path / name
-        assert fleet("candles", "TCS", "--data-root", root, "--out", out).returncode == 0
+        assert fleet_here("candles", "TCS", "--data-root", root, "--out", out).returncode == 0
         report = take(root, out)
 
         assert (report.rows_same, report.rows_refused) == (20, 0)

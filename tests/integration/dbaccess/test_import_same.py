@@ -14,7 +14,7 @@ from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.importing import ImportRequest, import_files
 from libs.dbaccess.layout import Layout
 from libs.settings import load_settings
-from tests.kit.roots import make_stores
+from tests.kit.roots import copy_stores
 
 #: A Friday, a Saturday without a session, the Sunday of the budget, two days of the week after.
 DAYS = (date(2026, 1, 30), date(2026, 1, 31), date(2026, 2, 1), date(2026, 2, 2), date(2026, 2, 3))
@@ -87,7 +87,7 @@ def content(root) -> str:
 def test_what_is_closed_is_what_always_was(data_root, tmp_path, name):
     """Clean lines and messy ones, in order and shuffled, bars that are stored and those that are derived."""
     lines, timeframe, before = CASES[name]
-    make_stores(data_root)
+    copy_stores(data_root)
     path = tmp_path / "file.csv"
     path.write_text("\n".join(lines) + "\n")
     settings = load_settings(environment={"TRADEFLEET_IMPORTING_REFUSED_MAX_PERCENT": "50"})

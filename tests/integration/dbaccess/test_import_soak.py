@@ -19,7 +19,7 @@ from libs.core.clock import SystemClock
 from libs.dbaccess import DatabaseManager
 from libs.dbaccess.queries import sql_door
 from tests.kit.paths import PROJECT
-from tests.kit.roots import make_stores
+from tests.kit.roots import copy_stores
 
 SYMBOLS, MINUTES, DAYS = 2000, 375, 14
 #: What the engine may take, and what Python, the libraries and a day's figures take on top.
@@ -81,7 +81,7 @@ class Import:
 @pytest.mark.timeout(3000)
 def test_ten_million_rows_in_bounded_memory(data_root, tmp_path):
     """Stopped by Ctrl-C while it reads and killed while it closes days, it ends as if nobody had."""
-    make_stores(data_root)
+    copy_stores(data_root)
     rows = generate(tmp_path / "candles.csv")
     assert rows > 10_000_000
     runs = []

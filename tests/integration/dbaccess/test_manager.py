@@ -11,12 +11,11 @@ import duckdb
 import psutil
 import pytest
 
-from libs.core.clock import SystemClock
 from libs.core.errors import Refused
 from libs.dbaccess import DatabaseManager, OwnershipError, Role, Store, UnsafeName, WriterLockHeld
-from libs.dbaccess.init import init_all
 from libs.settings import load_settings
 from tests.kit.processes import first_line, run_code, running_code
+from tests.kit.roots import copy_stores
 
 DAY = date(2026, 2, 2)
 RUN = "run_20260202_101500_ab12"
@@ -36,7 +35,7 @@ SQLITE = ["trading", "signals", "config", "backtest_index"]
 @pytest.fixture
 def stores(data_root):
     """A data root with every store in it."""
-    init_all(DatabaseManager(data_root).layout, settings=load_settings(environment={}), clock=SystemClock())
+    copy_stores(data_root)
     return data_root
 
 
@@ -188,7 +187,7 @@ def test_thread_that_would_wait_for_itself_is_told(stores):
 
 
 def test_nothing_stays_open(stores):
-    """B2: some hundred openings, half of them failing in the block, leave no descriptor behind."""
+    """B2: a hundred openings, half of them failing in the block, leave no descriptor behind."""
     db = DatabaseManager(stores, Role.INGESTOR)
     with db.historical_writer("nse", "ticks", None, DAY) as writer:
         writer.execute(
@@ -205,7 +204,7 @@ def test_nothing_stays_open(stores):
         with opening():
             pass
     before = process.num_fds()
-    for number, opening in zip(range(300), itertools.cycle(openings), strict=False):
+    for number, opening in zip(range(100), itertools.cycle(openings), strict=False):
         try:
             with opening():
                 if number % 2:

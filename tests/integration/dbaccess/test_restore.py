@@ -15,8 +15,9 @@ from libs.dbaccess import BackupManager, DatabaseManager, Role, Store, StoreCorr
 from libs.dbaccess.backup import list_copies, newest_copy, restore_market, restore_sqlite
 from libs.dbaccess.layout import Layout
 from libs.settings.storage import Sqlite
-from tests.kit.processes import first_line, fleet, run_code, running_code
-from tests.kit.roots import make_stores
+from tests.kit.commands import fleet_here
+from tests.kit.processes import first_line, run_code, running_code
+from tests.kit.roots import copy_stores
 from tests.kit.stores import ORDER, insert
 
 ENGINE = """
@@ -44,7 +45,7 @@ TUESDAY, THURSDAY = date(2026, 2, 3), date(2026, 2, 5)
 
 @pytest.fixture
 def root(data_root):
-    make_stores(data_root)
+    copy_stores(data_root)
     return data_root
 
 
@@ -86,7 +87,7 @@ def test_restore_after_load_and_crash_gives_exactly_the_copy(root):
     with running_code(ENGINE, root) as process:
         first_line(process)
         copy = BackupManager(root).backup_trading_db()
-        busy = fleet("restore", "trading", copy, "--data-root", root)
+        busy = fleet_here("restore", "trading", copy, "--data-root", root)
         first_line(process)  # it went on meanwhile
         process.kill()
         process.wait()
@@ -97,7 +98,7 @@ def test_restore_after_load_and_crash_gives_exactly_the_copy(root):
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
 
-    done = fleet("restore", "trading", copy, "--data-root", root, "--json")
+    done = fleet_here("restore", "trading", copy, "--data-root", root, "--json")
     assert done.returncode == 0, done.stderr
     assert len(in_copy) >= 20
     assert orders(path) == in_copy
@@ -174,12 +175,12 @@ def test_market_restore_brings_back_lost_and_changed_days_and_keeps_what_it_repl
     assert (done.placed, done.same) == (2, 0)
     assert (day_rows(root, TUESDAY), day_rows(root, THURSDAY), day_rows(root, date(2026, 2, 9))) == (50, 50, 50)
     assert lost.stat().st_mode & 0o777 == 0o444
-    assert fleet("db", "verify", "market", "--data-root", root).returncode == 0
+    assert fleet_here("db", "verify", "market", "--data-root", root).returncode == 0
 
     again = restore_market(ingestor(root), copy, report=quiet)
     assert (again.placed, again.same, again.kept) == (0, 2, None)
     back = done.go_back.removeprefix("fleet restore market ")
-    assert fleet("restore", "market", back, "--data-root", root).returncode == 0
+    assert fleet_here("restore", "market", back, "--data-root", root).returncode == 0
     assert day_rows(root, THURSDAY) == 7
 
 
@@ -212,11 +213,11 @@ def test_market_restore_waits_for_nobody(root):
 
 def test_the_list_is_newest_first_and_knows_the_unfinished(root):
     close_day(root, TUESDAY)
-    done = fleet("backup", "all", "--data-root", root, "--json")
+    done = fleet_here("backup", "all", "--data-root", root, "--json")
     assert done.returncode == 0, done.stderr
     unfinished = root / "backups/market_data/20200101"
     unfinished.mkdir()
-    listed = fleet("backups", "--data-root", root, "--json", "--verify")
+    listed = fleet_here("backups", "--data-root", root, "--json", "--verify")
 
     copies = json.loads(listed.stdout)["copies"]
     assert [copy["store"] for copy in copies] == ["trading", "config", "market", "market"]

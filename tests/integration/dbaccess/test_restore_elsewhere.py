@@ -11,8 +11,8 @@ import pytest
 from libs.core.errors import Refused
 from libs.dbaccess import BackupManager, DatabaseManager, MarketDataQuery, Role, StoreCorrupt, UnsafeName
 from libs.dbaccess.backup import MARKET_LIST, restore_market
+from tests.kit.commands import fleet_here
 from tests.kit.market_days import MONDAY, archive_day, close_day, minutes, stores
-from tests.kit.processes import fleet
 from tests.kit.roots import make_stores
 from tests.kit.stores import ORDER, insert
 
@@ -47,10 +47,10 @@ def files(root) -> list[str]:
 
 
 def test_a_new_machine_has_everything_back(root, other):
-    made = fleet("backup", "all", "--data-root", root, "--json")
+    made = fleet_here("backup", "all", "--data-root", root, "--json")
     assert made.returncode == 0, made.stderr
     for store in ("trading", "config", "market"):
-        done = fleet("restore", store, "latest", "--data-root", other, "--backup-root", root / "backups", "--json")
+        done = fleet_here("restore", store, "latest", "--data-root", other, "--backup-root", root / "backups", "--json")
         assert done.returncode == 0, done.stderr
 
     pd.testing.assert_frame_equal(candles(other), candles(root))

@@ -21,10 +21,11 @@ from libs.dbaccess import (
 )
 from libs.dbaccess.history import DayLoader
 from libs.simulation.clock import ManualClock
+from tests.kit.commands import fleet_here
 from tests.kit.market_days import archive_day, arrow, at_us, candle, close_day, minutes, stores, tick
-from tests.kit.processes import first_line, fleet, running_code
+from tests.kit.processes import first_line, running_code
 from tests.kit.rollover import FRIDAY, MONDAY, TUESDAY, day_ticks, everything, fill, ingestor
-from tests.kit.roots import make_stores
+from tests.kit.roots import copy_stores
 
 OWNER = """
     import sys, time
@@ -38,7 +39,7 @@ OWNER = """
 
 @pytest.fixture
 def root(data_root):
-    make_stores(data_root)
+    copy_stores(data_root)
     return data_root
 
 
@@ -217,7 +218,7 @@ def test_living_ingestor_keeps_its_buffer(root):
         assert first_line(owner) == "owns"
         with pytest.raises(WriterLockHeld) as held:
             EODRollover(ingestor(root)).execute(MONDAY)
-        done = fleet("rollover", "--date", MONDAY, TRADEFLEET_DATA=str(root))
+        done = fleet_here("rollover", "--date", MONDAY, TRADEFLEET_DATA=str(root))
 
     assert held.value.pid == owner.pid
     assert done.returncode == 3
@@ -226,8 +227,8 @@ def test_living_ingestor_keeps_its_buffer(root):
 
 def test_command_tells_of_each_file(root):
     capture(root, candles=minutes("INFY", MONDAY, 3))
-    done = fleet("rollover", "--date", MONDAY, "--json", TRADEFLEET_DATA=str(root))
-    none = fleet("rollover", "--date", TUESDAY, TRADEFLEET_DATA=str(root))
+    done = fleet_here("rollover", "--date", MONDAY, "--json", TRADEFLEET_DATA=str(root))
+    none = fleet_here("rollover", "--date", TUESDAY, TRADEFLEET_DATA=str(root))
 
     assert json.loads(done.stdout)["series"] == [
         {"date": MONDAY.isoformat(), "data_type": "candles", "timeframe": "1m", "rows": 3, "done": "closed"}

@@ -30,21 +30,23 @@ from tests.kit.market_days import (
 )
 from tests.kit.paths import PROJECT
 from tests.kit.processes import DEADLINE_S
+from tests.kit.roots import copy_of
 
 TUESDAY, WEDNESDAY, THURSDAY = (MONDAY + timedelta(days=n) for n in (1, 2, 3))
+
+
+def three_places(root):
+    archive_day(root, MONDAY, minutes("INFY", MONDAY, 4) + minutes("TCS", MONDAY, 2))
+    close_day(root, TUESDAY, minutes("INFY", TUESDAY, 3))
+    close_day(root, TUESDAY, [candle("INFY", at_us(TUESDAY, OPEN_MINUTE), timeframe="1h")], "1h")
+    close_day(root, TUESDAY, [tick("INFY", at_us(TUESDAY, OPEN_MINUTE), n) for n in range(5)], None)
+    capture(root, minutes("INFY", WEDNESDAY, 2), [tick("INFY", at_us(WEDNESDAY, OPEN_MINUTE), n) for n in range(6)])
 
 
 @pytest.fixture
 def market(data_root):
     """Minutes in all three places, hours, ticks."""
-    archive_day(data_root, MONDAY, minutes("INFY", MONDAY, 4) + minutes("TCS", MONDAY, 2))
-    close_day(data_root, TUESDAY, minutes("INFY", TUESDAY, 3))
-    close_day(data_root, TUESDAY, [candle("INFY", at_us(TUESDAY, OPEN_MINUTE), timeframe="1h")], "1h")
-    close_day(data_root, TUESDAY, [tick("INFY", at_us(TUESDAY, OPEN_MINUTE), n) for n in range(5)], None)
-    capture(
-        data_root, minutes("INFY", WEDNESDAY, 2), [tick("INFY", at_us(WEDNESDAY, OPEN_MINUTE), n) for n in range(6)]
-    )
-    return data_root
+    return copy_of(three_places, data_root)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,9 @@ import websocket
 
 from libs.upstox.feed_messages import feed_messages
 from tests.integration.exchange_sim.conftest import KEY, connected, find, order, place, subscribe
+from tests.kit.commands import fleet_here
 from tests.kit.exchange_sim import TRADING_TOKEN, Simulator, running_simulator
-from tests.kit.processes import fleet, wait_until
+from tests.kit.processes import wait_until
 
 
 def keys(sim: Simulator, count: int) -> list[str]:
@@ -170,15 +171,15 @@ def test_instruments_file_is_gzipped_json_of_everything_listed(sim):
 
 def test_commands_of_the_fleet(sim):
     url = ("sim", "--url", sim.url)
-    added = fleet(*url, "faults", "add", "slow", "path=/v3/order", "delay_s=0.2", "--count", "3", "--for", "60")
+    added = fleet_here(*url, "faults", "add", "slow", "path=/v3/order", "delay_s=0.2", "--count", "3", "--for", "60")
     fault_id = json.loads(added.stdout)["id"]
-    listed = json.loads(fleet(*url, "faults", "list", "--json").stdout)
-    cleared = fleet(*url, "faults", "clear", fault_id)
-    again = fleet(*url, "faults", "clear", fault_id)
-    wrong = fleet(*url, "faults", "add", "earthquake")
-    state = json.loads(fleet(*url, "state", "--json").stdout)
-    clock = fleet(*url, "clock", "--speed", "2")
-    token = fleet(*url, "token", "--life", "60").stdout.strip()
+    listed = json.loads(fleet_here(*url, "faults", "list", "--json").stdout)
+    cleared = fleet_here(*url, "faults", "clear", fault_id)
+    again = fleet_here(*url, "faults", "clear", fault_id)
+    wrong = fleet_here(*url, "faults", "add", "earthquake")
+    state = json.loads(fleet_here(*url, "state", "--json").stdout)
+    clock = fleet_here(*url, "clock", "--speed", "2")
+    token = fleet_here(*url, "token", "--life", "60").stdout.strip()
 
     assert listed["faults"][0]["parameters"] == {"path": "/v3/order", "delay_s": 0.2}
     assert (cleared.stdout.strip(), cleared.returncode, again.returncode) == ("cleared 1", 0, 1)
@@ -190,7 +191,7 @@ def test_commands_of_the_fleet(sim):
 
 
 def test_no_simulator_is_said_so():
-    done = fleet("sim", "--url", "http://127.0.0.1:9", "state")
+    done = fleet_here("sim", "--url", "http://127.0.0.1:9", "state")
 
     assert done.returncode == 1
     assert "python -m services.exchange_sim" in done.stderr

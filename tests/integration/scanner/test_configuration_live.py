@@ -19,7 +19,7 @@ from libs.messaging import CommandClient
 from services.scanner.service import serve
 from services.scanner.store import SignalsStore
 from tests.kit.processes import DEADLINE_S
-from tests.kit.roots import make_stores, settings
+from tests.kit.roots import copy_stores, settings
 from tests.kit.short import tmp_path
 
 __all__ = ["tmp_path"]
@@ -42,13 +42,16 @@ class Talk:
             try:
                 return client.call("status", timeout_ms=1000)
             except FleetError:
-                return {}
+                return None
 
     async def until(self, condition, what):
-        async with asyncio.timeout(DEADLINE_S):
-            while not condition(status := await asyncio.to_thread(self._ask)):  # noqa: ASYNC110  # no event crosses it
-                await asyncio.sleep(0.02)
-        assert status, what
+        """Give the first status that fulfils a condition; while it does not answer, there is none."""
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                while not ((status := await asyncio.to_thread(self._ask)) and condition(status)):  # noqa: ASYNC110  # no event crosses it
+                    await asyncio.sleep(0.02)
+        except TimeoutError as e:
+            raise AssertionError(f"waited {DEADLINE_S} s in vain for: {what}") from e
         return status
 
 
@@ -69,7 +72,7 @@ async def scanner(given):
 
 @pytest.fixture
 def given(data_root):
-    make_stores(data_root)
+    copy_stores(data_root)
     found = settings(TRADEFLEET_DATA=str(data_root))
     return msgspec.structs.replace(
         found, scanner=msgspec.structs.replace(found.scanner, config_poll_ms=50, strategies=[], scans=[])

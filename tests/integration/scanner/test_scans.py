@@ -19,7 +19,7 @@ from services.scanner.scan_configs import ScanConfig, choose_scans
 from services.scanner.scan_store import SCANS
 from services.scanner.scanning import Scans
 from services.scanner.store import SignalsStore
-from tests.kit.roots import make_stores, settings
+from tests.kit.roots import copy_stores, settings
 
 DAY = date(2026, 2, 3)
 OPEN_US = day_start_us(DAY) + 555 * 60_000_000
@@ -28,7 +28,7 @@ GAINERS = ScanConfig("movers", "gainers", "1m", '{"percent": 2}')
 
 @pytest.fixture
 def manager(data_root):
-    make_stores(data_root)
+    copy_stores(data_root)
     with DatabaseManager(data_root, Role.INGESTOR).historical_writer(
         "nse", "candles", "1d", DAY - timedelta(days=1)
     ) as writer:

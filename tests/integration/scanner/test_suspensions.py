@@ -20,7 +20,7 @@ from services.scanner.minutes import Minute
 from services.scanner.store import SignalsStore
 from services.scanner.suspensions import Suspensions
 from tests.kit.regimes import market, minutes
-from tests.kit.roots import make_stores, settings
+from tests.kit.roots import copy_stores, settings
 from tests.kit.strategies import instance
 
 DAYS = list(minutes(market(("ALFA",), days=2, seed=2, missing=0.0)))
@@ -48,7 +48,7 @@ def flips():
 
 @pytest.fixture
 def manager(data_root):
-    make_stores(data_root)
+    copy_stores(data_root)
     return DatabaseManager(data_root, Role.SCANNER, settings=settings(TRADEFLEET_DATA=str(data_root)))
 
 

@@ -26,7 +26,7 @@ from libs.settings import load_settings
 from libs.settings.bus import Bus
 from tests.kit.journals import ListJournal, Owner, bar, tick
 from tests.kit.processes import wait_until
-from tests.kit.roots import make_stores
+from tests.kit.roots import copy_stores
 
 TOPICS = [
     b"candle.1m.nse.X|",
@@ -112,7 +112,7 @@ def test_absurd_requests_get_a_bounded_answer(request_):
 
 def test_no_number_is_too_large_for_a_store_to_be_asked(data_root):
     """SQLite's numbers end where MessagePack's do not; the scanner and the engine answer out of it."""
-    make_stores(data_root)
+    copy_stores(data_root)
     with DatabaseManager(data_root, Role.SCANNER).writer_session(Store.SIGNALS) as session:
         source = OutboxSource(Outbox(session.connection, ["signals"]), SystemClock().now_us)
         server = ReplayServer(source, epoch="e", settings=Bus(), clock=SystemClock(), metrics=PublisherMetrics())

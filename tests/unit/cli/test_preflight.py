@@ -13,7 +13,7 @@ from libs.core.clock import US_PER_DAY, SystemClock
 from libs.core.errors import RetryLater
 from libs.dbaccess.layout import Layout
 from tests.kit.market_days import MONDAY, at_us
-from tests.kit.roots import ROOMY, make_stores
+from tests.kit.roots import ROOMY, copy_stores
 
 NOW_US = at_us(MONDAY, 600)
 LIMITS = {
@@ -44,7 +44,7 @@ def statuses() -> dict[str, dict]:
 def whole(tmp_path_factory):
     """A data root with every store, the instruments of the day and a token."""
     folder = tmp_path_factory.mktemp("live")
-    make_stores(folder / "data")
+    copy_stores(folder / "data")
     instruments = Layout(folder / "data").market / "instruments_nse.json.gz"
     instruments.write_bytes(b"")
     os.utime(instruments, (NOW_US / 1e6, NOW_US / 1e6))

@@ -15,7 +15,7 @@ from libs.dbaccess import Store, WriterLock
 from libs.dbaccess.layout import Layout
 from libs.messaging import CommandServer
 from tests.kit.processes import DEADLINE_S
-from tests.kit.roots import make_stores, settings
+from tests.kit.roots import copy_stores, settings
 
 MONDAY = date(2026, 2, 2)
 
@@ -23,7 +23,7 @@ MONDAY = date(2026, 2, 2)
 @pytest.mark.parametrize("successor", [None, 2**30])
 def test_an_ingestor_that_ends_meanwhile_is_noticed(data_root, successor):
     """Its successor owns the buffer, has counted nothing and may not reach the broker yet: it answers no status."""
-    make_stores(data_root)
+    copy_stores(data_root)
     mine = settings(TRADEFLEET_DATA=str(data_root))
     lock = WriterLock(Layout(data_root).lock(Store.LIVE))
     assert lock.acquire()

@@ -61,7 +61,7 @@ def test_a_cancellation_that_comes_with_the_end_of_the_while_is_not_lost(turns):
         for _ in range(turns + 1):
             await asyncio.sleep(0)
         running.cancel()
-        await asyncio.wait([running], timeout=1)
+        await asyncio.wait([running], timeout=DEADLINE_S)
         return running.cancelled()
 
     assert asyncio.run(story())

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from libs.contracts import SignalEvent, SignalType
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE
@@ -81,6 +80,8 @@ def test_same_seed_same_answer():
 
 def test_entries_by_chance_are_not_significant_and_foresight_is():
     """p-values of random entries are spread evenly from 0 to 1; who knows tomorrow has the smallest there is."""
+    from scipy import stats  # a second of imports
+
     columns = walk(days=30)
     values = []
     for seed in range(60):
@@ -145,6 +146,8 @@ def test_what_cannot_be_judged_is_none_or_refused():
 
 def test_deflated_sharpe_is_the_published_formula():
     """Written out once more with scipy's distribution and moments."""
+    from scipy import stats
+
     returns = seeded(4).normal(0.001, 0.01, 500) ** 3 * 1e3 + 0.0005
     tried = seeded(5).normal(0.0, 0.05, 40)
     found = deflated_sharpe(returns, tried)

@@ -20,7 +20,7 @@ from services.ops.schedule import Schedule, Task, daily, every, weekly
 from services.ops.tasks import tasks
 from services.ops.watching import _tell_clock, watching
 from tests.kit.market_days import MONDAY, OPEN_MINUTE, at_us, close_day, tick
-from tests.kit.roots import ROOMY, make_stores
+from tests.kit.roots import ROOMY, copy_stores
 
 HOUR_US = 60 * US_PER_MINUTE
 
@@ -108,7 +108,7 @@ def test_a_look_at_the_stores_tells_nobody_by_itself(data_root):
 
 def test_old_days_are_archived_in_the_evening_of_the_markets_day(data_root):
     """Not while it trades, once a day, and by the market's clock: the wall's would make a replayed day old at once."""
-    make_stores(data_root)
+    copy_stores(data_root)
     close_day(data_root, MONDAY, [tick("TCS", at_us(MONDAY, OPEN_MINUTE), 1)], None)
     wall, told, open_ = ManualClock(at_us(date(2026, 11, 2), 0)), [], [True]
     market = [at_us(MONDAY, 12 * 60)]
@@ -128,7 +128,7 @@ def test_old_days_are_archived_in_the_evening_of_the_markets_day(data_root):
 
 def test_trading_is_copied_every_hour_that_it_trades(data_root):
     """A3: handed to the scheduler, which takes the copy beside the engine; nobody trades, nothing changed."""
-    make_stores(data_root)
+    copy_stores(data_root)
     clock, open_ = ManualClock(at_us(MONDAY, OPEN_MINUTE)), [False]
     settings = msgspec.structs.replace(load_settings(environment=ROOMY), data_root=str(data_root))
     made = tasks(settings, clock, Alerts(clock, lambda _: None, repeat_min=30), lambda: open_[0], clock.now_us)
