@@ -20,6 +20,7 @@ from services.backtest.sweep import point as points
 from services.backtest.sweep import workers as team
 from services.backtest.sweep.grid import make_grid, parse_axis, parse_space
 from services.backtest.sweep.judge import judge
+from services.backtest.sweep.point import point_key
 from services.backtest.sweep.report import render_sweep
 from services.backtest.sweep.results import SweepResults
 from services.backtest.sweep.sweeping import run_sweep, sweep_head
@@ -229,6 +230,10 @@ def test_a_killed_sweep_goes_on(root, tmp_path, capsys):
     answer = json.loads(capsys.readouterr().out)
     assert len(answer["points"]) == 20
     assert answer["forms"] == {"event": 20}
+    never_killed = swept(root, tmp_path / "whole.jsonl", ["fast=5:9:1", "slow=20:23:1"]).all
+    assert {point_key(each["parameters"]): each["figures"] for each in answer["points"]} == {
+        point_key(each.parameters): each.figures for each in never_killed
+    }
     assert answer["strict"]["trials"] == 20
     assert out.with_suffix(".html").read_text("utf-8").startswith("<!doctype html>")
 
