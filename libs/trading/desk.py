@@ -31,7 +31,7 @@ from libs.risk.verdict import Approved
 from libs.settings.risk import Risk
 from libs.trading.decisions import CancelWanted, Decision, Ignored, Placed, Refusal
 from libs.trading.exits import NEVER_US, ExitReason, Protection
-from libs.trading.guarding import guard_of
+from libs.trading.guarding import guard_of, squared_off_by
 from libs.trading.marking import looks_at_account
 from libs.trading.plan import Plan
 from libs.trading.sizing import size
@@ -101,7 +101,7 @@ class Desk:
         self._square_off_us = hours.close_us - risk.square_off_before_close_min * US_PER_MINUTE if hours else NEVER_US
         for key, guard in self.guards.items():
             if self.plan(key.strategy_id).exits.square_off:
-                self.guards[key] = replace(guard, square_off_us=self._square_off_us)
+                self.guards[key] = squared_off_by(guard, self.positions.get(key).opened_us, hours, self._square_off_us)
 
     def on_price(self, exchange: str, symbol: str, price: float, at_us: int) -> None:
         """Take in a last price."""

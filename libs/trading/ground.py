@@ -68,11 +68,11 @@ class Ground:
         #: Whether a bar of the same day follows.
         self.goes_on = np.ones(len(stamps), dtype=np.bool_)
         self.goes_on[self.day_rows[1:] - 1] = False
-        square_us = np.full(len(stamps), NEVER_US)
-        if terms.plan.exits.square_off:
-            square_us = self._before_close(terms.risk.square_off_before_close_min, without=NEVER_US)
         #: The bars at whose open every position goes.
-        self.squares = self._closing(square_us)
+        self.squares = Closing(np.empty(0, np.int64), np.zeros(len(stamps), dtype=np.bool_))
+        if terms.plan.exits.square_off:
+            squares = self._closing(self._before_close(terms.risk.square_off_before_close_min, without=NEVER_US))
+            self.squares = Closing(np.union1d(squares.rows, self._mornings_after(squares.flags)), squares.flags)
         self._fills = terms.fills
         plain = self._plain_prices()
         self._prices = {Side.BUY: plain, Side.SELL: plain.copy()}
@@ -125,6 +125,12 @@ class Ground:
 
     def _by_row(self, of_days: Sequence[int]) -> Integers:
         return np.repeat(np.array(of_days, dtype=np.int64), np.diff(self.day_rows))
+
+    def _mornings_after(self, flags: Flags) -> Integers:
+        """Give the first bars behind days that had no bar any more by their square-off."""
+        ends = self.day_rows[1:-1]
+        mornings: Integers = ends[~flags[ends - 1]]
+        return mornings
 
     def _closing(self, from_us: Integers) -> Closing:
         flags = self.bars.timestamps >= from_us

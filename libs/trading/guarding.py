@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
+from libs.contracts.sessions import Session
 from libs.contracts.signals import SignalEvent, SignalType
 from libs.orders.instrument import Instrument
 from libs.orders.positions import Position
@@ -26,3 +29,10 @@ def guard_of(
         tick_size=instrument.tick_size if instrument else _TICK_UNKNOWN, stop=own.stop if own else None,
         target=own.target if own else None, atr=metadata.get("atr"), square_off_us=square_off_us,
     )  # fmt: skip
+
+
+def squared_off_by(guard: Protection, opened_us: int, hours: Session | None, square_off_us: int) -> Protection:
+    """Give the guard for a day's hours: what an earlier day's close should not have seen goes as the market opens."""
+    if hours is not None and opened_us < hours.open_us:
+        return replace(guard, square_off_us=hours.open_us)
+    return replace(guard, square_off_us=square_off_us)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from itertools import pairwise
 
 import msgspec
 import numpy as np
 import pytest
 
+from libs.core.clock import trading_date
 from libs.settings.risk import Risk
 from libs.trading.ground import NotOutright
 from libs.trading.loop import TradingLoop
@@ -16,7 +18,7 @@ from services.backtest import metrics
 from services.backtest.account import make_desk
 from services.backtest.data import RunData
 from services.backtest.equity import Deals, Valuation, equity_curve
-from services.backtest.form import EVENT, run_form
+from services.backtest.form import EVENT, VECTORISED, run_form
 from services.backtest.outright import Outright, told
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import make_request
@@ -97,6 +99,33 @@ def test_random_runs_are_the_loops():
         assert overall == {name: figures[name, ""] for name in overall}, f"seed {seed}"
     assert worked_out >= 15, "to refuse nearly everything would be no proof"
     assert len(kinds) == 4, "every strategy with one symbol and with two"
+
+
+def test_a_square_off_finds_no_bar_when_it_is_due():
+    """One bar in fifty: entries fill behind the square-off and go at once, days end before it and go next morning."""
+    late = carried = 0
+    for seed in range(6):
+        days = {"end": DAYS[1]}
+        thin = columns("AAA", seed, missing=0.98, **days), columns("BBB", 90 + seed, missing=0.98, **days)
+        data = RunData(thin, (), "", (), ())
+        request = make_request(
+            "sma_cross", list(SYMBOLS), *DAYS, parameters={"fast": 2, "slow": 3, "flat_before_close_minutes": 0},
+            daily_anchor=False, costs=False, limits=FREE, sizing={"type": "fixed_quantity", "quantity": 7},
+        )  # fmt: skip
+        deals, fills = outright(request, data).deals, by_the_loop(request, data)
+        assert told(deals) == told(Deals.of(fills)), f"seed {seed}"
+        sparse = RunRecorder(desk := make_desk(request, data, request.risk(Risk())))
+        run_form(
+            VECTORISED, request, data, TradingLoop(desk, request.fills, CALENDAR.session), sparse, CALENDAR
+        )  # fmt: skip
+        assert sparse.fills == fills, f"seed {seed}"
+        for one, other in pairwise(fills):
+            late += (one.symbol, one.timestamp_us) == (other.symbol, other.timestamp_us) and one.side is not other.side
+        for symbol in SYMBOLS:
+            own = [fill.timestamp_us for fill in fills if fill.symbol == symbol]
+            carried += sum(trading_date(one) < trading_date(two) for one, two in zip(own[::2], own[1::2], strict=False))
+    assert late >= 3
+    assert carried >= 3
 
 
 @pytest.mark.parametrize(
