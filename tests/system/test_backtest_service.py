@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from services.backtest.index import listed_runs
+from tests.kit.api import add_users, log_in, running_api
 from tests.kit.backtest import FIRST, LAST, index_manager, make_history
 from tests.kit.paths import PROJECT
 from tests.kit.processes import fleet, wait_until
@@ -45,6 +46,69 @@ def start(root):
 def jobs(root):
     with index_manager(root).backtest_index_reader() as connection:
         return connection.execute("SELECT state, run_id, error FROM jobs ORDER BY requested_at_us").fetchall()
+
+
+#: Its second day waits until the test was told of the first.
+PATIENT = """
+import os, time
+from pathlib import Path
+from libs.strategies import BaseStrategy, register
+
+
+@register
+class Patient(BaseStrategy):
+    strategy_id = "patient"
+    purpose = "Holds a run up."
+    days = set()
+
+    def process_bar(self, bar, context):
+        self.days.add(bar.timestamp_us // 86_400_000_000)
+        while len(self.days) == 2 and not (Path(os.environ["TRADEFLEET_DATA"]) / "go").exists():
+            time.sleep(0.02)
+        return None
+"""
+
+
+def progress_of(lines):
+    """Give what server-sent events say of a backtest, as it comes."""
+    for line in lines:
+        if line.startswith("data: ["):
+            for news in json.loads(line.removeprefix("data: ")):
+                if news["topic"].startswith("backtest."):
+                    yield news["payload"]
+
+
+def test_progress_grows_in_the_api(root, start):
+    """Asked for by POST: a page that watches is told after the first day, and of the end."""
+    (root / "strategies").mkdir(exist_ok=True)
+    (root / "strategies" / "patient.py").write_text(PATIENT)
+    add_users(root, asha="admin")
+    start("services.backtest", stdout=subprocess.DEVNULL)
+    wait_until((root / "run" / "backtest.command").exists, "the service's socket")
+    request = {"strategy": "patient", "symbols": ["ACME"], "start": str(FIRST), "end": str(LAST)}
+    with running_api(root) as api:
+        log_in(api.client, "asha")
+        with api.client.stream("GET", "/api/live", params={"families": "backtest,telemetry"}) as stream:
+            lines = stream.iter_lines()
+            next(line for line in lines if "telemetry.health.backtest|" in line)  # from here on it hears the service
+            asked = api.client.post("/api/backtests", json={"arguments": request})
+            told = progress_of(lines)
+            seen = [next(told)]
+            (root / "go").touch()
+            while seen[-1]["state"] == "running":
+                seen.append(next(told))
+        run_id = seen[-1]["run_id"]
+        wait_until(
+            lambda: {row["run_id"]: row["state"] for row in api.client.get("/api/runs").json()["rows"]}
+            == {run_id: "complete"}, "the list of runs",
+        )  # fmt: skip
+
+    assert asked.status_code == 202, asked.text
+    assert {news["job_id"] for news in seen} == {asked.json()["result"]["job_id"]}
+    assert (seen[0]["state"], seen[0]["bars_done"]) == ("running", 375)
+    assert (seen[-1]["state"], seen[-1]["bars_done"]) == ("complete", 1125)
+    assert [news["bars_done"] for news in seen] == sorted(news["bars_done"] for news in seen)
+    assert {news["bars"] for news in seen} == {1125}
 
 
 def test_a_job_is_run_told_of_and_indexed(root, start):

@@ -96,8 +96,7 @@ def test_a_short_run_imports_nothing_heavy(root):
     done = run_code(
         """
         import sys
-        from cli.main import main
-        code = main(["backtest", "run", "--strategy", "sma_cross", "--symbols", "ACME,BETA", "--from", sys.argv[2],
+                code = main(["backtest", "run", "--strategy", "sma_cross", "--symbols", "ACME,BETA", "--from", sys.argv[2],
                      "--to", sys.argv[3], "--data-root", sys.argv[1], "--json", "--quiet"])
         print("loaded:", code, *(name for name in sys.argv[4:] if name in sys.modules), file=sys.stderr)
         """,
@@ -365,15 +364,20 @@ def test_cleanup_keeps_whichever_is_more(tmp_path):
 def test_the_command_line_runs_lists_compares_and_deletes(root, run_id):
     """One pass through the commands people type, on real stores."""
     words = ("--strategy", "sma_cross", "--symbols", "ACME,BETA", "--from", FIRST, "--to", LAST, "--data-root", root)
-    made = fleet_here("backtest", "run", *words, "--json")
-    name = __import__("json").loads(made.stdout)["run"]["run_id"]
-    compared = fleet_here("backtest", "compare", run_id, name, "--data-root", root)
-    deleted = fleet_here("backtest", "delete", name, "--data-root", root)
-    shown = fleet_here("backtest", "show", name, "--data-root", root)
-    limited = fleet_here("backtest", "run", *words, "--limit", "symbol_trades_day_max=1", "--json")
-    few = __import__("json").loads(limited.stdout)["run"]
 
-    assert (made.returncode, compared.returncode, deleted.returncode) == (0, 0, 0), (made, compared, deleted)
-    assert name in deleted.stdout
-    assert shown.returncode == 4
-    assert few["run_id"] != name, "a limit of whole numbers is one"
+    def typed(*given):
+        done = fleet_here("backtest", *given)
+        return done.returncode, done.stdout, done.stderr
+
+    made = json.loads(typed("run", *words, "--json")[1])["run"]["run_id"]
+    few = json.loads(typed("run", *words, "--limit", "symbol_trades_day_max=1", "--json")[1])["run"]["run_id"]
+
+    assert typed("compare", run_id, made, "--data-root", root)[:2] == (0, "equal but for their ids and times\n")
+    code, told, _ = typed("compare", made, few, "--data-root", root)
+    assert (code, "settings_json: " in told, "trades: " in told) == (1, True, True), "a limit of whole numbers is one"
+    assert {made, few} <= {row["run_id"] for row in json.loads(typed("list", "--json", "--data-root", root)[1])}
+    assert made in typed("delete", made, "--data-root", root)[1]
+    assert typed("show", made, "--data-root", root)[0] == 4
+    for nothing in ("--quantity", "--value", "--equity-percent"):
+        code, _, wrong = typed("run", *words, nothing, "0")
+        assert (code, "sizing" in wrong) == (1, True), "what is 0 is not what was left out"
