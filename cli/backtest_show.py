@@ -18,6 +18,7 @@ from services.backtest import cleanup as policies
 from services.backtest import reading
 from services.backtest.index import RunRow, listed_runs
 from services.backtest.owner import ask_owner
+from services.backtest.reading import spell_decision
 
 #: Figures of the summary: name, heading, how it is shown.
 _FIGURES = (
@@ -72,6 +73,8 @@ def print_run(db: DatabaseManager, run_id: str, *, as_json: bool) -> None:
         if name in figures
     ]
     print_table(("", "RUN", "BUY AND HOLD"), rows)
+    decided = [f"{each['signals']:,} {spell_decision(each)}" for each in found["decisions"]]
+    print(f"signals: {', '.join(decided) or 'none'}")
     for row in found["log"]:
         print(f"{row['level']}: {row['event']} {row['detail_json']}")
 

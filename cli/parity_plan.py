@@ -49,7 +49,10 @@ def fleet_request(
     return make_request(
         first.pop("strategy"), first.pop("symbols"), day, day, **first, exchange=settings.data.exchange, form="event",
         cash_rupees=settings.execution.capital_rupees, fills=fill_settings(settings), beside=others,
-        overrides=overrides, instruments=instruments_of(source, settings.data.exchange, names),
+        overrides=overrides,
+        # As the engine has it, which asks a broker for its funds where there is one.
+        limits={"account_exposure_equity_max_percent": settings.risk.account_exposure_equity_max_percent},
+        instruments=instruments_of(source, settings.data.exchange, names),
     )  # fmt: skip
 
 

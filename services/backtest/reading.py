@@ -22,10 +22,15 @@ COMPARED = {
     "log": "number",
 }
 _SHOWN_MAX = 5
+#: What became of the signals; of those the gate refused, by which check.
+_DECISIONS = (
+    "SELECT decision, CASE decision WHEN 'rejected' THEN split_part(reason, ':', 1) ELSE '' END AS reason_of, "
+    "count(*) AS signals FROM signals GROUP BY ALL ORDER BY signals DESC, decision, reason_of"
+)
 
 
 def describe(db: DatabaseManager, run_id: str) -> dict[str, Any]:
-    """Give a run's own row, its figures by scope, how many rows it has of each kind, and its log."""
+    """Give a run's own row, its figures by scope, its rows by kind, what became of its signals, and its log."""
     with db.backtest_reader(run_id) as connection:
         run = _rows(connection, "SELECT * FROM run")[0]
         figures: dict[str, dict[str, float | None]] = {}
@@ -35,10 +40,11 @@ def describe(db: DatabaseManager, run_id: str) -> dict[str, Any]:
             table: connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]  # noqa: S608 - our own tables
             for table in COMPARED
         }
+        decisions = _rows(connection, _DECISIONS)
         log = _rows(connection, "SELECT timestamp, level, event, detail_json FROM log ORDER BY number")
     for name in [name for name in run if name.endswith("_json")]:
         run[name.removesuffix("_json")] = msgspec.json.decode(run.pop(name))
-    return {"run": run, "metrics": figures, "rows": counts, "log": log}
+    return {"run": run, "metrics": figures, "rows": counts, "decisions": decisions, "log": log}
 
 
 def trades(db: DatabaseManager, run_id: str, symbols: tuple[str, ...] = ()) -> list[dict[str, Any]]:
@@ -81,3 +87,9 @@ def _rows(connection: RunConnection, sql: str, values: list[str] | None = None) 
     found = connection.execute(sql, values or [])
     names = [column[0] for column in found.description or ()]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def spell_decision(row: dict[str, Any]) -> str:
+    """Say what became of signals, as `describe` counts them."""
+    by = f" by {row['reason_of']}" if row["reason_of"] else ""
+    return f"{row['decision']}{by}"

@@ -58,6 +58,8 @@ def render(db: DatabaseManager, run_id: str) -> str:
         section("Trades, rupees before charges", _distribution(fills)),
         *(section(f"Trades on {symbol}", _candles(db, run, symbol, fills)) for symbol in run["symbols"][:3]),
         section("By symbol", _by_symbol(metrics, run["symbols"])),
+        section("Signals", table(("", "Signals"), [
+            (reading.spell_decision(each), f"{each['signals']:,}") for each in found["decisions"]])),
         section("Costs", _costs(metrics.get("", {}))),
         section("Data quality", _quality(run)),
         section("Parameters", _parameters(run)),

@@ -75,9 +75,12 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     beside: tuple[Beside, ...] = ()
     overrides: tuple[Override, ...] = ()
 
-    def _day_limits(self) -> dict[str, Any]:
-        """What is decided on day bars is decided at the close, for the next session."""
-        return {"last_entry_before_close_min": 0, "square_off_before_close_min": 0} if self.timeframe == "1d" else {}
+    def _own_limits(self) -> dict[str, Any]:
+        """What follows from what is asked for: day bars are decided at their close, and shares are paid for in full."""
+        limits = {"last_entry_before_close_min": 0, "square_off_before_close_min": 0} if self.timeframe == "1d" else {}
+        if {self.product, *(each.product for each in self.beside)} == {Product.DELIVERY}:
+            limits["account_exposure_equity_max_percent"] = 100
+        return limits
 
     @property
     def instance(self) -> str:
@@ -116,7 +119,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def risk(self, defaults: Risk) -> Risk:
         """Put the run's own limits over the fleet's."""
         try:
-            return msgspec.convert(msgspec.structs.asdict(defaults) | self._day_limits() | self.limits, Risk)
+            return msgspec.convert(msgspec.structs.asdict(defaults) | self._own_limits() | self.limits, Risk)
         except (msgspec.ValidationError, ValueError) as e:
             raise Refused(f"limits {self.limits}: {e}") from e
 

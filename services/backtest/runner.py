@@ -24,6 +24,7 @@ from libs.trading.desk import Desk
 from services.backtest import metrics, run_file
 from services.backtest.account import make_desk
 from services.backtest.data import RunData, load
+from services.backtest.doubts import doubts_of_data, doubts_of_fills
 from services.backtest.equity import equity_curve
 from services.backtest.form import choose_form, make_host, run_form
 from services.backtest.loops import make_loop, ticks_of
@@ -173,7 +174,7 @@ class _Simulation:
         data = self._data = load(self._db, request, warmup)
         desk = self._desk = make_desk(request, data, self._risk)
         recorder = self._recorder = RunRecorder(desk, self._on_progress if self._progress else None)
-        self._note_quality(recorder, data)
+        recorder.log.extend(doubts_of_data(data))
         form, why = choose_form(request, data, self._risk, calendar)
         recorder.note("info", "run.form", form=form, why=why)
         with ticks_of(self._db, request, data) as ticks, without_collection():
@@ -187,6 +188,8 @@ class _Simulation:
         if recorder.bars < data.bars:
             raise KeyboardInterrupt
         recorder.on_events(loop.end(self._last_us(data.columns)))
+        for note in doubts_of_fills(data.columns, recorder.fills, desk):
+            recorder.log.append(note)
         self._ran = data.columns
 
     def write(self, connection: RunConnection, state: str, error: str, finished_us: int) -> None:
@@ -217,13 +220,6 @@ class _Simulation:
         assert self._progress is not None
         assert self._data is not None
         self._progress(Progress(self._run_id, done, self._data.bars, at_us, equity_paise))
-
-    def _note_quality(self, recorder: RunRecorder, data: RunData) -> None:
-        for day in data.days_missing:
-            recorder.note("warning", "data.day_missing", day=day.isoformat())
-        for each in data.symbols:
-            for day_text, ratio in each.gaps:
-                recorder.note("warning", "data.corporate_gap", symbol=each.symbol, day=day_text, ratio=ratio)
 
 
 def _up_to(columns: Sequence[Columns], until_us: int) -> tuple[Columns, ...]:

@@ -1,0 +1,55 @@
+"""What a run's figures must not be read without: holes in its data, fills that are doubtful, what is still held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from libs.core.clock import trading_date
+from libs.orders.model import Fill
+from libs.trading.columns import Columns
+from libs.trading.desk import Desk
+from services.backtest.data import RunData
+from services.backtest.recorder import LogRow
+
+
+def doubts_of_data(data: RunData) -> Iterator[LogRow]:
+    """Tell of days that are missing, of symbols that are not there all the time, of gaps like those of a split."""
+    for day in data.days_missing:
+        yield _doubt("data.day_missing", day=day.isoformat())
+    first = min(trading_date(int(each.timestamps[0])) for each in data.columns)
+    last = max(trading_date(int(each.timestamps[-1])) for each in data.columns)
+    for each in data.columns:
+        begins, ends = (trading_date(int(each.timestamps[row])) for row in (0, -1))
+        if begins > first:
+            yield _doubt("data.begins_late", symbol=each.symbol, day=begins.isoformat())
+        if ends < last:
+            yield _doubt("data.ends_early", symbol=each.symbol, day=ends.isoformat())
+    for symbol in data.symbols:
+        for day_text, ratio in symbol.gaps:
+            yield _doubt("data.corporate_gap", symbol=symbol.symbol, day=day_text, ratio=ratio)
+
+
+def doubts_of_fills(columns: Sequence[Columns], fills: Sequence[Fill], desk: Desk) -> Iterator[LogRow]:
+    """Tell of fills in minutes nothing traded in, and of positions that were never closed."""
+    for each in columns:
+        if each.volume.all():
+            continue
+        stamps = np.array([fill.timestamp_us for fill in fills if fill.symbol == each.symbol], dtype=np.int64)
+        rows = np.searchsorted(each.timestamps, stamps, side="right") - 1
+        if count := int(np.count_nonzero(each.volume[rows] == 0)):
+            yield _doubt("fills.without_volume", symbol=each.symbol, fills=count, of=len(stamps))
+    for position in desk.positions.open():
+        key = position.key
+        price = desk.gate.state.symbol(key.exchange, key.symbol).price
+        yield LogRow(
+            None, "info", "position.open",
+            {"symbol": key.symbol, "strategy_id": key.strategy_id, "quantity": position.quantity,
+             "profit_unrealised_paise": position.unrealised_paise(price)},
+        )  # fmt: skip
+
+
+def _doubt(event: str, **detail: Any) -> LogRow:
+    return LogRow(None, "warning", event, detail)
