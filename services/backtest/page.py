@@ -14,7 +14,8 @@ body{font:14px/1.5 system-ui,sans-serif;max-width:960px;margin:2em auto;padding:
 background:var(--paper)}
 h1{font-size:1.5em}h2{font-size:1.1em;margin-top:2em}table{border-collapse:collapse;margin:.5em 0}
 td,th{padding:.2em .8em .2em 0;text-align:right;border-bottom:1px solid var(--rule)}
-td:first-child,th:first-child{text-align:left}td{font-variant-numeric:tabular-nums}.wide{overflow-x:auto}
+td:first-child,th:first-child,.words td,.words th{text-align:left}.words td{overflow-wrap:anywhere}
+td{font-variant-numeric:tabular-nums}.wide{overflow-x:auto}
 svg{width:100%;min-width:640px;height:auto;display:block}p{overflow-wrap:anywhere}summary{cursor:pointer}
 svg text{font-size:11px;fill:var(--faint)}.grid{stroke:var(--rule)}.wick{stroke:var(--wick)}
 .line{fill:none;stroke:var(--line);stroke-width:1.5}.area{fill:var(--loss);opacity:.35}
@@ -40,12 +41,12 @@ def section(title: str, inside: str) -> str:
     return f"<h2>{escape(title)}</h2>{inside}"
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, is_html: bool = False) -> str:
-    """Tabulate; cells are text unless they are said to be HTML."""
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, is_html: bool = False, kind: str = "") -> str:
+    """Tabulate; cells are text unless they are said to be HTML. `kind` "words" is for sentences, not figures."""
 
     def cell(value: object) -> str:
         return str(value) if is_html else escape(str(value))
 
     head = "".join(f"<th>{escape(each)}</th>" for each in headings)
     body = "".join(f"<tr>{''.join(f'<td>{cell(each)}</td>' for each in row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+    return f'<div class="wide {kind}"><table><tr>{head}</tr>{body}</table></div>'

@@ -63,8 +63,10 @@ def render(db: DatabaseManager, run_id: str) -> str:
         section("Costs", _costs(metrics.get("", {}))),
         section("Data quality", _quality(run)),
         section("Parameters", _parameters(run)),
-        section("Log", table(("Level", "Event", "Detail"),
-                               [(row["level"], row["event"], row["detail_json"]) for row in found["log"]])),
+        section("Log", table(
+            ("Level", "Event", "Detail"),
+            [(row["level"], row["event"], row["detail_json"]) for row in found["log"]], kind="words",
+        )),
     ]  # fmt: skip
     return page(title, body)
 
