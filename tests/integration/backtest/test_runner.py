@@ -96,7 +96,8 @@ def test_a_short_run_imports_nothing_heavy(root):
     done = run_code(
         """
         import sys
-                code = main(["backtest", "run", "--strategy", "sma_cross", "--symbols", "ACME,BETA", "--from", sys.argv[2],
+        from cli.main import main
+        code = main(["backtest", "run", "--strategy", "sma_cross", "--symbols", "ACME,BETA", "--from", sys.argv[2],
                      "--to", sys.argv[3], "--data-root", sys.argv[1], "--json", "--quiet"])
         print("loaded:", code, *(name for name in sys.argv[4:] if name in sys.modules), file=sys.stderr)
         """,
