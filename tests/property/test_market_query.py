@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us
 from libs.dbaccess.queries import MarketDataQuery
+from libs.dbaccess.queries.columns import CandleColumns
 from tests.kit.market_days import MONDAY, OPEN_MINUTE, archive_day, at_us, candle, capture, close_day, stores, tick
 
 SYMBOLS = ("A", "B&C", "ZED")
@@ -62,6 +63,11 @@ def given_back(frame: pd.DataFrame, columns: list[str]) -> list[tuple[object, ..
     return list(frame[columns].itertuples(index=False, name=None))
 
 
+def by_row(columns: CandleColumns) -> list[tuple[object, ...]]:
+    symbol, *values = columns
+    return [(symbol, "1m", *row) for row in zip(*(value.tolist() for value in values), strict=True)]
+
+
 @FEW
 @given(plan=days, bounds=bounds, symbols=asked)
 def test_candles_equal_a_filter_of_all_rows(plan, bounds, symbols):
@@ -72,8 +78,14 @@ def test_candles_equal_a_filter_of_all_rows(plan, bounds, symbols):
         found = query.get_candles(symbols, "nse", "1m", start, end)
         again = query.get_candles(symbols, "nse", "1m", start, end, output="arrow")
 
-        assert given_back(found, list(rows.columns)) == expected(rows, symbols, start, end, ["symbol", "timestamp"])
-        assert again.num_rows == len(found)
+        wanted = expected(rows, symbols, start, end, ["symbol", "timestamp"])
+        assert given_back(found, list(rows.columns)) == wanted
+        # The first time a day is read once, together with others, the second time it is attached.
+        assert given_back(again.to_pandas(), list(rows.columns)) == wanted
+        with MarketDataQuery(stores(Path(root)), days_at_once=2) as passing:
+            columns = passing.candle_columns(symbols, "nse", "1m", start, end)
+            assert passing.days_attached == 0
+        assert [row for each in columns for row in by_row(each)] == wanted
 
 
 @FEW

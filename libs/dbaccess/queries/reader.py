@@ -20,7 +20,7 @@ from libs.dbaccess.queries.attached import DayGone
 from libs.dbaccess.queries.catalogue import Catalogue
 from libs.dbaccess.queries.columns import CandleColumns, by_symbol, fetch_columns
 from libs.dbaccess.queries.coverage import Coverage, cover
-from libs.dbaccess.queries.engine import Engine, Fetch, fetch_table
+from libs.dbaccess.queries.engine import Engine, Fetch, NotTogether, fetch_table
 from libs.dbaccess.queries.live import live_part
 from libs.dbaccess.queries.plan import DayPlan, make_plan
 from libs.dbaccess.queries.request import Request
@@ -53,6 +53,7 @@ class Reader:
     def __init__(self, db: Stores, *, closed_days_only: bool = False, days_at_once: int | None = None) -> None:
         self._db = db
         self._settings = db.settings.query
+        self._days_at_once = days_at_once
         if days_at_once is not None:
             held_max = min(days_at_once, self._settings.attached_days_max)
             self._settings = msgspec.structs.replace(self._settings, attached_days_max=held_max)
@@ -166,13 +167,21 @@ class Reader:
         if not plans or not request.symbols:
             return []
         writer = SelectWriter(request, self._sessions)
+        arms = [writer.arm(plan) for plan in plans]
         try:
-            if self._engine is None:
-                self._engine = Engine(self._settings)
-            return self._engine.run([writer.arm(plan) for plan in plans], writer.parameters(), fetch)
+            try:
+                return self._warm_engine().run(arms, writer.parameters(), fetch)
+            except NotTogether:
+                self._drop_engine()
+                return self._warm_engine().run(arms, writer.parameters(), fetch, one_by_one=True)
         except BaseException:
             self._drop_engine()  # damage may have spoiled it, and an interrupted one may have detached half
             raise
+
+    def _warm_engine(self) -> Engine:
+        if self._engine is None:
+            self._engine = Engine(self._settings, days_at_once=self._days_at_once)
+        return self._engine
 
     def _drop_engine(self) -> None:
         engine, self._engine = self._engine, None

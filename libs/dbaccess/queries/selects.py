@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,6 +21,13 @@ _USUAL_OPEN_US = 555 * US_PER_MINUTE
 
 _TICK_COLUMNS = "symbol, timestamp, price, volume, bid, ask, volume_day, seq"
 _PRICES = "open, high, low, close, volume"
+#: The columns of a day's file that are no DOUBLE, by their declared types.
+_TYPES = {
+    "symbol": "VARCHAR", "timeframe": "VARCHAR", "timestamp": "TIMESTAMP WITH TIME ZONE", "volume": "BIGINT",
+    "volume_day": "BIGINT", "seq": "BIGINT",
+}  # fmt: skip
+#: What DuckDB takes for a pattern in a path.
+_PATTERN = frozenset("*?[")
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,8 @@ class Arm:
     day_files: tuple[StoredFile, ...]
     parquet_files: tuple[Path, ...]
     select: Callable[[Mapping[Path, str]], str]
+    #: The condition on its rows, when the rows of one day file are all there is to it: such files can be read together.
+    condition: str | None = None
 
 
 class SelectWriter:
@@ -54,7 +63,16 @@ class SelectWriter:
             tuple(day_files),
             (*archived, *segments),
             lambda aliases: self._day(plan, aliases),
+            self._alone(plan),
         )
+
+    def _alone(self, plan: DayPlan) -> str | None:
+        """Give the condition on a date's rows if its own file holds them as they are asked for."""
+        if plan.minutes is not None or plan.source.place is not Place.HOT:
+            return None
+        if not _PATTERN.isdisjoint(str(plan.source.files[0].path)):
+            return None
+        return f"{self._wanted()}{self._bounds(plan)}"
 
     def parameters(self) -> dict[str, object]:
         """Give what the SELECTs bind."""
@@ -134,6 +152,22 @@ def rows_of(table: str, day: date, source: Source, aliases: Mapping[Path, str], 
         f"(SELECT * FROM {_parquet(list(source.segments))}"
         f" WHERE timestamp >= {instant(start)} AND timestamp < {instant(start + US_PER_DAY)}{series}{condition}"
         f" QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY seq DESC) = 1)"
+    )
+
+
+def together(arms: Sequence[Arm]) -> str:
+    """Spell the rows of several day files with one condition, opened and closed again by the statement itself.
+
+    The first file's types are taken for all, so they must be as declared; the statement fails where they are not.
+    """
+    table, columns, condition = arms[0].table, arms[0].columns, arms[0].condition
+    names = columns.split(", ")
+    types = ", ".join(f"typeof({name})" for name in names)
+    declared = ", ".join(quote(_TYPES.get(name, "DOUBLE")) for name in names)
+    paths = ", ".join(quote(arm.day_files[0].path) for arm in arms)
+    return (
+        f"SELECT {columns} FROM read_duckdb([{paths}], table_name = '{table}') WHERE {condition}"
+        f" AND CASE WHEN [{types}] = [{declared}] THEN true ELSE error('other types than declared') END"
     )
 
 

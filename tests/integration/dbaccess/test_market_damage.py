@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from libs.core.errors import Refused
@@ -17,6 +18,7 @@ from tests.kit.market_days import (
     OPEN_MINUTE,
     archive_day,
     at_us,
+    candle,
     close_day,
     minutes,
     moments,
@@ -24,7 +26,7 @@ from tests.kit.market_days import (
     tick,
 )
 
-TUESDAY, WEDNESDAY = MONDAY + timedelta(days=1), MONDAY + timedelta(days=2)
+TUESDAY, WEDNESDAY, THURSDAY = (MONDAY + timedelta(days=n) for n in (1, 2, 3))
 
 
 @pytest.fixture
@@ -98,6 +100,52 @@ def test_damage_among_warm_days_is_found_and_the_query_survives_it(data_root, qu
     with pytest.raises(StoreCorrupt, match=str(paths[2])):
         query.get_candles("INFY", "nse", "1m", MONDAY, "2026-02-09")
     assert len(query.get_candles("INFY", "nse", "1m", MONDAY, WEDNESDAY)) == 40
+
+
+def written_otherwise(path: Path, select: str) -> None:
+    """Put what a SELECT of the day's candles gives in the place of the day."""
+    new = path.with_suffix(".new")
+    with duckdb.connect(str(new)) as connection:
+        connection.execute(f"ATTACH '{path}' AS day (READ_ONLY)")
+        connection.execute(f"CREATE TABLE candles AS {select}")
+    new.replace(path)
+
+
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_days_of_other_types_and_columns_are_read_as_they_are(data_root, query, asked_before):
+    """Read together, days would all take the first one's types: here prices of seven digits."""
+    paths = [close_day(data_root, MONDAY + timedelta(days=n), minutes("INFY", MONDAY + timedelta(days=n), 3))
+             for n in range(3)]  # fmt: skip
+    written_otherwise(paths[0], "SELECT * REPLACE (close::FLOAT AS close), 7 AS more FROM day.candles")
+    written_otherwise(paths[1], "SELECT * REPLACE (100.123456789 AS close) FROM day.candles ORDER BY ALL")
+    if asked_before:
+        query.get_candles("INFY", "nse", "1m", MONDAY, THURSDAY)
+
+    assert list(query.get_candles("INFY", "nse", "1m", MONDAY, THURSDAY)["close"]) == [
+        100.0, 101.0, 102.0, *[100.123456789] * 3, 100.0, 101.0, 102.0,
+    ]  # fmt: skip
+    with MarketDataQuery(stores(data_root), days_at_once=10) as passing:
+        (columns,) = passing.candle_columns(["INFY"], "nse", "1m", MONDAY, THURSDAY)
+    assert columns.close.tolist() == [100.0, 101.0, 102.0, *[100.123456789] * 3, 100.0, 101.0, 102.0]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_day_without_a_column_is_named(data_root, query, number):
+    """Its prices are not missing: they were never looked for."""
+    paths = [close_day(data_root, day, minutes("INFY", day, 3)) for day in (MONDAY, TUESDAY)]
+    written_otherwise(paths[number], "SELECT * EXCLUDE (high) FROM day.candles")
+
+    with pytest.raises(StoreCorrupt, match=f"(?s){paths[number]}.*high"):
+        query.get_candles("INFY", "nse", "1m", MONDAY, WEDNESDAY)
+
+
+def test_a_data_root_that_looks_like_a_pattern_is_no_pattern(tmp_path):
+    """DuckDB takes a path it reads for a pattern, and the folder beside it fits this one."""
+    for name, price in (("da[tu]a*", 1.0), ("data1", 2.0)):
+        close_day(tmp_path / name, MONDAY, [candle("INFY", at_us(MONDAY, OPEN_MINUTE), price)])
+
+    with MarketDataQuery(stores(tmp_path / "da[tu]a*"), days_at_once=10) as query:
+        assert [each.close.tolist() for each in query.candle_columns(["INFY"], "nse", "1m", None, None)] == [[1.0]]
 
 
 @pytest.mark.parametrize("spoil", [garbage, truncated, empty])
