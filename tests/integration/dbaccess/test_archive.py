@@ -29,7 +29,7 @@ from tests.kit.roots import copy_of, copy_stores, settings
 LATER = date(2027, 6, 1)
 TUESDAY, RECENT = date(2026, 2, 3), date(2027, 5, 3)
 #: Each is verified: on a slow machine they would hold up what they are made beside, and that them, without an end.
-COPIES_MAX = 5
+COPIES_MAX = 3
 ARCHIVE = """
     import sys
     from datetime import date
