@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from libs.core.errors import Corrupt
 from libs.orders import evidence as ev
+from libs.orders.direct import PlainOrder
 from libs.orders.lifecycle import apply
 from libs.orders.model import ORDER_ID_PREFIX, Fill, FillKey, Order
 from libs.orders.news import AnyNews
@@ -19,8 +20,9 @@ class OrderBook:
     """Orders by id, and whose each broker order is."""
 
     def __init__(self, orders: Iterable[Order] = ()) -> None:
-        self._orders: dict[str, Order] = {}
-        self._owner: dict[str, str] = {}
+        self._spelled: dict[str, Order] = {}
+        self._owners: dict[str, str] = {}
+        self._noted: list[PlainOrder] = []
         self._waiting: dict[str, dict[FillKey, ev.TradeReport]] = {}
         self._foreign: set[str] = set()
         for order in orders:
@@ -36,6 +38,10 @@ class OrderBook:
                 self._learn(order)
                 break
             self._owner[child.broker_order_id] = order.order_id
+
+    def note(self, plain: PlainOrder) -> None:
+        """Take in a plain order of a simulation: it is spelled out when somebody asks for any order."""
+        self._noted.append(plain)
 
     def get(self, order_id: str) -> Order:
         """Give the order; raise `KeyError` for a stranger."""
@@ -105,6 +111,24 @@ class OrderBook:
         for child in order.children:
             self._owner.pop(child.broker_order_id, None)
         return order
+
+    @property
+    def _orders(self) -> dict[str, Order]:
+        if self._noted:
+            self._spell_out()
+        return self._spelled
+
+    @property
+    def _owner(self) -> dict[str, str]:
+        if self._noted:
+            self._spell_out()
+        return self._owners
+
+    def _spell_out(self) -> None:
+        noted, self._noted = self._noted, []
+        for plain in noted:
+            plain.is_spelled = True
+            self.add(plain.order())
 
     def _route_trade(self, report: ev.TradeReport) -> tuple[AnyNews, ...]:
         broker_order_id = report.fill.broker_order_id

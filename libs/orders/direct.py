@@ -6,15 +6,77 @@ because a backtest does nothing more often. Whatever is less simple goes through
 
 from __future__ import annotations
 
+import msgspec
 from msgspec.structs import replace
 
-from libs.contracts.orders import OrderStatus
-from libs.orders.model import Child, Fill, Order
+from libs.contracts.orders import OrderStatus, OrderType, Side
+from libs.orders.model import Child, Fill, Order, Product, Purpose
 from libs.orders.news import AnyNews, FillRecorded, Transition
 
+_MARKET = OrderType.MARKET
 _INTENT, _SENT, _ACKNOWLEDGED, _FILLED = (
     OrderStatus.INTENT, OrderStatus.SENT, OrderStatus.ACKNOWLEDGED, OrderStatus.FILLED,
 )  # fmt: skip
+
+
+class PlainOrder(msgspec.Struct):
+    """A market order of a simulation that is acknowledged at once and fills whole: what tells one from another.
+
+    Nobody reads an order or its fill while a run goes on, so they are spelled out when somebody asks: `order` gives
+    what `filled_whole` and `accepted_whole` would have made of the intent. `timestamp_us` and what follows are the
+    trade's, once there is one; they are named as in `Fill`, so that what is worked out of fills can be so of these.
+    """
+
+    order_id: str
+    signal_id: str
+    strategy_id: str
+    symbol: str
+    exchange: str
+    product: Product
+    side: Side
+    purpose: Purpose
+    quantity: int
+    created_us: int
+    reason: str
+    #: The trade's place among all of the run; 0: it has not traded.
+    trade_number: int = 0
+    price: float = 0.0
+    timestamp_us: int = 0
+    fees_paise: int = 0
+    #: The order book has it spelled out, and must be told of what becomes of it.
+    is_spelled: bool = False
+
+    def order(self) -> Order:
+        """Spell out the order as it is now."""
+        name, quantity = self.order_id, self.quantity
+        is_filled = bool(self.trade_number)
+        return Order(
+            order_id=name, signal_id=self.signal_id, strategy_id=self.strategy_id, symbol=self.symbol, side=self.side,
+            order_type=_MARKET, quantity=quantity, exchange=self.exchange, product=self.product, purpose=self.purpose,
+            created_us=self.created_us, is_sent=True, is_complete=True,
+            status=_FILLED if is_filled else _ACKNOWLEDGED, sequence=3 if is_filled else 2,
+            children=(Child(broker_id(name), _ACKNOWLEDGED, quantity, 0, quantity if is_filled else 0),),
+            fills=(self.fill(0),) if is_filled else (), quantity_traded=quantity if is_filled else 0,
+        )  # fmt: skip
+
+    def fill(self, fees_paise: int) -> Fill:
+        """Spell out the one trade; an order keeps its own as the exchange reported it, without fees."""
+        return Fill(
+            exchange=self.exchange, broker_order_id=broker_id(self.order_id), trade_id=trade_id(self.trade_number),
+            symbol=self.symbol, side=self.side, quantity=self.quantity, price=self.price,
+            timestamp_us=self.timestamp_us, product=self.product, strategy_id=self.strategy_id,
+            order_id=self.order_id, fees_paise=fees_paise,
+        )  # fmt: skip
+
+
+def broker_id(order_id: str) -> str:
+    """Name the simulated exchange's order behind one of ours."""
+    return f"sim-{order_id}"
+
+
+def trade_id(number: int) -> str:
+    """Name a trade of the simulated exchange by its place among all."""
+    return f"{number:010d}"
 
 
 def accepted_whole(order: Order, broker_order_id: str) -> Order:

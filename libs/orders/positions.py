@@ -16,6 +16,7 @@ from libs.contracts.orders import Side
 from libs.core.clock import trading_day
 from libs.core.errors import Corrupt
 from libs.core.money import share, value_paise
+from libs.orders.direct import PlainOrder
 from libs.orders.model import Fill, FillKey, Product
 
 
@@ -61,7 +62,7 @@ class Position(msgspec.Struct, frozen=True):
         return self.realised_paise + self.unrealised_paise(price) - self.fees_paise
 
 
-def after_fill(position: Position, fill: Fill) -> Position:
+def after_fill(position: Position, fill: Fill | PlainOrder) -> Position:
     """Fold one fill: it adds, reduces, closes, or turns the position over."""
     p, value = position, value_paise(fill.price, fill.quantity)
     is_buy = fill.side is Side.BUY
@@ -115,11 +116,15 @@ class PositionBook:
         self._entries: dict[PositionKey, list[_Entry]] = {}
         self._seen: dict[FillKey, Fill] = {}
         self._keys: dict[tuple[str, str, str, Product], PositionKey] = {}
+        #: Fills of a simulation that came in turn, and the positions after them; they take their places when asked for.
+        self._noted: list[tuple[PlainOrder, Position]] = []
         for fill in fills:
             self.apply(fill)
 
     def apply(self, fill: Fill) -> Position:
         """Count a fill once and give the position after it."""
+        if self._noted:
+            self._spell_out()
         fields = (fill.strategy_id, fill.symbol, fill.exchange, fill.product)
         key = self._keys.get(fields) or self.key(*fields)
         name = (trading_day(fill.timestamp_us), fill.exchange, fill.broker_order_id, fill.trade_id)  # its `key`
@@ -141,6 +146,17 @@ class PositionBook:
         entries.insert(at, _Entry(place, fill, Position(key)))
         return self._fold(key, at)
 
+    def note(self, key: PositionKey, plain: PlainOrder) -> Position:
+        """Count a plain order's trade, which nobody told of before, and give the position after it."""
+        before = self._positions.get(key)
+        if before is None:
+            before = Position(key)
+        if plain.timestamp_us <= before.updated_us:  # its place among those of the instant is by its name
+            return self.apply(plain.fill(plain.fees_paise))
+        position = self._positions[key] = after_fill(before, plain)
+        self._noted.append((plain, position))
+        return position
+
     def carry(self, position: Position) -> None:
         """Take in what a position was before any fill that is told of here; before the first of them."""
         self._carried[position.key] = self._positions[position.key] = position
@@ -155,6 +171,8 @@ class PositionBook:
 
     def reverse(self, name: FillKey) -> Position:
         """Take an annulled trade out again; doing it twice takes it out once."""
+        if self._noted:
+            self._spell_out()
         for key, entries in self._entries.items():
             at = next((i for i, entry in enumerate(entries) if entry.place[1] == name), None)
             if at is not None:
@@ -185,7 +203,18 @@ class PositionBook:
 
     def fills(self, key: PositionKey) -> list[Fill]:
         """List the fills of a position in the exchange's order."""
+        if self._noted:
+            self._spell_out()
         return [entry.fill for entry in self._entries.get(key, [])]
+
+    def _spell_out(self) -> None:
+        """Put the fills that were noted to the others; each came later than any of its position."""
+        noted, self._noted = self._noted, []
+        for plain, position in noted:
+            fill = plain.fill(plain.fees_paise)
+            name = fill.key
+            self._seen[name] = fill
+            self._entries.setdefault(position.key, []).append(_Entry((fill.timestamp_us, name), fill, position))
 
     def _fold(self, key: PositionKey, at: int) -> Position:
         """Fold anew from a place on: a fill that came in turn costs one step, a late one those after it."""

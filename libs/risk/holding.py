@@ -5,8 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from libs.contracts.orders import OrderStatus, Side
+from libs.orders.direct import PlainOrder
 from libs.orders.instrument import Instrument
 from libs.orders.model import Order, Purpose
+
+#: Looking a member up on its enum costs as much as a step of what is done with it.
+_BUY, _ENTRY = Side.BUY, Purpose.ENTRY
 
 
 class Holding(msgspec.Struct):
@@ -68,6 +72,26 @@ def share_of(order: Order, holding: Holding, net: Holding) -> Share:
         entering_sell=reserved if is_entry and not is_buy else 0,
         unknown=int(order.status is OrderStatus.UNKNOWN),
     )
+
+
+def reserve_plain(plain: PlainOrder, holding: Holding, net: Holding, quantity: int) -> None:
+    """Hold a plain order's quantity back, or give it free again where it is below 0: `reserve`, with nothing kept."""
+    if plain.purpose is _ENTRY:
+        if plain.side is _BUY:
+            holding.entering_buy += quantity
+            net.entering_buy += quantity
+        else:
+            holding.entering_sell += quantity
+            net.entering_sell += quantity
+    else:
+        holding.exiting += quantity
+        net.exiting += quantity
+    if plain.side is _BUY:
+        holding.buying += quantity
+        net.buying += quantity
+    else:
+        holding.selling += quantity
+        net.selling += quantity
 
 
 def reserve(share: Share, sign: int) -> None:

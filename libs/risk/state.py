@@ -17,12 +17,13 @@ from libs.contracts.risk import TradingState
 from libs.contracts.sessions import Session
 from libs.core.clock import US_PER_DAY, day_start_us
 from libs.core.money import UNITS_PER_RUPEE, price_units
+from libs.orders.direct import PlainOrder
 from libs.orders.instrument import Instrument
 from libs.orders.model import FINAL, Order, Product, Purpose
 from libs.orders.positions import Position
 from libs.orders.profit import Equity
 from libs.risk.funds import Funds
-from libs.risk.holding import Holding, Share, SymbolState, reserve, share_of
+from libs.risk.holding import Holding, Share, SymbolState, reserve, reserve_plain, share_of
 from libs.risk.limits import Limits
 from libs.risk.rates import RateWindows
 
@@ -195,6 +196,30 @@ class RiskState:
             self._count_trade(order)
         self._expose_both(order.strategy_id, state, holding)
 
+    def on_plain(self, plain: PlainOrder, state: SymbolState, holding: Holding) -> None:
+        """Take in a plain order's intent: `on_intent`, but that nothing is kept to take it out by."""
+        self.order_ids.add(plain.order_id)
+        self.signals_answered.add((plain.signal_id, plain.purpose))
+        reserve_plain(plain, holding, state.net, plain.quantity)
+        if self.funds.is_known:
+            self.funds.on_order(plain.order(), state.units)
+        if plain.purpose is _ENTRY:
+            self._count(plain.order_id, plain.strategy_id, (plain.exchange, plain.symbol), 1)
+        self._expose_both(plain.strategy_id, state, holding)
+
+    def on_plain_filled(self, plain: PlainOrder, state: SymbolState, holding: Holding, quantity: int) -> None:
+        """Take in a plain order's one trade and the quantity held after it: `on_filled`."""
+        net = state.net
+        net.quantity += quantity - holding.quantity
+        holding.quantity = quantity
+        reserve_plain(plain, holding, net, -plain.quantity)
+        self._expose_both(plain.strategy_id, state, holding)
+
+    def keep(self, order: Order) -> None:
+        """Take in that a plain order, as it was told of, is an order like others from here on."""
+        state, holding = self.holding(order.strategy_id, order.exchange, order.symbol, order.product)
+        self._shares[order.order_id] = share_of(order, holding, state.net)
+
     def symbol(self, exchange: str, symbol: str) -> SymbolState:
         """Give an instrument's state, empty at first."""
         key = (exchange, symbol)
@@ -223,10 +248,12 @@ class RiskState:
         is_trade = order.purpose is _ENTRY and not came_to_nothing and is_today
         if is_trade == (order.order_id in self._counted):
             return
-        (self._counted.add if is_trade else self._counted.discard)(order.order_id)
-        key, step = (order.exchange, order.symbol), 1 if is_trade else -1
+        self._count(order.order_id, order.strategy_id, (order.exchange, order.symbol), 1 if is_trade else -1)
+
+    def _count(self, name: str, strategy_id: str, key: SymbolKey, step: int) -> None:
+        (self._counted.add if step > 0 else self._counted.discard)(name)
         self.trades_account += step
-        self.trades_strategy[order.strategy_id] = self.trades_strategy.get(order.strategy_id, 0) + step
+        self.trades_strategy[strategy_id] = self.trades_strategy.get(strategy_id, 0) + step
         self.trades_symbol[key] = self.trades_symbol.get(key, 0) + step
 
     def _expose_both(self, strategy_id: str, state: SymbolState, holding: Holding) -> None:

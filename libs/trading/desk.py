@@ -14,23 +14,24 @@ from msgspec.structs import replace
 from libs.contracts.orders import OrderType, Side
 from libs.contracts.sessions import Session
 from libs.contracts.signals import SignalEvent, SignalType
-from libs.core.clock import US_PER_MINUTE, trading_date
+from libs.core.clock import US_PER_MINUTE
 from libs.core.ids import content_id
-from libs.core.money import value_paise
 from libs.orders import evidence as ev
 from libs.orders.book import OrderBook
 from libs.orders.charges import ChargeBook
-from libs.orders.direct import filled_whole, is_plain, news_of_fill
+from libs.orders.direct import PlainOrder, filled_whole, is_plain, news_of_fill
 from libs.orders.model import Fill, Order, Product, Purpose, order_id
 from libs.orders.news import AnyNews, FillRecorded, FillReversed
 from libs.orders.positions import Position, PositionBook, PositionKey
 from libs.orders.profit import Valuation, opening_equity
 from libs.risk.gate import Gate
+from libs.risk.holding import Holding, SymbolState
 from libs.risk.request import OrderRequest
 from libs.risk.verdict import Approved
 from libs.settings.risk import Risk
 from libs.trading.decisions import CancelWanted, Decision, Ignored, Placed, Refusal
 from libs.trading.exits import NEVER_US, ExitReason, Protection
+from libs.trading.fees import Fees
 from libs.trading.guarding import guard_of, squared_off_by
 from libs.trading.marking import looks_at_account
 from libs.trading.plan import Plan
@@ -55,14 +56,12 @@ class Desk:
         self.guards: dict[PositionKey, Protection] = {}
         self._plans = {plan.strategy_id: plan for plan in plans}
         self._default_plan = default_plan or Plan(strategy_id="")
-        self._charges = charges
+        self._fees = Fees(charges) if charges is not None else None
         self._risk = risk or Risk()
         self._valuation = Valuation(cash_paise)
         self._profits: dict[str, Valuation] = {}
         self._profits_day_start: dict[str, int] = {}
         self._entries: dict[PositionKey, SignalEvent] = {}
-        self._turnover: dict[str, int] = {}
-        self._debited: set[tuple[date, str]] = set()
         self._square_off_us = NEVER_US
         gate.state.equity = opening_equity(gate.state.day, cash_paise)
 
@@ -80,10 +79,8 @@ class Desk:
             self.orders.add(order)
             self.gate.state.on_order(order)
         for fill in fills:
-            worth = value_paise(fill.price, fill.quantity)
-            self._turnover[fill.order_id] = self._turnover.get(fill.order_id, 0) + worth
-            if fill.side is Side.SELL:
-                self._debited.add((trading_date(fill.timestamp_us), fill.symbol))
+            if self._fees is not None:
+                self._fees.restore(fill)
             self._moved(self.positions.apply(fill), fill)
 
     # -- time and prices ----------------------------------------------------------------------------------------------
@@ -177,8 +174,8 @@ class Desk:
             news.append(item)
         order = self.orders.get(name)
         self.gate.state.on_order(order)
-        if order.is_settled:
-            self._turnover.pop(name, None)
+        if self._fees is not None and order.is_settled:
+            self._fees.settled(name)
         return news
 
     def fill_at_once(self, name: str, fill: Fill, at_us: int) -> list[AnyNews]:
@@ -192,13 +189,24 @@ class Desk:
         """Take in the one trade of a plain order, and say nothing of it; give the order, and the fill with its fees."""
         filled, stamped = filled_whole(order, fill)
         self.orders.grow(filled)
-        if self._charges is not None:
+        if self._fees is not None:
             stamped = self._with_fees(stamped)
-            self._turnover.pop(order.order_id, None)
+            self._fees.settled(order.order_id)
         position = self.positions.apply(stamped)
         self.gate.state.on_filled(filled, position)
         self._moved(position, stamped, is_known=True)
         return filled, stamped
+
+    def fill_plain(self, key: PositionKey, plain: PlainOrder, state: SymbolState, holding: Holding) -> None:
+        """Take in the trade of a plain order that is not spelled out: `fill_whole`."""
+        if self._fees is not None:
+            plain.fees_paise = self._fees.of(plain, state.instrument)
+            self._fees.settled(plain.order_id)
+        if plain.is_spelled:
+            self.orders.grow(plain.order())
+        position = self.positions.note(key, plain)
+        self.gate.state.on_plain_filled(plain, state, holding, position.quantity)
+        self._moved(position, plain, is_known=True)
 
     # -- how ----------------------------------------------------------------------------------------------------------
 
@@ -266,22 +274,13 @@ class Desk:
         self._entries[key] = signal
 
     def _with_fees(self, fill: Fill) -> Fill:
-        state = self.gate.state.symbol(fill.exchange, fill.symbol)
-        if self._charges is None or state.instrument is None:
+        if self._fees is None:
             return fill
-        day = trading_date(fill.timestamp_us)
-        table = self._charges.table(state.instrument.segment(fill.product), day)
-        before = self._turnover.get(fill.order_id, 0)
-        after = before + value_paise(fill.price, fill.quantity)
-        self._turnover[fill.order_id] = after
-        fees = table.fill_fees_paise(fill.exchange, fill.side, before_paise=before, after_paise=after)
-        if table.depository_paise and fill.side is Side.SELL and (day, fill.symbol) not in self._debited:
-            # Shares leave the account once a day and symbol; the first sale pays.
-            self._debited.add((day, fill.symbol))
-            fees += table.depository_fees().total
-        return replace(fill, fees_paise=fees)
+        return replace(
+            fill, fees_paise=self._fees.of(fill, self.gate.state.symbol(fill.exchange, fill.symbol).instrument)
+        )
 
-    def _moved(self, position: Position, fill: Fill | None, *, is_known: bool = False) -> None:
+    def _moved(self, position: Position, fill: Fill | PlainOrder | None, *, is_known: bool = False) -> None:
         key = position.key
         price = fill.price if fill else position.price_average
         if not is_known:

@@ -16,7 +16,7 @@ from libs.contracts.sessions import Session
 from libs.contracts.signals import SignalEvent, SignalType
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us, trading_date
 from libs.orders import evidence as ev
-from libs.orders.direct import accepted_whole, news_of_acceptance
+from libs.orders.direct import accepted_whole, broker_id, news_of_acceptance, trade_id
 from libs.orders.fills import FillSettings, Resting, Trade, match_bar, slipped
 from libs.orders.model import Fill, Order
 from libs.orders.news import AnyNews
@@ -49,7 +49,8 @@ class TradingLoop:
         self._day_ends_us = 0
         self.resting: dict[str, list[Resting]] = {}
         self._bars: dict[str, OHLCVBar] = {}
-        self._trades = 0
+        #: How many trades there were.
+        self.trades = 0
         #: Marking costs as much as all the rest of a quiet bar; where nothing looks at the account it can wait.
         self._watches = True
 
@@ -227,9 +228,9 @@ class TradingLoop:
 
     def trade(self, order: Order, price: float, quantity: int, at_us: int) -> Fill:
         """Make the next trade of the simulated exchange."""
-        self._trades += 1
+        self.trades += 1
         return Fill(
-            exchange=order.exchange, broker_order_id=broker_id(order.order_id), trade_id=f"{self._trades:010d}",
+            exchange=order.exchange, broker_order_id=broker_id(order.order_id), trade_id=trade_id(self.trades),
             symbol=order.symbol, side=order.side, quantity=quantity, price=price, timestamp_us=at_us,
             product=order.product, strategy_id=order.strategy_id, order_id=order.order_id,
         )  # fmt: skip
@@ -243,8 +244,3 @@ class TradingLoop:
 
 def _symbol_of(bar: OHLCVBar) -> str:
     return bar.symbol
-
-
-def broker_id(order_id: str) -> str:
-    """Name the simulated exchange's order behind one of ours."""
-    return f"sim-{order_id}"

@@ -2,8 +2,8 @@
 
 Most orders of a backtest live so, and most of what desk and loop do for them is to make, carry and take apart the news
 of every step. Here the steps are the same (price, gate, intent, acknowledged, trade, position, money, guard) and are
-done in the desk's own books, so that the long way finds everything as if it had gone there itself: it takes whatever
-is not plain, at any step. A test holds the two ways against each other.
+done in the desk's own books, which spell an order out when it is asked for. The long way finds everything as if it had
+gone there itself: it takes whatever is not plain, at any step. A test holds the two ways against each other.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from libs.contracts.orders import OrderType, Side
 from libs.contracts.signals import SignalEvent, SignalType
 from libs.core.money import UNITS_PER_RUPEE, price_units
-from libs.orders.direct import accepted_whole, is_plain
-from libs.orders.fills import FillSettings, slipped
+from libs.orders.direct import PlainOrder
+from libs.orders.fills import FillSettings, Resting, slipped
 from libs.orders.model import Product, Purpose, order_id
 from libs.orders.positions import PositionKey
 from libs.risk.request import OrderRequest
@@ -23,12 +23,12 @@ from libs.trading.columns import Columns
 from libs.trading.decisions import Ignored, Refusal
 from libs.trading.desk import NOTHING_LEFT
 from libs.trading.exits import ExitReason
-from libs.trading.loop import TradingLoop, broker_id
+from libs.trading.loop import TradingLoop
 from libs.trading.replay import Recorder
 from libs.trading.sizing import FixedQuantity, size
 
 #: Looking a member up on its enum costs as much as a step of what is done with it.
-_MARKET, _DELIVERY = OrderType.MARKET, Product.DELIVERY
+_DELIVERY = Product.DELIVERY
 _ENTRY, _EXIT = Purpose.ENTRY, Purpose.EXIT
 _EXIT_LONG, _EXIT_SHORT, _ENTER_LONG = SignalType.EXIT_LONG, SignalType.EXIT_SHORT, SignalType.ENTER_LONG
 _BUY, _SELL = Side.BUY, Side.SELL
@@ -49,6 +49,9 @@ class PlainOrders:
         instrument = self._symbol.instrument
         self._tick_size = instrument.tick_size if instrument else 0.0
         self._lot_size = instrument.lot_size if instrument else 1
+        self._fills_whole = loop.settings.participation_percent_max >= 100
+        #: What waits for the next bar; nothing of it is where the long way looks.
+        self.waiting: list[PlainOrder] = []
         self._trades_at_opens = instrument is not None and _trade_as_they_are(columns, self._tick_size, loop.settings)
 
     @property
@@ -67,6 +70,8 @@ class PlainOrders:
         """Decide on a signal at its bar's end; False, and nothing decided, where it asks for more than one order."""
         desk, key, holding = self._desk, self.key, self._holding
         self.price(close, now_us)
+        if not self._fills_whole:
+            return False
         kind, held = signal.signal_type, holding.quantity
         if kind is _EXIT_LONG or kind is _EXIT_SHORT:
             is_long = kind is _EXIT_LONG
@@ -97,6 +102,14 @@ class PlainOrders:
         self._send(request, reason, now_us)
         return True
 
+    def hand_over(self) -> None:
+        """Put what waits where the long way looks for it."""
+        for plain in self.waiting:
+            order = self._desk.orders.get(plain.order_id)
+            self._state.keep(order)
+            self._loop.rest(order, self._tick_size, plain.created_us)
+        self.waiting.clear()
+
     def _quantity(self, signal: SignalEvent) -> int:
         sizing, lot = self._sizing, self._lot_size
         if type(sizing) is FixedQuantity:  # as most are: the account need not be added up for it
@@ -107,29 +120,40 @@ class PlainOrders:
         )  # fmt: skip
 
     def _send(self, request: OrderRequest, reason: str, now_us: int) -> None:
-        order = accepted_whole(request.to_order(now_us), broker_id(request.order_id))
-        self._desk.orders.add(order)
-        self._state.on_intent(order)
+        key = self.key
+        plain = PlainOrder(
+            request.order_id, request.signal_id, key.strategy_id, key.symbol, key.exchange, key.product, request.side,
+            request.purpose, request.quantity, now_us, reason,
+        )  # fmt: skip
+        self._desk.orders.note(plain)
+        self._state.on_plain(plain, self._symbol, self._holding)
         self._state.rates.record(now_us)
-        self._loop.rest(order, self._tick_size, now_us)
-        self._recorder.on_placed(order, reason)
+        self._recorder.on_plain(plain)
+        self.waiting.append(plain)
+        if key.symbol in self._loop.resting:
+            self.hand_over()
 
     def fill(self, open_price: float, at_us: int) -> bool:
-        """Fill what rests at a bar's open; False, with nothing done, where there is anything but plain orders."""
-        loop, desk, settings = self._loop, self._desk, self._loop.settings
-        resting, book = loop.resting[self.key.symbol], desk.orders
-        orders = [book.get(each.order_id) for each in resting]
-        for each, order in zip(resting, orders, strict=True):
-            if each.order_type is not _MARKET or each.since_us > at_us or not is_plain(order, each.quantity):
-                return False
-        if settings.participation_percent_max < 100:
+        """Fill what waits at a bar's open; False, with nothing done, where the long way must look for itself."""
+        if not self.waiting or self.waiting[-1].created_us > at_us:
+            self.hand_over()
             return False
-        del loop.resting[self.key.symbol]
-        for each, order in zip(resting, orders, strict=True):
-            price = open_price if self._trades_at_opens else slipped(each, open_price, settings)
-            fill = loop.trade(order, price, each.quantity, at_us)
-            self._recorder.on_filled(desk.fill_whole(order, fill)[1], at_us)
+        loop, desk = self._loop, self._desk
+        for plain in self.waiting:
+            loop.trades += 1
+            plain.trade_number, plain.timestamp_us = loop.trades, at_us
+            plain.price = open_price if self._trades_at_opens else self._slipped(plain, open_price)
+            desk.fill_plain(self.key, plain, self._symbol, self._holding)
+            self._recorder.on_plain_filled(plain)
+        self.waiting.clear()
         return True
+
+    def _slipped(self, plain: PlainOrder, open_price: float) -> float:
+        resting = Resting(
+            order_id=plain.order_id, symbol=plain.symbol, side=plain.side, order_type=OrderType.MARKET,
+            quantity=plain.quantity, tick_size=self._tick_size,
+        )  # fmt: skip
+        return slipped(resting, open_price, self._loop.settings)
 
 
 def _trade_as_they_are(columns: Columns, tick_size: float, settings: FillSettings) -> bool:

@@ -14,7 +14,7 @@ from libs.contracts.market import TIMEFRAMES, OHLCVBar
 from libs.contracts.signals import SignalEvent
 from libs.core.clock import US_PER_MINUTE
 from libs.indicators.columns import session_days
-from libs.orders.model import Fill, Order
+from libs.orders.direct import PlainOrder
 from libs.trading.columns import Columns
 from libs.trading.loop import LoopEvent, TradingLoop
 from libs.trading.strategy_host import StrategyHost
@@ -31,12 +31,12 @@ class Recorder(Protocol):
         """Decisions and news, in their order."""
         ...
 
-    def on_placed(self, order: Order, reason: str) -> None:
+    def on_plain(self, plain: PlainOrder) -> None:
         """The same as `on_events` with a `Placed`."""
         ...
 
-    def on_filled(self, fill: Fill, at_us: int) -> None:
-        """The same as `on_events` with the news of a plain order's one trade."""
+    def on_plain_filled(self, plain: PlainOrder) -> None:
+        """The same as `on_events` with the news of its trade."""
         ...
 
     def on_day(self, bars_done: int, at_us: int) -> None:

@@ -103,6 +103,9 @@ class _Day:
             now_us = at_us
         if self._watches:
             self._pass_over(now_us, NEVER_US)
+        for orders in self._orders:
+            if orders.waiting:
+                orders.hand_over()
         if self._price_last() and self._watches:
             self._desk.mark()
 
@@ -124,19 +127,19 @@ class _Day:
 
     def _is_touched(self, number: int) -> bool:
         """Whether the account has anything in a symbol that a bar of it can move."""
-        key = self._orders[number].key
-        return key.symbol in self._loop.resting or key in self._desk.guards
+        orders = self._orders[number]
+        key = orders.key
+        return bool(orders.waiting) or key.symbol in self._loop.resting or key in self._desk.guards
 
     def _trade(self, at_us: int, due: list[int]) -> None:
         """Fill what rests, then judge what is held."""
         loop, recorder, guards = self._loop, self._recorder, self._desk.guards
-        if loop.resting:
-            for number in due:
-                orders = self._orders[number]
-                if orders.key.symbol in loop.resting and not orders.fill(
-                    self._lanes[number].bars.open.item(self._rows[number]), at_us
-                ):
-                    recorder.on_events(loop.fill(self._bar(number)))
+        for number in due:
+            orders = self._orders[number]
+            if (orders.waiting or orders.key.symbol in loop.resting) and not orders.fill(
+                self._lanes[number].bars.open.item(self._rows[number]), at_us
+            ):
+                recorder.on_events(loop.fill(self._bar(number)))
         if not guards:
             return
         for number in due:
@@ -157,7 +160,9 @@ class _Day:
         self._recorder.on_signals(signals)
         for signal in sorted(signals, key=signal_order) if len(signals) > 1 else signals:
             bar = bars[signal.symbol]
-            if not self._orders_of[signal.symbol].ask(signal, bar.close, now_us):
+            orders = self._orders_of[signal.symbol]
+            if not orders.ask(signal, bar.close, now_us):
+                orders.hand_over()
                 self._recorder.on_events(self._loop.on_signal(signal, bar, now_us))
 
     def _bar(self, number: int) -> OHLCVBar:
@@ -166,7 +171,7 @@ class _Day:
     def _look_ahead(self, number: int) -> None:
         """Find the next bar of a symbol on which something can happen."""
         lane, row, key = self._lanes[number], self._rows[number], self._orders[number].key
-        if key.symbol in self._loop.resting:
+        if self._orders[number].waiting or key.symbol in self._loop.resting:
             found = row + 1
         else:
             found = lane.next_row(row)

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from libs.contracts.orders import Side
 from libs.contracts.signals import SignalEvent
-from libs.orders.model import FINAL, Fill, Order, Purpose
+from libs.orders.direct import PlainOrder
+from libs.orders.model import FINAL, Fill, Purpose
 from libs.orders.news import FillRecorded, Transition
 from libs.orders.positions import Position, PositionKey, after_fill
 from libs.trading.decisions import Ignored, Placed, Refusal
@@ -43,10 +44,13 @@ class RunRecorder:
         self._desk = desk
         self._on_progress = on_progress
         self.signals: list[SignalEvent] = []
-        self.decisions: dict[str, tuple[str, str]] = {}
-        self.reasons: dict[str, str] = {}
-        self.finished_us: dict[str, int] = {}
-        self.fills: list[Fill] = []
+        self._decisions: dict[str, tuple[str, str]] = {}
+        self._reasons: dict[str, str] = {}
+        self._finished_us: dict[str, int] = {}
+        self._fills: list[Fill] = []
+        #: What was not spelled out yet: orders that were placed, and trades.
+        self._placed: list[PlainOrder] = []
+        self._traded: list[Fill | PlainOrder] = []
         self.log: list[LogRow] = []
         self.bars = 0
         self._days_until_us = 0
@@ -67,26 +71,50 @@ class RunRecorder:
         for event in events:
             kind = type(event)
             if kind is FillRecorded:
-                self.fills.append(event.fill)  # type: ignore[union-attr]  # its type was just looked at
+                self._traded.append(event.fill)  # type: ignore[union-attr]  # its type was just looked at
             elif kind is Transition:
                 if event.status_to in FINAL:  # type: ignore[union-attr]  # likewise
-                    self.finished_us[event.order_id] = event.at_us  # type: ignore[union-attr]  # likewise
+                    self._finished_us[event.order_id] = event.at_us  # type: ignore[union-attr]  # likewise
             elif isinstance(event, Placed):
-                self.on_placed(event.order, event.reason)
+                self._reasons[event.order.order_id] = event.reason
+                self._decide(event.order.signal_id, "approved", "")
             elif isinstance(event, Refusal):
                 self._refused(event)
             elif isinstance(event, Ignored):
                 self._decide(event.signal_id, "ignored", event.reason)
 
-    def on_placed(self, order: Order, reason: str) -> None:
+    def on_plain(self, plain: PlainOrder) -> None:
         """Keep an order that was sent, as `on_events` does of `Placed`."""
-        self.reasons[order.order_id] = reason
-        self._decide(order.signal_id, "approved", "")
+        self._placed.append(plain)
 
-    def on_filled(self, fill: Fill, at_us: int) -> None:
+    def on_plain_filled(self, plain: PlainOrder) -> None:
         """Keep the one trade of an order, as `on_events` does of its news."""
-        self.fills.append(fill)
-        self.finished_us[fill.order_id] = at_us
+        self._traded.append(plain)
+
+    @property
+    def decisions(self) -> dict[str, tuple[str, str]]:
+        """Give what became of each signal, and why."""
+        self._spell_out()
+        return self._decisions
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Give why each order was placed."""
+        self._spell_out()
+        return self._reasons
+
+    @property
+    def finished_us(self) -> dict[str, int]:
+        """Give when each order that is over was."""
+        self._spell_out()
+        return self._finished_us
+
+    @property
+    def fills(self) -> list[Fill]:
+        """Give every trade, in order."""
+        self._fills += [each if isinstance(each, Fill) else self._fill_of(each) for each in self._traded]
+        self._traded.clear()
+        return self._fills
 
     def on_day(self, bars_done: int, at_us: int) -> None:
         """Say how far it is."""
@@ -120,6 +148,20 @@ class RunRecorder:
             )
         return rows
 
+    def _fill_of(self, plain: PlainOrder) -> Fill:
+        """Give a plain order's trade; without fees it is the very one its order has."""
+        return plain.fill(plain.fees_paise) if plain.fees_paise else self._desk.orders.get(plain.order_id).fills[0]
+
+    def _spell_out(self) -> None:
+        if not self._placed:
+            return
+        for plain in self._placed:
+            self._reasons[plain.order_id] = plain.reason
+            self._decide(plain.signal_id, "approved", "")
+            if plain.trade_number:
+                self._finished_us[plain.order_id] = plain.timestamp_us
+        self._placed = [plain for plain in self._placed if not plain.trade_number]
+
     def _refused(self, event: Refusal) -> None:
         rejected = event.rejected
         if event.request.signal_id:
@@ -133,6 +175,6 @@ class RunRecorder:
 
     def _decide(self, signal_id: str, decision: str, reason: str) -> None:
         """A signal that closes and enters has two decisions: what became an order says most, as it does live."""
-        known = self.decisions.get(signal_id)
+        known = self._decisions.get(signal_id)
         if signal_id and (known is None or _SAYS.index(decision) > _SAYS.index(known[0])):
-            self.decisions[signal_id] = (decision, reason)
+            self._decisions[signal_id] = (decision, reason)

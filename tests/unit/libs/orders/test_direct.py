@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from libs.contracts.orders import OrderType, Side
 from libs.orders import evidence as ev
-from libs.orders.direct import accepted_whole, filled_whole, is_plain, news_of_acceptance, news_of_fill
+from libs.orders.book import OrderBook
+from libs.orders.direct import (
+    PlainOrder,
+    accepted_whole,
+    broker_id,
+    filled_whole,
+    is_plain,
+    news_of_acceptance,
+    news_of_fill,
+    trade_id,
+)
 from libs.orders.lifecycle import apply
-from libs.orders.model import Fill, Order, Purpose
+from libs.orders.model import Fill, Order, Product, Purpose
+from libs.orders.positions import PositionBook
 
 
 def intent(**changes) -> Order:
@@ -43,6 +55,52 @@ def test_the_short_cut_is_the_long_way(order):
     assert is_plain(working, 10)
     assert filled_whole(working, fill) == (filled, filled.fills[0])
     assert news_of_fill(filled, filled.fills[0], 7) == more
+
+
+@pytest.mark.parametrize(("side", "purpose"), [(Side.BUY, Purpose.ENTRY), (Side.SELL, Purpose.EXIT)])
+def test_what_is_spelled_out_is_the_long_way(side, purpose):
+    """An order nobody asked for while it lived is the one the short cut would have kept, before its trade and after."""
+    order = intent(side=side, purpose=purpose, strategy_id="trend", product=Product.DELIVERY)
+    working = accepted_whole(order, broker_id("tf1"))
+    fill = Fill(
+        exchange="nse", broker_order_id=broker_id("tf1"), trade_id=trade_id(7), symbol="ACME", side=side, quantity=10,
+        price=100.0, timestamp_us=7, product=Product.DELIVERY, strategy_id="trend", order_id="tf1",
+    )  # fmt: skip
+    book = OrderBook()
+    plain = PlainOrder(
+        "tf1", "s1", "trend", "ACME", "nse", Product.DELIVERY, side, purpose, 10, order.created_us, "why"
+    )
+    book.note(plain)
+    before, was_owned = book.get("tf1"), book.owner_of("sim-tf1")
+    plain.trade_number, plain.price, plain.timestamp_us, plain.fees_paise = 7, 100.0, 7, 23
+
+    assert (before, was_owned, plain.is_spelled) == (working, "tf1", True)
+    assert plain.order() == filled_whole(working, fill)[0]
+    assert plain.fill(23) == replace(fill, fees_paise=23)
+
+
+def test_fills_that_were_noted_are_fills_like_others():
+    """What is noted of trades can be told, annulled, and followed by a trade that comes before one of them."""
+    fills = [
+        Fill(
+            exchange="nse", broker_order_id=broker_id(f"tf{n}"), trade_id=trade_id(n), symbol="ACME", side=side,
+            quantity=10, price=100.0 + n, timestamp_us=at_us, strategy_id="trend", order_id=f"tf{n}",
+        )
+        for n, side, at_us in [(1, Side.BUY, 5), (2, Side.SELL, 9), (3, Side.BUY, 9), (4, Side.SELL, 20)]
+    ]  # fmt: skip
+    told, noted = PositionBook(), PositionBook()
+    key = noted.key("trend", "ACME", "nse", Product.INTRADAY)
+    for fill in fills:
+        plain = PlainOrder(
+            fill.order_id, "s", "trend", "ACME", "nse", fill.product, fill.side, Purpose.ENTRY, 10, 4, "why",
+            int(fill.trade_id), fill.price, fill.timestamp_us,
+        )  # fmt: skip
+
+        assert noted.note(key, plain) == told.apply(fill)
+
+    assert noted.fills(key) == told.fills(key)
+    assert noted.apply(fills[3]) == told.apply(fills[3]), "a trade that is told again counts once"
+    assert noted.reverse(fills[1].key) == told.reverse(fills[1].key)
 
 
 def test_only_what_is_plain_takes_the_short_cut():
