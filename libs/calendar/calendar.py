@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import date, time, timedelta
 from pathlib import Path
 
-from libs.calendar.data import Rules, Special, hours_on, override, read_rules, time_offset
+from libs.calendar.data import Rules, Special, hours_on, override, read_rules
 from libs.calendar.learned import read_learned
 from libs.contracts.sessions import Session
-from libs.core.clock import day_start_us, trading_date
+from libs.core.clock import US_PER_MINUTE, day_start_us, trading_date
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "config" / "calendar"
 
@@ -138,7 +138,7 @@ def _session(
     start_us = day_start_us(day)
 
     def at(moment: time) -> int:
-        return start_us + time_offset(moment) // timedelta(microseconds=1)
+        return start_us + (moment.hour * 60 + moment.minute) * US_PER_MINUTE
 
     return Session(
         exchange=exchange,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from datetime import date, time, timedelta
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +144,3 @@ def _convert(tree: dict[str, Any], shape: Any, path: Path) -> Any:
 def _whole_minutes(times: tuple[time, ...], what: str) -> None:
     if any(moment.second or moment.microsecond or moment.tzinfo for moment in times):
         raise ValueError(f"hours {what}: expected whole minutes in IST, got {', '.join(map(str, times))}")
-
-
-def time_offset(moment: time) -> timedelta:
-    """How far into its day a time of day lies."""
-    return timedelta(hours=moment.hour, minutes=moment.minute)

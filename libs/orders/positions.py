@@ -116,8 +116,8 @@ class PositionBook:
         self._entries: dict[PositionKey, list[_Entry]] = {}
         self._seen: dict[FillKey, Fill] = {}
         self._keys: dict[tuple[str, str, str, Product], PositionKey] = {}
-        #: Fills of a simulation that came in turn, and the positions after them; they take their places when asked for.
-        self._noted: list[tuple[PlainOrder, Position]] = []
+        #: Fills of a simulation that came in turn: they take their places when somebody asks.
+        self._noted: list[PlainOrder] = []
         for fill in fills:
             self.apply(fill)
 
@@ -154,7 +154,7 @@ class PositionBook:
         if plain.timestamp_us <= before.updated_us:  # its place among those of the instant is by its name
             return self.apply(plain.fill(plain.fees_paise))
         position = self._positions[key] = after_fill(before, plain)
-        self._noted.append((plain, position))
+        self._noted.append(plain)
         return position
 
     def carry(self, position: Position) -> None:
@@ -210,11 +210,13 @@ class PositionBook:
     def _spell_out(self) -> None:
         """Put the fills that were noted to the others; each came later than any of its position."""
         noted, self._noted = self._noted, []
-        for plain, position in noted:
+        for plain in noted:
             fill = plain.fill(plain.fees_paise)
-            name = fill.key
+            key, name = self.key(fill.strategy_id, fill.symbol, fill.exchange, fill.product), fill.key
+            entries = self._entries.setdefault(key, [])
+            before = entries[-1].after if entries else self._carried.get(key) or Position(key)
             self._seen[name] = fill
-            self._entries.setdefault(position.key, []).append(_Entry((fill.timestamp_us, name), fill, position))
+            entries.append(_Entry((fill.timestamp_us, name), fill, after_fill(before, fill)))
 
     def _fold(self, key: PositionKey, at: int) -> Position:
         """Fold anew from a place on: a fill that came in turn costs one step, a late one those after it."""

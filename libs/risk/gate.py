@@ -29,7 +29,7 @@ from libs.risk.checks import (
 )
 from libs.risk.limits import LimitTree
 from libs.risk.request import OrderRequest
-from libs.risk.screen import Desk, is_clear
+from libs.risk.screen import Desk, is_clear, is_clear_exit
 from libs.risk.state import HoldingKey, RiskState
 from libs.risk.verdict import _SEAL, Approved, Rejected, Verdict
 
@@ -95,11 +95,17 @@ class Gate:
 
     def decide(self, request: OrderRequest, now_us: int) -> Verdict:
         """Approve, or reject with the first check that objects."""
+        rejected = self.objection(request, now_us)
+        return Approved(request, now_us, _SEAL) if rejected is None else rejected
+
+    def objection(self, request: OrderRequest, now_us: int) -> Rejected | None:
+        """Decide for an exchange that is simulated: None approves, and is no proof that a broker would take."""
         desk = self._desks.get((request.strategy_id, request.exchange, request.symbol, request.product))
         if desk is None:
             desk = self._desk(request)
-        if is_clear(desk, request, now_us):
-            return Approved(request, now_us, _SEAL)
+        is_cleared = is_clear if request.purpose is _ENTRY else is_clear_exit
+        if is_cleared(desk, request, now_us):
+            return None
         return self._judge(desk, request, now_us)
 
     def object_to_terms(self, request: OrderRequest, now_us: int) -> Rejected | None:
@@ -110,7 +116,7 @@ class Gate:
         checks = (*CHANGE_CHECKS, order_size.check) if request.purpose is _ENTRY else CHANGE_CHECKS
         return next((rejected for check in checks if (rejected := check(case)) is not None), None)
 
-    def _judge(self, desk: Desk, request: OrderRequest, now_us: int) -> Verdict:
+    def _judge(self, desk: Desk, request: OrderRequest, now_us: int) -> Rejected | None:
         case = self._case(desk, request, now_us)
         if isinstance(case, Rejected):
             return case
@@ -118,7 +124,7 @@ class Gate:
             rejected = check(case)
             if rejected is not None:
                 return rejected
-        return Approved(request, now_us, _SEAL)
+        return None
 
     def _case(self, desk: Desk, request: OrderRequest, now_us: int) -> Case | Rejected:
         symbol = desk.symbol

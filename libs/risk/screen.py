@@ -1,4 +1,4 @@
-"""The quick look at a plain entry: what it clears, no check objects to. Anything else is judged check by check.
+"""The quick look at a plain order: what it clears, no check objects to. Anything else is judged check by check.
 
 The rules are spelled a second time here, because calling seventeen checks costs twice as much as what they compare.
 `checks/` are the rules all the same: they name the rejections and have the last word on all that is not cleared.
@@ -20,8 +20,8 @@ from libs.risk.state import RiskState, SymbolKey
 
 #: Looking a member up on its enum costs as much as a condition.
 _ACTIVE = TradingState.ACTIVE
-_BUY = Side.BUY
-_ENTRY = Purpose.ENTRY
+_BUY, _SELL = Side.BUY, Side.SELL
+_ENTRY, _EXIT = Purpose.ENTRY, Purpose.EXIT
 _LIMIT, _MARKET = OrderType.LIMIT, OrderType.MARKET
 _AGE_MIN_US = -2_000_000
 _PRICE_MAX = 1e9
@@ -39,9 +39,9 @@ class Desk(msgspec.Struct, frozen=True):
 
 
 def is_clear(desk: Desk, request: OrderRequest, now_us: int) -> bool:
-    """Say that every check passes; false means only that they have to be asked.
+    """Say that every check of an entry passes; false means only that they have to be asked.
 
-    They are for exits, stop orders, orders no signal caused, and for an account whose broker tells its funds.
+    They are for stop orders, orders no signal caused, and for an account whose broker tells its funds.
     """
     state, limits = desk.state, desk.limits
     if request.purpose is not _ENTRY or state.funds.is_known or state.trading_state is not _ACTIVE:
@@ -59,6 +59,27 @@ def is_clear(desk: Desk, request: OrderRequest, now_us: int) -> bool:
         return False
     units = _worst_units(desk.symbol, limits, request, now_us)
     return units > 0 and _is_within(desk, state, limits, request, units)
+
+
+def is_clear_exit(desk: Desk, request: OrderRequest, now_us: int) -> bool:
+    """Say that every check of an exit at the market passes; false means only that they have to be asked."""
+    state = desk.state
+    if request.purpose is not _EXIT or state.trading_state is not _ACTIVE or now_us < state.rates.free_us:
+        return False
+    if request.order_id in state.order_ids or (request.signal_id, _EXIT) in state.signals_answered:
+        return False
+    for start_us, end_us in state.spans:
+        if start_us <= now_us < end_us:
+            break
+    else:
+        return False
+    instrument, own, quantity = desk.symbol.instrument, desk.holding, request.quantity
+    if instrument is None or request.order_type is not _MARKET or request.price is not None:
+        return False
+    freeze = instrument.freeze_quantity
+    if quantity <= 0 or quantity % instrument.lot_size or (freeze and quantity > freeze * desk.limits.slices_max):
+        return False
+    return quantity <= (own.quantity if request.side is _SELL else -own.quantity) - own.exiting
 
 
 def _worst_units(symbol: SymbolState, limits: Limits, request: OrderRequest, now_us: int) -> int:

@@ -258,7 +258,12 @@ class RiskState:
 
     def _expose_both(self, strategy_id: str, state: SymbolState, holding: Holding) -> None:
         if len(state.holdings) == 1:  # nobody else holds it: what is one's own is the net
-            net, exposure = state.net, holding.worst_quantity() * state.units
+            net, quantity = state.net, holding.quantity
+            # `Holding.worst_quantity`, spelled out: this is asked three times an order.
+            worst, short = quantity + holding.buying, holding.selling - quantity
+            if short > worst:  # noqa: PLR1730 - a call costs more than the comparison
+                worst = short
+            exposure = worst * state.units if worst > 0 else 0
             change = exposure - holding.exposure
             self.account_exposure += exposure - net.exposure
             self.strategy_exposure[strategy_id] = self.strategy_exposure.get(strategy_id, 0) + change

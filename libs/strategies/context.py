@@ -20,6 +20,9 @@ from libs.strategies.position import FLAT, Position
 
 #: More signals than a strategy may give on one bar.
 _MADE_KEPT_MAX = 16
+#: Looking a member up on its enum costs as much as a step of making a signal.
+_ENTER_LONG, _EXIT_LONG = SignalType.ENTER_LONG, SignalType.EXIT_LONG
+_ENTER_SHORT, _EXIT_SHORT = SignalType.ENTER_SHORT, SignalType.EXIT_SHORT
 _OPEN_MINUTE, _CLOSE_MINUTE = 9 * 60 + 15, 15 * 60 + 30
 
 
@@ -149,7 +152,7 @@ class StrategyContext:
         **metadata: Any,
     ) -> SignalEvent:
         """Say: buy. `stop` and `target` are prices."""
-        return self._signal(SignalType.ENTER_LONG, confidence, stop, target, leg, metadata)
+        return self._signal(_ENTER_LONG, confidence, stop, target, leg, metadata)
 
     def enter_short(
         self,
@@ -161,30 +164,37 @@ class StrategyContext:
         **metadata: Any,
     ) -> SignalEvent:
         """Say: sell short."""
-        return self._signal(SignalType.ENTER_SHORT, confidence, stop, target, leg, metadata)
+        return self._signal(_ENTER_SHORT, confidence, stop, target, leg, metadata)
 
     def exit_long(self, *, confidence: float = 1.0, leg: int = 0, **metadata: Any) -> SignalEvent:
         """Say: leave the long position."""
-        return self._signal(SignalType.EXIT_LONG, confidence, None, None, leg, metadata)
+        return self._signal(_EXIT_LONG, confidence, None, None, leg, metadata)
 
     def exit_short(self, *, confidence: float = 1.0, leg: int = 0, **metadata: Any) -> SignalEvent:
         """Say: leave the short position."""
-        return self._signal(SignalType.EXIT_SHORT, confidence, None, None, leg, metadata)
+        return self._signal(_EXIT_SHORT, confidence, None, None, leg, metadata)
 
     def go_long(self, **how: Any) -> list[SignalEvent]:
         """Be long: nothing when it is, an exit first when short. Takes what `enter_long` takes."""
-        return [] if self.position.is_long else [*self.go_flat("reversal"), self.enter_long(**how)]
+        direction = self.position.direction
+        if direction > 0:
+            return []
+        return [*self.go_flat("reversal"), self.enter_long(**how)] if direction else [self.enter_long(**how)]
 
     def go_short(self, **how: Any) -> list[SignalEvent]:
         """Be short: nothing when it is, an exit first when long. Takes what `enter_short` takes."""
-        return [] if self.position.is_short else [*self.go_flat("reversal"), self.enter_short(**how)]
+        direction = self.position.direction
+        if direction < 0:
+            return []
+        return [*self.go_flat("reversal"), self.enter_short(**how)] if direction else [self.enter_short(**how)]
 
     def go_flat(self, reason: str = "") -> list[SignalEvent]:
         """Be flat: nothing when it is."""
-        if self.position.is_flat:
+        direction = self.position.direction
+        if not direction:
             return []
-        leave = self.exit_long if self.position.is_long else self.exit_short
-        return [leave(reason=reason)]
+        kind = _EXIT_LONG if direction > 0 else _EXIT_SHORT
+        return [self._signal(kind, 1.0, None, None, 0, {"reason": reason})]
 
     def made_here(self, signal: SignalEvent) -> bool:
         """Whether this context made the signal on the current bar: then its identity is true, and frozen."""

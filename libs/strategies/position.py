@@ -18,6 +18,10 @@ KIND_ORDER = {
 }
 
 
+#: Looking a member up on its enum costs as much as a step of what is done with it.
+_EXIT_LONG, _EXIT_SHORT, _ENTER_LONG = SignalType.EXIT_LONG, SignalType.EXIT_SHORT, SignalType.ENTER_LONG
+
+
 class Position(msgspec.Struct, frozen=True):
     """Flat, long or short since a bar. Says nothing of quantities and fills: those are the account's."""
 
@@ -46,10 +50,10 @@ FLAT = Position()
 def after(position: Position, signal: SignalEvent) -> Position:
     """Fold one signal in. A further entry the same way keeps the first, and moves stop and target where it has any."""
     kind = signal.signal_type
-    if kind is SignalType.EXIT_LONG or kind is SignalType.EXIT_SHORT:
-        leaves = 1 if kind is SignalType.EXIT_LONG else -1
+    if kind is _EXIT_LONG or kind is _EXIT_SHORT:
+        leaves = 1 if kind is _EXIT_LONG else -1
         return FLAT if position.direction == leaves else position
-    direction = 1 if kind is SignalType.ENTER_LONG else -1
+    direction = 1 if kind is _ENTER_LONG else -1
     if position.direction == direction:
         return msgspec.structs.replace(
             position, stop=signal.stop or position.stop, target=signal.target or position.target

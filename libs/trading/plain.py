@@ -18,7 +18,6 @@ from libs.orders.fills import FillSettings, Resting, slipped
 from libs.orders.model import Product, Purpose, order_id
 from libs.orders.positions import PositionKey
 from libs.risk.request import OrderRequest
-from libs.risk.verdict import Rejected
 from libs.trading.columns import Columns
 from libs.trading.decisions import Ignored, Refusal
 from libs.trading.desk import NOTHING_LEFT
@@ -93,9 +92,9 @@ class PlainOrders:
             symbol=key.symbol, side=side, quantity=quantity, exchange=key.exchange, product=key.product,
             purpose=purpose, signal_id=signal.signal_id, signal_us=signal_us,
         )  # fmt: skip
-        verdict = desk.gate.decide(request, now_us)
-        if isinstance(verdict, Rejected):
-            self._recorder.on_events([Refusal(request, verdict)])
+        rejected = desk.gate.objection(request, now_us)
+        if rejected is not None:
+            self._recorder.on_events([Refusal(request, rejected)])
             return True
         if purpose is _ENTRY:
             desk.entered_by(key, signal)

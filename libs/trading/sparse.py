@@ -58,6 +58,28 @@ def replay_sparse(
     return done
 
 
+class _Track:
+    """One symbol's day: how far it is visited, and what its next visit is for."""
+
+    __slots__ = (
+        "bars", "count", "guard", "guard_row", "key", "lane", "next_row", "number", "orders", "row", "say_row",
+        "series", "stamps", "symbol",
+    )  # fmt: skip
+
+    def __init__(self, number: int, lane: Lane, orders: PlainOrders) -> None:
+        self.number = number
+        self.lane, self.orders = lane, orders
+        self.bars, self.stamps, self.count = lane.bars, lane.bars.timestamps, len(lane.bars)
+        self.key, self.symbol = orders.key, orders.key.symbol
+        self.row = -1
+        self.next_row = NEVER
+        #: The next bar on which its strategy may say something; it moves with what the strategy says only.
+        self.say_row = -1
+        self.guard: Protection | None = None
+        self.guard_row = NEVER
+        self.series: tuple[list[int], list[float]] | None = None
+
+
 class _Day:
     """One day of all symbols."""
 
@@ -65,161 +87,151 @@ class _Day:
         self, lanes: list[Lane], host: VectorHost, loop: TradingLoop, recorder: Recorder,
         orders: dict[str, PlainOrders], timeframe: str,
     ) -> None:  # fmt: skip
-        self._lanes = lanes
         self._host, self._loop, self._recorder = host, loop, recorder
         self._desk = loop.desk
-        self._orders_of = orders
-        self._orders = [orders[lane.bars.symbol] for lane in lanes]
-        self._timeframe, self._exchange = timeframe, self._orders[0].key.exchange
+        self._tracks = [_Track(number, lane, orders[lane.bars.symbol]) for number, lane in enumerate(lanes)]
+        self._by_key = {each.key: each for each in self._tracks}
+        self._by_symbol = {each.symbol: each for each in self._tracks}
+        self._timeframe, self._exchange = timeframe, self._tracks[0].key.exchange
         self._bar_us = TIMEFRAMES[timeframe] * US_PER_MINUTE
         self._watches = loop.desk.watches_account
-        self._numbers = {each.key: number for number, each in enumerate(self._orders)}
-        self._rows = [-1] * len(lanes)  # the last bar each lane was visited on
-        self._next_rows = [NEVER] * len(lanes)
-        self._guards: list[Protection | None] = [None] * len(lanes)
-        self._guard_rows = [NEVER] * len(lanes)
-        self._heads: list[tuple[int, int]] = []  # the next visits: when, and which lane
-        self._series: list[tuple[list[int], list[float]] | None] = [None] * len(lanes)
+        self._heads: list[tuple[int, int]] = []  # the next visits: when, and which track
 
     def run(self) -> None:
         """Visit what there is to visit."""
-        first_us = min(lane.bars.timestamps.item(0) for lane in self._lanes)
+        tracks = self._tracks
+        first_us = min(each.stamps.item(0) for each in tracks)
         events = self._loop.on_bars(first_us, ())  # the day begins
         if events:
             self._recorder.on_events(events)
-        for number in range(len(self._lanes)):
-            self._look_ahead(number)
+        for each in tracks:
+            self._look_ahead(each)
         now_us, heads = first_us - 1, self._heads
         while heads:
             at_us, number = heappop(heads)
-            due = [number]
+            due = [tracks[number]]
             while heads and heads[0][0] == at_us:  # by their numbers, which is by symbol
-                due.append(heappop(heads)[1])
+                due.append(tracks[heappop(heads)[1]])
             if self._watches:
                 self._pass_over(now_us, at_us)
+            for each in due:
+                each.row = each.next_row
             self._visit(at_us, due)
-            for number in due:
-                self._look_ahead(number)
+            for each in due:
+                self._look_ahead(each)
             now_us = at_us
         if self._watches:
             self._pass_over(now_us, NEVER_US)
-        for orders in self._orders:
-            if orders.waiting:
-                orders.hand_over()
+        for each in tracks:
+            each.orders.hand_over()
         if self._price_last() and self._watches:
             self._desk.mark()
 
-    def _visit(self, at_us: int, due: list[int]) -> None:
-        for number in due:
-            self._rows[number] = self._next_rows[number]
+    def _visit(self, at_us: int, due: list[_Track]) -> None:
         if not self._watches:
             self._trade(at_us, due)
         else:
             is_moved = self._price_held(at_us + 1, due)
-            touched = [number for number in due if self._is_touched(number)]
+            touched = [each for each in due if self._is_touched(each)]
             self._trade(at_us, due)
-            for number in touched:
-                close = self._lanes[number].bars.close.item(self._rows[number])
-                self._orders[number].price(close, at_us + self._bar_us)
+            for each in touched:
+                each.orders.price(each.bars.close.item(each.row), at_us + self._bar_us)
             if touched or is_moved:
                 self._desk.mark()
         self._decide(at_us + self._bar_us, due)
 
-    def _is_touched(self, number: int) -> bool:
+    def _is_touched(self, each: _Track) -> bool:
         """Whether the account has anything in a symbol that a bar of it can move."""
-        orders = self._orders[number]
-        key = orders.key
-        return bool(orders.waiting) or key.symbol in self._loop.resting or key in self._desk.guards
+        return bool(each.orders.waiting) or each.symbol in self._loop.resting or each.key in self._desk.guards
 
-    def _trade(self, at_us: int, due: list[int]) -> None:
+    def _trade(self, at_us: int, due: list[_Track]) -> None:
         """Fill what rests, then judge what is held."""
-        loop, recorder, guards = self._loop, self._recorder, self._desk.guards
-        for number in due:
-            orders = self._orders[number]
-            if (orders.waiting or orders.key.symbol in loop.resting) and not orders.fill(
-                self._lanes[number].bars.open.item(self._rows[number]), at_us
-            ):
-                recorder.on_events(loop.fill(self._bar(number)))
+        loop, guards = self._loop, self._desk.guards
+        resting = loop.resting
+        for each in due:
+            orders = each.orders
+            if (orders.waiting or each.symbol in resting) and not orders.fill(each.bars.open.item(each.row), at_us):
+                self._recorder.on_events(loop.fill(self._bar(each)))
         if not guards:
             return
-        for number in due:
-            guard = guards.get(self._orders[number].key)
+        for each in due:
+            guard = guards.get(each.key)
             if guard is not None and guard.may_act(at_us):
-                recorder.on_events(loop.exits(self._bar(number)))
+                self._recorder.on_events(loop.exits(self._bar(each)))
 
-    def _decide(self, now_us: int, due: list[int]) -> None:
+    def _decide(self, now_us: int, due: list[_Track]) -> None:
         signals: list[SignalEvent] = []
         bars: dict[str, OHLCVBar] = {}
-        for number in due:
-            lane, row = self._lanes[number], self._rows[number]
-            if row in lane.sides or lane.may_say(row):
-                bar = bars[lane.bars.symbol] = self._bar(number)
-                self._host.decide(lane, row, bar, signals)
+        for each in due:
+            row = each.row
+            if row >= each.say_row:
+                bar = bars[each.symbol] = self._bar(each)
+                self._host.decide(each.lane, row, bar, signals)
+                each.say_row = each.lane.next_row(row)
         if not signals:
             return
         self._recorder.on_signals(signals)
         for signal in sorted(signals, key=signal_order) if len(signals) > 1 else signals:
-            bar = bars[signal.symbol]
-            orders = self._orders_of[signal.symbol]
+            bar, orders = bars[signal.symbol], self._by_symbol[signal.symbol].orders
             if not orders.ask(signal, bar.close, now_us):
                 orders.hand_over()
                 self._recorder.on_events(self._loop.on_signal(signal, bar, now_us))
 
-    def _bar(self, number: int) -> OHLCVBar:
-        return self._lanes[number].bars.bar(self._rows[number], self._timeframe, self._exchange)
+    def _bar(self, each: _Track) -> OHLCVBar:
+        return each.bars.bar(each.row, self._timeframe, self._exchange)
 
-    def _look_ahead(self, number: int) -> None:
+    def _look_ahead(self, each: _Track) -> None:
         """Find the next bar of a symbol on which something can happen."""
-        lane, row, key = self._lanes[number], self._rows[number], self._orders[number].key
-        if self._orders[number].waiting or key.symbol in self._loop.resting:
+        row = each.row
+        if each.orders.waiting or each.symbol in self._loop.resting:
             found = row + 1
         else:
-            found = lane.next_row(row)
-            guard = self._desk.guards.get(key)
+            found = each.say_row
+            if found < 0:  # the day begins
+                found = each.say_row = each.lane.next_row(row)
+            guard = self._desk.guards.get(each.key)
             if guard is not None and not guard.is_idle:
-                found = min(found, self._guard_row(number, guard))
-        stamps = lane.bars.timestamps
-        if found < len(stamps):
-            self._next_rows[number] = found
-            heappush(self._heads, (stamps.item(found), number))
+                found = min(found, self._guard_row(each, guard))
+        if found < each.count:
+            each.next_row = found
+            heappush(self._heads, (each.stamps.item(found), each.number))
 
-    def _guard_row(self, number: int, guard: Protection) -> int:
+    def _guard_row(self, each: _Track, guard: Protection) -> int:
         """Find the next bar on which the account's own exits can act."""
-        row = self._rows[number]
+        row = each.row
         if guard.trail:
             return row + 1  # it moves on every bar
-        if guard is not self._guards[number] or self._guard_rows[number] <= row:
-            bars = self._lanes[number].bars
+        if guard is not each.guard or each.guard_row <= row:
+            bars = each.bars
             due_us = min(guard.time_us, guard.square_off_us)
             found = first_reached(bars, row + 1, guard.is_long, guard.stop, guard.target)
             if due_us < NEVER_US:
                 found = min(found, max(row + 1, int(bars.timestamps.searchsorted(due_us))))
-            self._guards[number], self._guard_rows[number] = guard, found
-        return self._guard_rows[number]
+            each.guard, each.guard_row = guard, found
+        return each.guard_row
 
-    def _held(self) -> list[tuple[int, int]]:
-        """List the lanes with a position, and how much it is."""
-        positions, numbers = self._desk.positions, self._numbers
-        return [(numbers[key], positions.get(key).quantity) for key in self._desk.guards if key in numbers]
+    def _held(self) -> list[tuple[_Track, int]]:
+        """List the tracks with a position, and how much it is."""
+        positions, tracks = self._desk.positions, self._by_key
+        return [(tracks[key], positions.get(key).quantity) for key in self._desk.guards if key in tracks]
 
-    def _price_held(self, before_us: int, due: Sequence[int] = ()) -> bool:
+    def _price_held(self, before_us: int, due: Sequence[_Track] = ()) -> bool:
         """Tell the desk the last prices, up to an instant, of what is held and not due; say whether any was new."""
         is_new = False
         if not self._desk.guards:
             return False
-        for number, _ in self._held():
-            if number not in due:
-                stamps, closes = self._series_of(number)
+        for each, _ in self._held():
+            if each not in due:
+                stamps, closes = self._series_of(each)
                 row = bisect_left(stamps, before_us) - 1
-                is_new |= row >= 0 and self._orders[number].price(closes[row], stamps[row] + self._bar_us)
+                is_new |= row >= 0 and each.orders.price(closes[row], stamps[row] + self._bar_us)
         return is_new
 
     def _price_last(self) -> bool:
         """Tell the desk the day's last prices of what is held; say whether any was new."""
         is_new = False
-        for number, _ in self._held():
-            bars = self._lanes[number].bars
-            is_new |= self._orders[number].price(bars.close.item(-1), bars.timestamps.item(-1) + self._bar_us)
+        for each, _ in self._held():
+            is_new |= each.orders.price(each.bars.close.item(-1), each.stamps.item(-1) + self._bar_us)
         return is_new
 
     def _pass_over(self, after_us: int, before_us: int) -> None:
@@ -228,40 +240,38 @@ class _Day:
             return
         low = high = self._desk.equity_paise
         stretches = []
-        for number, quantity in self._held():
-            stamps, closes = self._series_of(number)
+        for each, quantity in self._held():
+            stamps, closes = self._series_of(each)
             start = bisect_right(stamps, after_us)
             end = bisect_left(stamps, before_us, start)
             if start == end:
                 continue
             passed = closes[start:end]
-            worth = value_paise(self._orders[number].last_price, quantity)
+            worth = value_paise(each.orders.last_price, quantity)
             one, other = value_paise(min(passed), quantity) - worth, value_paise(max(passed), quantity) - worth
             low += min(0, one, other)
             high += max(0, one, other)
-            stretches.append((number, start, end))
+            stretches.append((each, start, end))
         if not stretches:
             return
         is_exact = len(stretches) == 1 or high <= self._desk.gate.state.equity.peak_paise
         if not (is_exact and mark_stretch(self._desk.gate, low, high)):
             self._step_through(stretches)
 
-    def _step_through(self, stretches: list[tuple[int, int, int]]) -> None:
+    def _step_through(self, stretches: list[tuple[_Track, int, int]]) -> None:
         """Mark minute by minute, as the bar-by-bar replay does."""
-        minutes: dict[int, list[tuple[int, float]]] = {}
-        for number, start, end in stretches:
-            stamps, closes = self._series_of(number)
+        minutes: dict[int, list[tuple[_Track, float]]] = {}
+        for each, start, end in stretches:
+            stamps, closes = self._series_of(each)
             for at_us, close in zip(stamps[start:end], closes[start:end], strict=True):
-                minutes.setdefault(at_us, []).append((number, close))
+                minutes.setdefault(at_us, []).append((each, close))
         for at_us, prices in sorted(minutes.items()):
-            for number, close in prices:
-                self._orders[number].price(close, at_us + self._bar_us)
+            for each, close in prices:
+                each.orders.price(close, at_us + self._bar_us)
             self._desk.mark()
 
-    def _series_of(self, number: int) -> tuple[list[int], list[float]]:
-        """Give a lane's times and closes as lists: single numbers of an array cost three times as much."""
-        series = self._series[number]
-        if series is None:
-            bars = self._lanes[number].bars
-            series = self._series[number] = (bars.timestamps.tolist(), bars.close.tolist())
-        return series
+    def _series_of(self, each: _Track) -> tuple[list[int], list[float]]:
+        """Give a track's times and closes as lists: single numbers of an array cost three times as much."""
+        if each.series is None:
+            each.series = (each.stamps.tolist(), each.bars.close.tolist())
+        return each.series

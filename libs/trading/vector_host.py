@@ -43,7 +43,7 @@ class Lane:
     """One symbol's day: what its strategy wishes, and the next bar on which something may come of it."""
 
     __slots__ = (
-        "_at", "_leave_at", "_places", "_touch_at", "_wishes", "bars", "closing", "sides", "slot", "start",
+        "_at", "_leave_at", "_places", "_touch_at", "_wishes", "bars", "closing", "sides", "slot", "start", "tells",
     )  # fmt: skip
 
     def __init__(self, slot: Slot, wishes: Wishes, bars: Columns, start: int, closing: int, skip: int) -> None:
@@ -52,6 +52,8 @@ class Lane:
         self.bars = bars
         self.start = start
         self._wishes = wishes
+        #: Whether entries are told anything.
+        self.tells = wishes.how is not tells_nothing
         #: The first bar on which the strategy is out because the session ends.
         self.closing = closing
         count = len(bars)
@@ -256,7 +258,7 @@ class VectorHost(StrategyHost):
             returned = context.go_flat("session ends")
         elif side := lane.sides.get(row):
             strategy: Any = slot.strategy
-            how = lane.how(row)
+            how = lane.how(row) if lane.tells else {}
             returned = strategy.go(side, context, **how)
             is_ours = is_ours and not how and type(strategy).go is IntradayStrategy.go
         elif lane.leaves(row, slot.position.direction):
