@@ -134,23 +134,23 @@ def _record(
 ) -> None:  # fmt: skip
     key = DayKey.of(layout, path)
     symbols = figures if figures is not None else _figures(path, key.data_type)
+    listed = key.columns()
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(
-            "DELETE FROM catalogue_days WHERE (exchange, data_type, timeframe, trading_date) = (?, ?, ?, ?)",
-            key.columns(),
+            "DELETE FROM catalogue_days WHERE (exchange, data_type, timeframe, trading_date) = (?, ?, ?, ?)", listed
         )
         connection.execute(
             "INSERT INTO catalogue_days VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'hot', ?, ?, NULL)",
             (
-                *key.columns(), path.relative_to(layout.root).as_posix(),
+                *listed, path.relative_to(layout.root).as_posix(),
                 sum(each.rows for each in symbols.values()), len(symbols), path.stat().st_size,
                 checksum(path), origin, CODE_VERSION, clock.now_us(),
             ),
         )  # fmt: skip
         connection.executemany(
             "INSERT INTO catalogue_symbols VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(*key.columns(), symbol, *each[:6]) for symbol, each in sorted(symbols.items())],
+            [(*listed, symbol, *each[:6]) for symbol, each in sorted(symbols.items())],
         )
         connection.execute("COMMIT")
     except BaseException:

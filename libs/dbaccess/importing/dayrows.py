@@ -33,10 +33,12 @@ def list_symbols(connection: duckdb.DuckDBPyConnection) -> None:
 
 def take_candles(connection: duckdb.DuckDBPyConnection, day: date, inside: str) -> tuple[int, int]:
     """Make the table of a date's candles that meet a condition, each once; give how many met it and how many stay."""
+    # Candles begin on whole minutes, and a symbol's number with a minute's fits into the eight bytes that sort fastest.
+    minute = f"((ts_us - {day_start_us(day)}) // {US_PER_MINUTE})::INTEGER"
     found = _make(
         connection, ROWS,
         f"SELECT s.symbol, ts_us, open, high, low, close, coalesce(volume, 0) AS volume {_wanted(day)} AND {inside}"
-        " ORDER BY s.symbol, ts_us",
+        f" ORDER BY s.symbol, {minute}",
     )  # fmt: skip
     [(again,)] = connection.execute(
         "SELECT count(*) FROM (SELECT symbol = lag(symbol) OVER () AND ts_us = lag(ts_us) OVER () AS again"

@@ -58,7 +58,6 @@ def staging_select(plan: FilePlan, request: ImportRequest, *, strict: bool = Fal
         source = plan.csv.sql(kinds | {found["timestamp"]: "TIMESTAMP"}, plan.time_form, strict=True)
         parts = [f"{symbol} AS symbol", f"{plan.naive_sql} AS ts_us"]
         parts += [f"{_strict_value(found.get(name), kind)} AS {name}" for name, kind in values.items()]
-        parts.append("false AS bad_volume")
     else:
         source = plan.source
         parts = [f"{symbol} AS symbol", f"{plan.moment_sql} AS ts_us"]
@@ -93,17 +92,41 @@ def _value(column: str | None, kind: str) -> str:
 
 
 def _refused(request: ImportRequest, *, strict: bool) -> str:
-    cases = [(UNREADABLE_TIME, f"ts_us IS NULL OR ts_us NOT BETWEEN 0 AND {10**16}")]
+    rules = _rules(request)
+    if strict:  # which rule is broken does not matter: the file is then looked at again, as text
+        good = " AND ".join(holds for _, holds, _ in rules)
+        return f"CAST(CASE WHEN {good} THEN NULL ELSE error('a row that cannot be taken') END AS UTINYINT)"
+    cases = " ".join(f"WHEN {broken} THEN {REASONS.index(why) + 1}" for why, _, broken in rules)
+    return f"CAST(CASE {cases} END AS UTINYINT)"
+
+
+def _rules(request: ImportRequest) -> list[tuple[str, str, str]]:
+    """Give the reasons to refuse a row in their order: each with what holds of a good row, and what does not.
+
+    The first is spelled for speed, without a function call a row; DuckDB orders NaN above infinity.
+    """
+    rules = [(UNREADABLE_TIME, f"ts_us BETWEEN 0 AND {10**16}", f"ts_us IS NULL OR ts_us NOT BETWEEN 0 AND {10**16}")]
     if request.data_type == "candles":
-        cases += [
-            (NO_PRICE, "NOT coalesce(isfinite(open) AND isfinite(high) AND isfinite(low) AND isfinite(close), false)"),
-            (NOT_ABOVE_ZERO, "least(open, high, low, close) <= 0"),
-            (NOT_ENCLOSED, "low > least(open, close) OR high < greatest(open, close)"),
-        ]
+        rules += [
+            (
+                NO_PRICE, "high < 'infinity'::DOUBLE",
+                "NOT coalesce(isfinite(open) AND isfinite(high) AND isfinite(low) AND isfinite(close), false)",
+            ),
+            (NOT_ABOVE_ZERO, "low > 0", "least(open, high, low, close) <= 0"),
+            (
+                NOT_ENCLOSED, "low <= open AND low <= close AND high >= open AND high >= close",
+                "low > least(open, close) OR high < greatest(open, close)",
+            ),
+        ]  # fmt: skip
         if request.timeframe != "1d":
-            cases.append((OFF_MINUTE, f"ts_us % {US_PER_MINUTE} <> 0"))
+            rules.append((OFF_MINUTE, f"ts_us % {US_PER_MINUTE} = 0", f"ts_us % {US_PER_MINUTE} <> 0"))
     else:
-        cases += [(NO_PRICE, "NOT coalesce(isfinite(price), false)"), (NOT_ABOVE_ZERO, "price <= 0")]
-    cases += [(BAD_VOLUME, "bad_volume OR coalesce(volume, 0) < 0"), (NO_SYMBOL, "coalesce(symbol, '') = ''")]
-    numbers = ((f"error({quote(why)})" if strict else REASONS.index(why) + 1, when) for why, when in cases)
-    return f"CAST(CASE {' '.join(f'WHEN {when} THEN {number}' for number, when in numbers)} END AS UTINYINT)"
+        rules += [
+            (NO_PRICE, "price < 'infinity'::DOUBLE", "NOT coalesce(isfinite(price), false)"),
+            (NOT_ABOVE_ZERO, "price > 0", "price <= 0"),
+        ]
+    return [
+        *rules,
+        (BAD_VOLUME, "coalesce(volume, 0) >= 0", "bad_volume OR coalesce(volume, 0) < 0"),
+        (NO_SYMBOL, "symbol <> ''", "coalesce(symbol, '') = ''"),
+    ]

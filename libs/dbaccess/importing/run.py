@@ -67,8 +67,8 @@ def _close_days(
     """Close the dates in their order, several at the same time: much of a day's work keeps only one core busy."""
     list_symbols(connection)
     days = connection.execute(
-        f"SELECT day, count(*) FROM {SCRATCH}.rows r JOIN spellings s ON r.symbol = s.spelling"
-        " WHERE refused IS NULL GROUP BY day ORDER BY day"
+        f"SELECT day, sum(rows)::BIGINT FROM {SCRATCH}.counted c JOIN spellings s ON c.symbol = s.spelling"
+        " GROUP BY day ORDER BY day"
     ).fetchall()
     cursors: dict[int, duckdb.DuckDBPyConnection] = {}
 

@@ -28,6 +28,8 @@ Report = Callable[[int, int, str], None]
 
 #: What the scratch database is attached as.
 SCRATCH = "scratch"
+#: What tables it has, in its name: one that an earlier version left is not taken up.
+_TABLES = "rows counted names"
 _LOOK_S = 0.25
 #: Compressed text and Parquet come to about so many times their size.
 _PACKED = 8
@@ -47,7 +49,7 @@ def staged(
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, ImportReport]]:
     """Give a connection to the scratch database, and the report so far.
 
-    Its tables are `rows`, and `names` of spelling and symbol.
+    Its tables are `rows`, `counted` (how many of them a day and a spelling have), and `names` of spelling and symbol.
 
     What is read in seconds is kept in memory, for to write it down would cost as much as to read it again. The scratch
     of larger files lies on disk: it goes when the block ends well, and stays when it raises or is killed, for the next
@@ -85,7 +87,7 @@ def _name(paths: Sequence[Path], request: ImportRequest) -> str:
     """Name the scratch after what is in it: the same files, unchanged, asked for alike."""
     stats = [(path.resolve(), path.stat()) for path in paths if path.is_file()]
     parts = [f"{path}:{found.st_size}:{found.st_mtime_ns}" for path, found in stats]
-    return content_id(msgspec.json.encode(request).decode(), *parts)
+    return content_id(_TABLES, msgspec.json.encode(request).decode(), *parts)
 
 
 def _clear(folder: Path) -> None:
@@ -198,10 +200,11 @@ def _count(connection: duckdb.DuckDBPyConnection, found: ImportReport) -> None:
 
 
 def _name_symbols(connection: duckdb.DuckDBPyConnection, found: ImportReport) -> None:
-    """Make the table `names` of spelling and symbol, and count the rows whose symbol cannot be one."""
-    spellings = [
-        row[0] for row in connection.execute("SELECT DISTINCT symbol FROM rows WHERE refused IS NULL").fetchall()
-    ]
+    """Make the tables `counted` and `names`, and count the rows whose symbol cannot be one."""
+    connection.execute(
+        "CREATE TABLE counted AS SELECT day, symbol, count(*) AS rows FROM rows WHERE refused IS NULL GROUP BY ALL"
+    )
+    spellings = [row[0] for row in connection.execute("SELECT DISTINCT symbol FROM counted").fetchall()]
     pairs = [(each, _clean(each)) for each in spellings]
     connection.execute("CREATE TABLE names (symbol VARCHAR, clean VARCHAR)")
     if pairs:
@@ -209,7 +212,7 @@ def _name_symbols(connection: duckdb.DuckDBPyConnection, found: ImportReport) ->
         connection.execute("INSERT INTO names SELECT unnest(?), unnest(?)", [list(spelled), list(clean)])
     if bad := [spelling for spelling, clean in pairs if clean is None]:
         [(count,)] = connection.execute(
-            "SELECT count(*) FROM rows SEMI JOIN (FROM names WHERE clean IS NULL) USING (symbol) WHERE refused IS NULL"
+            "SELECT sum(rows) FROM counted SEMI JOIN (FROM names WHERE clean IS NULL) USING (symbol)"
         ).fetchall()
         found.refuse(BAD_SYMBOL, int(count), bad)
 

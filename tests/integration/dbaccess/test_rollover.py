@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -18,14 +20,16 @@ from libs.dbaccess import (
     Role,
     StoreCorrupt,
     WriterLockHeld,
+    history,
 )
+from libs.dbaccess.backup import BackupManager, list_copies
 from libs.dbaccess.history import DayLoader
 from libs.simulation.clock import ManualClock
 from tests.kit.commands import fleet_here
 from tests.kit.market_days import archive_day, arrow, at_us, candle, close_day, minutes, stores, tick
 from tests.kit.processes import first_line, running_code
-from tests.kit.rollover import FRIDAY, MONDAY, TUESDAY, day_ticks, everything, fill, ingestor
-from tests.kit.roots import copy_stores
+from tests.kit.rollover import FRIDAY, MONDAY, TUESDAY, day_ticks, everything, fill, ingestor, leftovers
+from tests.kit.roots import copy_stores, settings
 
 OWNER = """
     import sys, time
@@ -173,6 +177,56 @@ def test_readers_do_not_notice(root):
         assert pinned["ticks"].execute(count).fetchall() == [(85,)]
         assert query.get_candles("TCS", "nse", "1m", FRIDAY, None).equals(before)
         assert len(before) == 20
+
+
+def test_a_copy_of_history_made_beside_it_is_whole_and_neither_disturbs_the_other(root, monkeypatch):
+    """A copy begins wherever a day is about to get its name, and goes on while it does; none holds half a file."""
+    fill(root)
+    captured = everything(root)
+    manager = BackupManager(root, settings=settings())
+    turn = threading.Condition()
+    asked, copies, finished = [0], list[set[str]](), threading.Event()
+
+    def ask_for_a_copy(point: str) -> None:
+        if point == "history.rename.before":
+            with turn:
+                assert turn.wait_for(lambda: len(copies) == asked[0], 120), "the copy asked for before did not end"
+                asked[0] += 1
+                turn.notify_all()
+
+    def roll() -> None:
+        try:
+            EODRollover(ingestor(root)).execute(MONDAY)
+        finally:
+            with turn:
+                finished.set()
+                turn.notify_all()
+
+    monkeypatch.setattr(history, "crash_point", ask_for_a_copy)
+    rolling = threading.Thread(target=roll, daemon=True)
+    rolling.start()
+    while True:
+        with turn:
+            assert turn.wait_for(lambda: asked[0] > len(copies) or finished.is_set(), 120)
+            if asked[0] == len(copies):
+                break
+        made = manager.backup_market_data(MONDAY + timedelta(days=len(copies)))
+        with turn:
+            copies.append({path.relative_to(made).as_posix() for path in (made / "nse").rglob("*.*")})
+            turn.notify_all()
+    rolling.join()
+    last = manager.backup_market_data(MONDAY + timedelta(days=len(copies)))
+    found = everything(root)
+    closed = {name for name in found if name.startswith("nse")}
+
+    for table in ("ticks", "candles"):
+        rows = [row for name in found if table in name for row in found[name]]
+        assert sorted(rows, key=str) == sorted(captured[f"live {table}"], key=str)
+    assert leftovers(root) == []
+    assert all(earlier <= later for earlier, later in pairwise(copies))
+    assert len(copies) == len(closed)
+    assert copies[-1] <= closed == {path.relative_to(last).as_posix() for path in last.rglob("*.duckdb")}
+    assert {each.state for each in list_copies(root / "backups", settings().sqlite, verify=True)} == {"whole"}
 
 
 def test_steps_are_in_the_ledger(root):
