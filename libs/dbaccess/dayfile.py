@@ -17,6 +17,9 @@ from libs.dbaccess.figures import Figures, figures_of
 #: A symbol's rows of a day lie in one row group or two, and what is not in a group is not read: a quarter of DuckDB's
 #: own size makes a symbol's day a fifth faster and costs neither space nor time to write.
 _ROW_GROUP_SIZE = 32_768
+#: A file is read by blocks, and one symbol's candles need little of each: a quarter of DuckDB's own size (262,144)
+#: makes them a fifth to a third faster to read and a day of few symbols a quarter as large. Ticks gain nothing by it.
+_BLOCK_SIZES = {"candles": 65_536}
 
 
 def fill_day_file(
@@ -27,7 +30,10 @@ def fill_day_file(
     # Days that are written at the same time share an engine, and in it a name may be had once.
     name = f"day_{table}_{timeframe or ''}_{day:%Y%m%d}"
     columns = [row[0] for row in connection.execute(f"DESCRIBE {select}").fetchall()]
-    connection.execute(f"ATTACH {quote(staged)} AS {name} (ROW_GROUP_SIZE {_ROW_GROUP_SIZE})")
+    options = f"ROW_GROUP_SIZE {_ROW_GROUP_SIZE}"
+    if table in _BLOCK_SIZES:
+        options += f", BLOCK_SIZE {_BLOCK_SIZES[table]}"
+    connection.execute(f"ATTACH {quote(staged)} AS {name} ({options})")
     try:
         connection.execute(f"USE {name}")
         connection.execute(ddl)

@@ -46,7 +46,7 @@ class Engine:
 
     To attach a file, plan its part and detach it takes about twice as long as to read it in one statement with
     others. So a day is read once, that way, the first time it is asked for, and attached the second time; with
-    `days_at_once` it is never attached, and no more files than that are open at the same time.
+    `days_at_once` it is never attached, and the threads have about so many files open between them.
     """
 
     def __init__(self, settings: Query, *, days_at_once: int | None = None) -> None:
