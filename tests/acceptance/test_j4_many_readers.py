@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from libs.dbaccess import DatabaseManager, MarketDataQuery
 from tests.kit.market_days import MONDAY, close_day, minutes, stores
-from tests.kit.processes import running_code
+from tests.kit.processes import DEADLINE_S, running_code
 
 READERS = 6
 #: Opens the day, says so, and holds it open until its input ends; then reads on, another way too.
@@ -46,7 +46,7 @@ def test_many_processes_read_one_day_at_once(data_root):
             reader.stdin.flush()
         seen = [reader.stdout.readline().split() for reader in readers]
         assert seen == [["saw", "150"]] * READERS
-        assert [reader.wait(60) for reader in readers] == [0] * READERS
+        assert [reader.wait(DEADLINE_S) for reader in readers] == [0] * READERS
 
 
 def test_readers_of_one_process_share_a_day(data_root):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from selenium import webdriver
 from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
     InvalidElementStateException,
+    NoAlertPresentException,
     NoSuchElementException,
     StaleElementReferenceException,
 )
@@ -121,13 +124,19 @@ class Dashboard:
                     return False
                 self.driver.execute_script("arguments[0].scrollIntoView({ block: 'center' })", found[0])
                 found[0].click()
-            except StaleElementReferenceException:
+            except (StaleElementReferenceException, ElementClickInterceptedException, ElementNotInteractableException):
                 return False
             return True
 
         self.wait_for(pressed, f"a button {text!r} {beside and 'beside ' + beside}")
         if confirm:
+            self.wait_for(self._accepted, "the question")
+
+    def _accepted(self) -> bool:
+        with suppress(NoAlertPresentException):
             self.driver.switch_to.alert.accept()
+            return True
+        return False
 
     def asked(self, method: str, path: str, body: str = "null") -> int:
         """Ask the api what the page itself could, with the session's cookie and CSRF token; give the status."""
@@ -141,7 +150,8 @@ class Dashboard:
 
     def buttons(self) -> list[str]:
         """What the page offers to do."""
-        return [each.text for each in self.driver.find_elements(By.CSS_SELECTOR, "#content button")]
+        script = "return [...document.querySelectorAll('#content button')].map((each) => each.innerText)"
+        return list(self.driver.execute_script(script))  # at one instant: the page may be drawn anew
 
     def look(self, scheme: str) -> None:
         """Prefer light, or dark."""

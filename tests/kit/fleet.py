@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -28,6 +29,9 @@ from tests.kit.roots import ROOMY
 
 #: In the order of `fleet down`, from the one nothing depends on.
 SERVICES = ("watchdog", "api", "ops", "backtest", "execution_engine", "scanner", "ingestor")
+
+#: Below those of Linux's outgoing connections, 32768 and up, and above what services commonly have.
+_PORTS = 20_000, 32_000
 
 
 class WholeFleet:
@@ -150,7 +154,7 @@ class WholeFleet:
         except (psutil.NoSuchProcess, ValueError):
             return
         self.control("supervisorctl", "shutdown")
-        _, left = psutil.wait_procs(everybody, timeout=60)
+        _, left = psutil.wait_procs(everybody, timeout=180)
         for process in left:
             process.kill()
         assert not left, f"still there after a shutdown: {left}"
@@ -168,7 +172,9 @@ def whole_fleet(**environment: str) -> Iterator[WholeFleet]:
 
 
 def free_port() -> int:
-    """Give a port nobody has just now."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
+    """Give a port nobody has just now, nor is given by the kernel to a connection until it is bound."""
+    while True:
+        port = random.SystemRandom().randrange(*_PORTS)
+        with socket.socket() as listening, suppress(OSError):
+            listening.bind(("127.0.0.1", port))
+            return port

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
-
 import httpx
 from selenium.webdriver.common.by import By
 
@@ -13,30 +10,23 @@ from tests.kit.api import log_in
 from tests.kit.browser import Dashboard
 from tests.kit.fleet import WholeFleet
 
-#: A first visit shows a market that lives within so long; see `check_first_visit`.
-FIRST_VISIT_S = 10
-
 
 def check_trading_day(fleet: WholeFleet, board: Dashboard) -> None:
     """Log in, watch a candle move, halt and see a signal refused, resume; switch a strategy on and off."""
     add_users(fleet)
     board.enter("asha")
-    took_s = check_first_visit(board)
-    # On a busy machine the time says nothing.
-    assert took_s < FIRST_VISIT_S or os.getloadavg()[0] > 0.9 * (os.cpu_count() or 1), f"{took_s:.1f} s"
+    check_first_visit(board)
     _halt(fleet, board)
     _strategy(fleet, board)
 
 
-def check_first_visit(board: Dashboard) -> float:
-    """The overview tells of ticks, the chart's newest candle makes way for a newer one; give how long it took."""
-    begun = time.monotonic()
+def check_first_visit(board: Dashboard) -> None:
+    """The overview tells of ticks, the chart's newest candle makes way for a newer one."""
     board.read("ticks")
     board.open("charts?symbol=RELIANCE")
     board.read("live", "live")
     first = board.wait_for(lambda: _newest(board), "a candle")
     board.wait_for(lambda: _newest(board) != first, "the candle to move")
-    return time.monotonic() - begun
 
 
 def check_after_the_day(fleet: WholeFleet, board: Dashboard, day: str) -> None:
@@ -45,8 +35,7 @@ def check_after_the_day(fleet: WholeFleet, board: Dashboard, day: str) -> None:
     board.open("backtests")
     board.fill(strategy="SMA cross", symbols="RELIANCE", start=day, end=day)
     board.press("Start")
-    report = board.wait_for(lambda: board.driver.find_elements(By.CSS_SELECTOR, "a.report"), "the run's report")
-    board.driver.get(str(report[0].get_attribute("href")))
+    board.driver.get(board.wait_for(lambda: _report(board), "the run's report"))
     page = board.driver.find_element(By.TAG_NAME, "body").text
     assert "sma_cross" in page, page[:500]
     assert "RELIANCE" in page, page[:500]
@@ -77,6 +66,11 @@ def _newest(board: Dashboard) -> str:
 def _row(board: Dashboard, service: str) -> str:
     rows = board.driver.find_elements(By.CSS_SELECTOR, "#content tbody tr")
     return next((row.text for row in rows if row.text.startswith(service)), "")
+
+
+def _report(board: Dashboard) -> str | None:
+    found = board.driver.find_elements(By.CSS_SELECTOR, "a.report")
+    return found[0].get_attribute("href") if found else None
 
 
 def _halt(fleet: WholeFleet, board: Dashboard) -> None:

@@ -15,7 +15,7 @@ from libs.core.errors import FleetError
 from libs.messaging import CommandClient
 from libs.settings import Settings, load_settings
 from tests.kit.paths import PROJECT
-from tests.kit.processes import ASK_EVERY_S, wait_until
+from tests.kit.processes import ASK_EVERY_S, DEADLINE_S, wait_until
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Service:
         """SIGTERM; give the exit code."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(60)
+        return self.process.wait(DEADLINE_S)
 
     def status(self) -> dict[str, Any] | None:
         """Ask it how it is; None while it does not answer."""

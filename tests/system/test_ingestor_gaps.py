@@ -12,7 +12,7 @@ from services.exchange_sim.market.instruments import Listing
 from tests.kit.capture_checks import Stored, Witness
 from tests.kit.exchange_sim import running_simulator
 from tests.kit.ingestor import ingestor
-from tests.kit.processes import wait_until
+from tests.kit.processes import DEADLINE_S, wait_until
 
 COLUMNS = ["us", "open", "high", "low", "close", "volume"]
 
@@ -36,7 +36,7 @@ def test_gaps_are_filled_once_from_the_brokers_history(data_root):
     ):
         captured.start()
         assert captured.process is not None
-        assert captured.process.wait(120) == -9, "it was to die while it filled the minutes before its start"
+        assert captured.process.wait(DEADLINE_S) == -9, "it was to die while it filled the minutes before its start"
         del captured.environment["TRADEFLEET_CRASH_AT"]
         captured.start()
         captured.wait_for(lambda status: status["capture"]["backfilled"] > 0, "the fill to go on after the restart")

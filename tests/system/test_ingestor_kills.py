@@ -12,7 +12,7 @@ from services.exchange_sim.market.instruments import Listing
 from tests.kit.capture_checks import Stored, Witness, check
 from tests.kit.exchange_sim import Simulator, running_simulator
 from tests.kit.ingestor import Ingestor, ingestor
-from tests.kit.processes import wait_until
+from tests.kit.processes import DEADLINE_S, wait_until
 
 SYMBOLS, SEED = 8, 7
 #: Where it kills itself, and at which hit; between the pieces of the path and inside each of them.
@@ -28,7 +28,7 @@ def die_at(captured: Ingestor, point: str) -> None:
     captured.environment["TRADEFLEET_CRASH_AT"] = point
     captured.start()
     assert captured.process is not None
-    assert captured.process.wait(60) == -9, captured.log.read_text()[-3000:]
+    assert captured.process.wait(DEADLINE_S) == -9, captured.log.read_text()[-3000:]
     del captured.environment["TRADEFLEET_CRASH_AT"]
 
 
@@ -65,6 +65,7 @@ def _sent(sim: Simulator) -> int:
     return len(sent[max(sent, key=int)])
 
 
+@pytest.mark.timeout(400)
 def test_nothing_is_lost_or_doubled_by_kills(data_root):
     """At every crash point of the path, and at seeded instants, start included."""
     rng = random.Random(SEED)

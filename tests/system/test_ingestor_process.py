@@ -14,7 +14,7 @@ from services.ingestor.service import serve
 from tests.kit.capture_checks import Stored
 from tests.kit.exchange_sim import running_simulator
 from tests.kit.ingestor import ingestor
-from tests.kit.processes import wait_until
+from tests.kit.processes import DEADLINE_S, wait_until
 
 
 def test_second_ingestor_is_refused_and_the_first_goes_on(data_root):
@@ -25,7 +25,7 @@ def test_second_ingestor_is_refused_and_the_first_goes_on(data_root):
         with ingestor(data_root, sim) as second:
             second.start()
             assert second.process is not None
-            assert second.process.wait(60) == 3
+            assert second.process.wait(DEADLINE_S) == 3
         assert first.process is not None
         assert f"held by process {first.process.pid}" in first.log.read_text()
         with pytest.raises(WriterLockHeld), DatabaseManager(data_root, Role.INGESTOR).live_buffer_writer():

@@ -12,7 +12,7 @@ from tests.kit.capture_checks import Witness
 from tests.kit.exchange_sim import running_simulator
 from tests.kit.ingestor import ingestor
 from tests.kit.market_days import at_us, close_day, tick
-from tests.kit.processes import fleet, wait_until
+from tests.kit.processes import DEADLINE_S, fleet, wait_until
 from tests.kit.roots import make_stores
 
 MONDAY, TUESDAY = date(2026, 2, 2), date(2026, 2, 3)
@@ -27,14 +27,17 @@ def test_day_goes_into_history_while_the_next_is_captured(data_root):
     close_day(data_root, AGED, [tick("TCS", at_us(AGED, 600) + n, n, 100.0 + n) for n in range(50)], None)
     aged = ticks_of(data_root, AGED)
     with (
-        running_simulator(start="2026-02-02T15:10:00", speed=60, symbols=8) as sim,
+        running_simulator(start="2026-02-02T15:10:00", speed=60, symbols=4) as sim,
         ingestor(data_root, sim, **SOON, TRADEFLEET_CRASH_AT=DIES_ARCHIVING) as captured,
         Witness(captured.settings()) as witness,
     ):
+        sim.clock(paused=True)  # its last minutes are few: they wait for who captures them
         captured.start()
-        captured.wait_for(lambda status: status["capture"]["bars"] >= 8, "bars")
+        captured.wait_for(lambda status: status["feed"]["state"] == "live", "the feed")
+        sim.clock(paused=False)
+        captured.wait_for(lambda status: status["capture"]["bars"] >= 4, "bars")
         # The last trade, the closing auction and the delay after them; the rest of the day at once.
-        sim.clock(play_to="2026-02-02T16:30:00")
+        sim.clock(paused=True, play_to="2026-02-02T16:30:00")  # however long it takes, Tuesday does not begin
         status = captured.wait_for(lambda status: status["rollover"]["attempts"], "the rollover")
         assert status["rollover"]["error"] == ""
         assert status["rollover"]["in_history"]
@@ -46,11 +49,11 @@ def test_day_goes_into_history_while_the_next_is_captured(data_root):
         del captured.environment["TRADEFLEET_CRASH_AT"]
         asked = fleet("archive", "--json", **captured.environment)
         assert (asked.returncode, "no day is lost" in asked.stderr) == (1, True), asked.stderr
-        assert captured.process.wait(60) == -9
+        assert captured.process.wait(DEADLINE_S) == -9
         pd.testing.assert_frame_equal(ticks_of(data_root, AGED), aged)
         # What comes of a closed day afterwards, as the greeting of a new connection does, is late.
         captured.start()
-        sim.clock(jump_to="2026-02-03T09:14:00")
+        sim.clock(paused=False, jump_to="2026-02-03T09:14:00")
         captured.wait_for(lambda status: status["session"]["date"] == str(TUESDAY), "Tuesday")
         captured.wait_for(lambda status: status["capture"]["ticks"] >= 100, "Tuesday's ticks")
         asked = fleet("rollover", "--date", MONDAY, "--json", **captured.environment)

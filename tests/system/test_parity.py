@@ -31,6 +31,7 @@ def parity(*words: object) -> int:
     return main(["parity", *map(str, words)])
 
 
+@pytest.mark.timeout(400)
 def test_the_fleet_does_what_the_backtest_says(history, tmp_path, monkeypatch, capsys):  # noqa: F811  # the short one
     """Live is a backtest with real money: five symbols, three strategies, one account; ids, prices, fees, profits.
 
@@ -39,7 +40,7 @@ def test_the_fleet_does_what_the_backtest_says(history, tmp_path, monkeypatch, c
     into = tmp_path / "p"
     code = parity(
         "--date", DAY, "--strategy", STRATEGIES, "--symbols", SYMBOLS, "--root", history, "--into", into,
-        "--timeout", 50, "--json",
+        "--timeout", 250, "--json",
     )  # fmt: skip
     found = json.loads(capsys.readouterr().out)
     counts = {name: found["fleet"][name] for name in ("signals", "orders", "trades", "exits")}

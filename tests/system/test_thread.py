@@ -11,7 +11,7 @@ import pytest
 from libs.dbaccess import DatabaseManager
 from tests.kit.exchange_sim import running_simulator
 from tests.kit.ingestor import ingestor
-from tests.kit.processes import first_line, running_code, wait_until
+from tests.kit.processes import DEADLINE_S, first_line, running_code, wait_until
 from tests.kit.service import service
 
 OWN = {
@@ -89,6 +89,7 @@ class Flipper(BaseStrategy):
 '''
 
 
+@pytest.mark.timeout(300)
 def test_a_signal_becomes_a_position_and_survives_the_scanner(captured):
     """D2, E1, E4, F1: bars to signals to orders to positions, through four processes; one of them killed twice."""
     data_root = captured.data_root
@@ -108,7 +109,7 @@ def test_a_signal_becomes_a_position_and_survives_the_scanner(captured):
         captured.wait_for(lambda status: status["capture"]["minutes"] >= minutes + 3, "minutes without a scanner")
         scanner.environment = {**captured.environment, "TRADEFLEET_CRASH_AT": f"scanner.decide.after:{decided + 2}"}
         scanner.start()
-        assert scanner.process.wait(60) == -9, "stored and not told: the engine must find it in the store"
+        assert scanner.process.wait(DEADLINE_S) == -9, "stored and not told: the engine must find it in the store"
         scanner.environment = captured.environment
         scanner.start()
         again = scanner.wait_for(lambda status: status["signals"] >= 2, "signals after the kills")

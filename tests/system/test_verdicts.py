@@ -12,6 +12,7 @@ from libs.dbaccess import DatabaseManager
 from libs.dbaccess.coverage import stored_certificates
 from tests.kit.exchange_sim import running_simulator
 from tests.kit.ingestor import ingestor
+from tests.kit.processes import wait_until
 from tests.kit.roots import ROOMY, make_stores
 from tests.kit.service import service
 
@@ -53,6 +54,19 @@ def test_a_fleet_at_rest_is_no_go_and_says_why(data_root, said):
     assert (code, found["failed"]) == (1, ["store"])
 
 
+def ended(said, environment) -> dict:
+    """End the day and give what `fleet eod` found; see above for who does not answer in time."""
+
+    def look() -> dict | None:
+        code, found = said("eod", "--date", "2026-02-02", **environment)
+        return found if code == 0 else None
+
+    found = wait_until(look, "the day to be ended")
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.timeout(300)
 def test_a_living_fleet_goes_and_ends_its_day(data_root, said):
     make_stores(data_root)
     with (
@@ -61,21 +75,24 @@ def test_a_living_fleet_goes_and_ends_its_day(data_root, said):
         service("scanner", captured.environment) as scanner,
         service("execution_engine", captured.environment) as engine,
     ):
-        captured.start()
+        sim.clock(paused=True)  # its last minutes are few: they wait for everybody to be there
+        for each in (captured, scanner, engine):
+            each.start()
+        for each in (captured, scanner, engine):
+            each.wait_for(lambda _status: True, f"{each.name} to answer")
+        sim.clock(paused=False)
         captured.wait_for(lambda status: status["capture"]["minutes"] >= 1, "a minute")
-        scanner.start()
-        engine.start()
+        sim.clock(speed=5)
         scanner.wait_for(lambda status: status["minutes"] >= 1, "the scanner")
         engine.wait_for(lambda status: status["ticks"] > 0, "the engine")
-        code, found = said("preflight", **captured.environment)
-        assert (code, found["failed"]) == (0, []), found
+        # Who does not answer in time, as on a busy machine, is no GO; asked again, he does.
+        wait_until(lambda: said("preflight", **captured.environment)[0] == 0, "a GO")
 
         code, found = said("eod", "--date", "2026-02-02", **captured.environment)
         assert (code, found["failed"]) == (1, ["history"]), found
-        sim.clock(play_to="2026-02-02T16:30:00")
+        sim.clock(paused=True, play_to="2026-02-02T16:30:00")
         captured.wait_for(lambda status: status["rollover"]["attempts"], "the rollover")
-        code, found = said("eod", "--date", "2026-02-02", **captured.environment)
-        assert (code, found["failed"]) == (0, []), found
+        found = ended(said, captured.environment)
         assert found["report"]["orders"] == 0
         compared = next(check for check in found["checks"] if check["name"] == "broker candles")
         assert "most traded symbols" in compared["found"], compared
@@ -83,8 +100,8 @@ def test_a_living_fleet_goes_and_ends_its_day(data_root, said):
         assert sum(each.bars_compared or 0 for each in certificates) > 0
 
         nobody = captured.environment | {"TRADEFLEET_UPSTOX_API_URL": "http://127.0.0.1:9"}
-        code, found = said("eod", "--date", "2026-02-02", **nobody)
+        found = ended(said, nobody)
         compared = next(check for check in found["checks"] if check["name"] == "broker candles")
-        assert (code, compared["state"]) == (0, "warning"), found
+        assert compared["state"] == "warning", found
         assert compared["found"].startswith("not compared: ")
         assert list((data_root / "backups" / "trading").rglob("trading_*.db"))

@@ -204,10 +204,10 @@ export const charts = { families: "candle,price,signal,trade", redraw: "",
     const found = await settle(ask(query(`&limit=${drawn.plain ? 150 : 3}`)).then((each) => each.rows), () => []);
     if (!found.length) return;
     drawn.quote.replaceChildren(...quoteLine(found.at(-1)));
-    if (drawn.plain) { document.querySelector("svg.chart")?.replaceWith(candleChart(found)); return; }
-    drawn.newer(found);
-    document.querySelector("#content section:last-of-type .scroll")?.replaceWith(newest(drawn.rows));
-    if (news.some((each) => /^(trade|signal)\./.test(each.topic))) await drawn.mark();
+    if (drawn.plain) document.querySelector("svg.chart")?.replaceWith(candleChart(found));
+    else drawn.newer(found);
+    document.querySelector("#content section:last-of-type .scroll")?.replaceWith(newest(drawn.plain ? found : drawn.rows));
+    if (!drawn.plain && news.some((each) => /^(trade|signal)\./.test(each.topic))) await drawn.mark();
   } };
 
 function newest(all) {

@@ -33,6 +33,21 @@ def test_line_is_json_where_nobody_watches():
     assert found["timestamp"].endswith("+00:00")
 
 
+def test_a_line_is_written_whole():
+    """Killed between a line and its end, a process would have its last line continued by the first of the next one."""
+
+    class Written(io.StringIO):
+        def write(self, text: str) -> int:
+            pieces.append(text)
+            return super().write(text)
+
+    pieces: list[str] = []
+    logged(Written(), Log(), lambda log: [log.info("day.closed", rows=n) for n in range(2)])
+
+    assert [piece.count("\n") for piece in pieces] == [1, 1]
+    assert all(piece.endswith("\n") for piece in pieces)
+
+
 def test_line_is_text_on_a_terminal():
     (line,) = logged(Terminal(), Log(), lambda log: log.info("day.closed", rows=3))
 
