@@ -40,7 +40,7 @@ def statuses(events: list[dict[str, Any]]) -> list[str]:
 
 def test_order_that_times_out_was_carried_out(sim):
     """The case an engine must survive: no answer, and the order lives."""
-    sim.add_fault("order_timeout", op="place", delay_s=1.0, count=1)
+    sim.add_fault("order_timeout", op="place", delay_s=3.0, count=1)
     connection = HTTPConnection("127.0.0.1", sim.port, timeout=0.3)
     headers = {"Authorization": f"Bearer {TRADING_TOKEN}", "Content-Type": "application/json"}
     connection.request("POST", "/v3/order/place", json.dumps(order(tag="lost")), headers)
