@@ -69,7 +69,7 @@ def _list(options: Namespace) -> int:
 
 def _add(options: Namespace) -> int:
     given = {"name": options.name, "role": options.role, "password_hash": _hashed(options)}
-    return _change(options, "user.add", given, f"{options.name} is a {options.role}")
+    return _change(options, "user.add", given, f"{options.name} has the role {options.role}")
 
 
 def _remove(options: Namespace) -> int:

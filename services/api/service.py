@@ -76,7 +76,7 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         get_logger().info("api.started", address=f"http://{settings.api.host}:{settings.api.port}")
         loops = [
             publisher.run(), commands.run(), context.watch.run(),
-            context.watch.prices.run(), context.watch.pushing.run(), _until_done(serving),
+            context.watch.prices.run(), context.watch.standing.run(), context.watch.pushing.run(), _until_done(serving),
             broker.watch(context.broker_changed),
             beat(NAME, publisher, clock, settings.runtime.heartbeat_interval_ms, lambda: _pulse(context)),
         ]  # fmt: skip

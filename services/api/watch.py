@@ -14,6 +14,7 @@ from libs.messaging import Subscriber
 from libs.settings import Settings
 from services.api.prices import Prices
 from services.api.pushing import BEAT_S, News, Page, Pushing
+from services.api.standing import Standing
 
 #: What a page may ask to be told of.
 FAMILIES = (
@@ -44,6 +45,7 @@ class Watch:
         self.health: dict[str, Health] = {}
         self.pushing = Pushing(settings.api.push_interval_ms, settings.api.push_clients_max, self.vital)
         self.prices = Prices(settings, clock, self.pushing)
+        self.standing = Standing(settings, clock)
 
     async def run(self) -> None:
         """Take in messages for ever."""

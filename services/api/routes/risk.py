@@ -47,9 +47,8 @@ def risk(context: Context) -> dict[str, Any]:
 
 @get("/api/alerts", role="viewer", sync_to_thread=False)
 def alerts(context: Context) -> dict[str, Any]:
-    """Give the newest alert of each severity heard since the api started, the newest first."""
-    found = [news.payload for news in context.watch.latest.values() if news.topic.startswith("alert.")]
-    return {"rows": sorted(found, key=lambda each: -each["timestamp_us"])}
+    """Give the alerts heard since the api started that are not over, the worst first."""
+    return {"rows": msgspec.to_builtins(context.watch.standing.now())}
 
 
 @get("/api/alert-targets", role="admin", sync_to_thread=True)
