@@ -70,7 +70,7 @@ async function cards(ask) {
     card("Trading", halted ? halted.state : "active", halted ? halted.reason : "new orders are allowed", halted ? "down" : "up"),
     card("Feed", feed && !feed.is_stale ? moment(feed.figures.session_us) || "waiting" : "silent", feed ? `${number(feed.figures.ticks ?? 0)} ticks, ${feed.figures.gaps === 1 ? "1 gap" : `${number(feed.figures.gaps ?? 0)} gaps`}` : "no ingestor was heard", feed && !feed.is_stale ? "" : "down"),
     card("Services", bad.length ? `${bad.length} not well` : health.services.length ? "all well" : "none heard", bad.map((each) => words(each.service)).join(", ") || `${health.services.length} heard`, bad.length ? "down" : "up"),
-    card("Alerts", standing.length ? standing[0].title : "none", standing.length ? `${words(standing[0].source)}, since ${moment(standing[0].since_us || standing[0].timestamp_us)}${standing.length > 1 ? `, and ${standing.length - 1} more` : ""}` : "nothing is wrong", standing.length ? "warn" : ""));
+    card("Alerts", standing.length ? standing[0].title : "none", standing.length ? `${words(standing[0].source)}, since ${moment(standing[0].since_us || standing[0].timestamp_us)}${standing.length > 1 ? `, and ${standing.length - 1} more` : ""}` : "heard since the api started", standing.length ? "warn" : ""));
 }
 
 export const overview = { families: "telemetry,order,position,signal,alert,candle,price", redraw: "telemetry,order,position,signal,alert",
