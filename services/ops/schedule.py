@@ -12,6 +12,7 @@ import msgspec
 
 from libs.core.clock import IST, US_PER_MINUTE, Clock, to_datetime
 from libs.dbaccess.files import write_atomically
+from libs.runtime.logs import get_logger
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,12 @@ class Schedule:
         return [task for task in self._tasks if (period := task.period(now_us)) and self._done.get(task.name) != period]
 
     def note(self, task: Task) -> None:
-        """It was done."""
+        """It was done. A full disk takes no note of it: it is done once more after a start, and ops lives to tell."""
         self._done[task.name] = task.period(self._clock.now_us())
-        write_atomically(self._path, msgspec.json.encode(self._done))
+        try:
+            write_atomically(self._path, msgspec.json.encode(self._done))
+        except OSError as e:
+            get_logger().error("ops.not_noted", task=task.name, error=str(e))
 
 
 def every(minutes: int) -> Callable[[int], str]:

@@ -100,8 +100,9 @@ class Running:
         key = f"task {task.name}"
         try:
             found = task.then(await asyncio.to_thread(task.run))
-        except (FleetError, OSError) as e:
-            self.alerts.raise_(key, Severity.CRITICAL, NAME, f"{task.name} failed", str(e))
+        except Exception as e:  # noqa: BLE001 - whatever a task raises is its own fault, and ops lives to tell it
+            told = str(e) if isinstance(e, (FleetError, OSError)) else f"{type(e).__name__}: {e}"
+            self.alerts.raise_(key, Severity.CRITICAL, NAME, f"{task.name} failed", told)
         else:
             get_logger().info("ops.done", task=task.name, found=found)
             self.alerts.clear(key)

@@ -81,6 +81,18 @@ def test_what_was_missed_is_caught_up_once(tmp_path):
     assert len(done) == 3
 
 
+def test_a_note_that_cannot_be_written_ends_nothing(tmp_path):
+    """A full disk is what ops is there to tell of."""
+    (tmp_path / "file").touch()
+    schedule = Schedule(tmp_path / "file" / "schedule.json", [Task("copy", every(60), lambda: "ok")], ManualClock())
+    [task] = schedule.due()
+
+    schedule.note(task)
+
+    assert schedule.due() == []
+    assert list(schedule.done) == ["copy"]
+
+
 def test_days_and_weeks_begin_at_their_hour():
     at = 1_770_003_900_000_000  # Monday 2026-02-02 09:15 IST
     assert [daily(18)(at), daily(18)(at + 9 * HOUR_US)] == ["2026-02-01", "2026-02-02"]
