@@ -16,6 +16,7 @@ import numpy.typing as npt
 from libs.core.errors import Refused
 from libs.indicators import registry
 from libs.indicators.columns import Column
+from libs.indicators.sides import sides_of
 from libs.scanners.figures import EveryBar, Figures, NewestBars
 from libs.scanners.panel import Panel
 
@@ -39,7 +40,7 @@ _COMPARISON: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: np.equal,
     ast.NotEq: np.not_equal,
 }
-_CROSSES = {"crosses_above": np.greater, "crosses_below": np.less}
+_CROSSES = {"crosses_above": 1, "crosses_below": -1}
 
 
 class BadExpression(Refused):
@@ -255,11 +256,11 @@ class _Reader:
         beyond = _CROSSES[name]
 
         def compute(figures: Figures) -> Any:
-            difference = np.asarray(one.compute(figures) - other.compute(figures), dtype=float)
-            difference = np.broadcast_to(difference, figures.shape)
-            before = _ago(difference, 1)
-            known = np.isfinite(difference) & np.isfinite(before)
-            return np.where(known, beyond(difference, 0.0) & ~beyond(before, 0.0), np.nan)
+            first, second = (np.broadcast_to(part.compute(figures), figures.shape) for part in (one, other))
+            is_known = np.isfinite(first - second)
+            side = np.where(is_known, sides_of(first.ravel(), second.ravel()).reshape(figures.shape), np.nan)
+            before = _ago(side, 1)
+            return np.where(is_known & np.isfinite(before), (side == beyond) & (before != beyond), np.nan)
 
         return _Part(
             is_condition=True, bars_needed=_most([one, other]) + 1, compute=compute, reach=_reach([one, other]) + 1

@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from libs.contracts import OHLCVBar, SignalEvent
+from libs.indicators.sides import side_of
 from libs.strategies.context import StrategyContext
 from libs.strategies.intraday import IntradayParameters, IntradayStrategy, Length, Ranges, stop_at
 
@@ -39,6 +40,7 @@ class Confluence(IntradayStrategy[ConfluenceParameters]):
     """Enter when the weighted votes agree, leave when they turn against the position; confidence is the agreement."""
 
     strategy_id = "confluence"
+    version = "2"
     purpose = "Enter when trend, MACD, RSI, VWAP and the 15-minute trend agree; leave when they turn."
     parameters_type = ConfluenceParameters
 
@@ -72,15 +74,17 @@ class Confluence(IntradayStrategy[ConfluenceParameters]):
 
     def _votes(self, bar: OHLCVBar) -> dict[str, float]:
         wanted, higher = self.parameters, self._higher.bar
-        higher_lead = higher.close - self._higher_average.value if higher else float("nan")
+        macd = self._macd
+        close = higher.close if higher else float("nan")
         return {
-            "trend": wanted.trend_weight * _sign(self._fast.value - self._slow.value),
-            "macd": wanted.macd_weight * _sign(self._macd.histogram),  # type: ignore[attr-defined]  # output of macd
-            "rsi": wanted.rsi_weight * _sign(self._rsi.value - 50.0),
-            "vwap": wanted.vwap_weight * _sign(bar.close - self._vwap.value),
-            "higher": wanted.higher_weight * _sign(higher_lead),
+            "trend": wanted.trend_weight * _vote(self._fast.value, self._slow.value),
+            "macd": wanted.macd_weight * _vote(macd.macd, macd.signal),  # type: ignore[attr-defined]  # outputs of macd
+            "rsi": wanted.rsi_weight * _vote(self._rsi.value, 50.0),
+            "vwap": wanted.vwap_weight * _vote(bar.close, self._vwap.value),
+            "higher": wanted.higher_weight * _vote(close, self._higher_average.value),
         }
 
 
-def _sign(value: float) -> float:
-    return value if isnan(value) else float((value > 0) - (value < 0))
+def _vote(one: float, other: float) -> float:
+    difference = one - other
+    return difference if isnan(difference) else float(side_of(one, other))

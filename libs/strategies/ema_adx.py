@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from math import isnan
 from typing import Annotated
 
 from msgspec import Meta
 
 from libs.contracts import OHLCVBar, SignalEvent
+from libs.indicators.sides import side_of
 from libs.strategies.context import StrategyContext
 from libs.strategies.intraday import IntradayParameters, IntradayStrategy, Length, Ranges, stop_at
 
@@ -30,6 +30,7 @@ class EmaAdx(IntradayStrategy[EmaAdxParameters]):
     """Enter on a cross when ADX says trend, leave on the cross back whatever ADX says."""
 
     strategy_id = "ema_adx"
+    version = "2"
     purpose = "Follow a cross of exponential averages when ADX shows a trend; leave on the cross back."
     parameters_type = EmaAdxParameters
 
@@ -46,10 +47,9 @@ class EmaAdx(IntradayStrategy[EmaAdxParameters]):
         self._side = 0
 
     def decide(self, bar: OHLCVBar, context: StrategyContext) -> list[SignalEvent]:
-        fast, slow = self._fast.value, self._slow.value
-        if fast == slow or isnan(slow):
+        side, before = side_of(self._fast.value, self._slow.value), self._side
+        if not side:
             return []
-        side, before = (1 if fast > slow else -1), self._side
         self._side = side
         if before != -side:
             return []

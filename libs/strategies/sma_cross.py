@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from math import isnan
-
 from libs.contracts import OHLCVBar, SignalEvent
 from libs.indicators.registry import compute
+from libs.indicators.sides import side_of, sides_of
 from libs.strategies.context import StrategyContext
 from libs.strategies.intraday import IntradayParameters, IntradayStrategy, Length
-from libs.strategies.wishes import BarColumns, Wishes, above, turns
+from libs.strategies.wishes import BarColumns, Wishes, turns
 
 
 class SmaCrossParameters(IntradayParameters, frozen=True, kw_only=True):
@@ -26,6 +25,7 @@ class SmaCross(IntradayStrategy[SmaCrossParameters]):
     """Long when the fast average crosses above the slow one, short when it crosses below."""
 
     strategy_id = "sma_cross"
+    version = "2"
     purpose = "Long when the fast simple average crosses above the slow one, short below."
     parameters_type = SmaCrossParameters
 
@@ -41,12 +41,11 @@ class SmaCross(IntradayStrategy[SmaCrossParameters]):
     def wishes(self, columns: BarColumns) -> Wishes:
         wanted = self.parameters
         fast = compute("sma", columns, period=wanted.fast)["value"]
-        return Wishes(turns(above(fast, compute("sma", columns, period=wanted.slow)["value"])))
+        return Wishes(turns(sides_of(fast, compute("sma", columns, period=wanted.slow)["value"])))
 
     def decide(self, bar: OHLCVBar, context: StrategyContext) -> list[SignalEvent]:
-        fast, slow = self._fast.value, self._slow.value
-        if fast == slow or isnan(slow):
+        side, before = side_of(self._fast.value, self._slow.value), self._side
+        if not side:
             return []
-        side, before = (1 if fast > slow else -1), self._side
         self._side = side
         return self.go(side, context) if before == -side else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isnan
 
 from libs.contracts import OHLCVBar, SignalEvent
+from libs.indicators.sides import side_of
 from libs.strategies.context import StrategyContext
 from libs.strategies.intraday import IntradayParameters, IntradayStrategy, Length, Ranges, stop_at
 
@@ -21,6 +22,7 @@ class VwapReversion(IntradayStrategy[VwapReversionParameters]):
     """Far from VWAP and the bar turning towards it: go back with it, leave at VWAP."""
 
     strategy_id = "vwap_reversion"
+    version = "2"
     purpose = "Trade back to the session's VWAP from a distance, once a bar turns towards it."
     parameters_type = VwapReversionParameters
 
@@ -36,12 +38,12 @@ class VwapReversion(IntradayStrategy[VwapReversionParameters]):
         vwap, atr = self._vwap.value, self._atr.value
         if isnan(vwap) or isnan(atr):
             return []
-        away = bar.close - vwap
+        away = side_of(bar.close, vwap)
         if context.position.direction * away > 0:
             return context.go_flat("at VWAP")
-        side = -1 if away > 0 else 1
+        side = -away
         turns = (bar.close - bar.open) * side > 0
-        if context.position.is_flat and turns and abs(away) >= self.parameters.distance_atrs * atr > 0:
+        if context.position.is_flat and turns and abs(bar.close - vwap) >= self.parameters.distance_atrs * atr > 0:
             stop = stop_at(side, bar.close, self.parameters.stop_atrs * atr)
             return self.go(side, context, stop=stop, target=round(vwap, 2), vwap=vwap)
         return []

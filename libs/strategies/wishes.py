@@ -13,10 +13,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from libs.indicators.columns import Floats
+from libs.indicators.sides import Sides
 
 Flags = npt.NDArray[np.bool_]
-Sides = npt.NDArray[np.int8]
 
 
 def tells_nothing(_: int) -> dict[str, Any]:
@@ -51,14 +50,3 @@ def turns(side: npt.NDArray[Any]) -> Sides:
     turned = held[1:] == -held[:-1]
     found[at[1:][turned]] = held[1:][turned]
     return found
-
-
-def sign(difference: Floats) -> Sides:
-    """Give the sign; 0 where there is no value."""
-    return above(difference, 0.0)
-
-
-def above(upper: Floats, lower: Floats | float) -> Sides:
-    """Give 1 where one column is above the other, -1 where below; 0 where they are equal, or one has no value."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray((upper > lower).view(np.int8) - (upper < lower).view(np.int8))

@@ -12,9 +12,10 @@ from libs.contracts import OHLCVBar, SignalEvent
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import US_PER_MINUTE, trading_date
 from libs.indicators.columns import Integers, Remembering
+from libs.indicators.sides import Sides
 from libs.strategies.intraday import IntradayStrategy
 from libs.strategies.position import after, touched
-from libs.strategies.wishes import BarColumns, Flags, Sides, Wishes, tells_nothing
+from libs.strategies.wishes import BarColumns, Flags, Wishes, tells_nothing
 from libs.trading.columns import Columns
 from libs.trading.ground import NotOutright
 from libs.trading.strategy_host import StrategyHost
