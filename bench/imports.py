@@ -1,4 +1,6 @@
-"""`python -m bench.imports [million rows]`: `fleet import` of one CSV beside bare DuckDB reading the same file.
+"""`python -m bench.imports [million rows]`: `fleet import` of a CSV beside bare DuckDB reading the same file.
+
+First so many million candles, then a third as many ticks.
 
 Bare DuckDB reads the file with the types its sniffer finds into a table of a database file: no check of any row, no
 sorting, no day files, nothing verified, no longer bars.
@@ -31,15 +33,27 @@ def measures(millions: int = 3) -> Iterator[Measure]:
     with tempfile.TemporaryDirectory(prefix="bench-imports-") as folder:
         path = Path(folder) / "candles.csv"
         rows = _generate(path, millions)
-        bare_s = min(timed(lambda n=n: _bare(path, Path(folder) / f"bare{n}.duckdb")) for n in range(2))
-        root = Path(folder) / "data"
-        settings = load_settings(environment={"TRADEFLEET_DATA": str(root)})
-        init_all(Layout(root), settings=settings, clock=SystemClock())
-        db = DatabaseManager(root, Role.INGESTOR, settings=settings)
-        ours_s = timed(lambda: _import(db, path, rows))
-        yield Measure(f"{rows / 1e6:.1f} M candles of a CSV into closed days, with 5m, 15m, 1d",
-                      f"{rows / ours_s / 1e6:.2f} M rows/s", f"bare read {rows / bare_s / 1e6:.2f} M rows/s",
-                      bare_s / ours_s, "0.5 of bare", bare_s / ours_s >= 0.5)  # fmt: skip
+        yield _beside_bare(
+            path, "candles", rows, f"{rows / 1e6:.1f} M candles of a CSV into closed days, with 5m, 15m, 1d"
+        )
+        path.unlink()
+        path = Path(folder) / "ticks.csv"
+        rows = _generate_ticks(path, max(1, millions // 3))
+        yield _beside_bare(
+            path, "ticks", rows, f"{rows / 1e6:.1f} M ticks of a CSV into closed days, numbered, with the day's volume"
+        )
+
+
+def _beside_bare(path: Path, what: str, rows: int, title: str) -> Measure:
+    folder = path.parent
+    bare_s = min(timed(lambda n=n: _bare(path, folder / f"{what}{n}.duckdb")) for n in range(2))
+    root = folder / f"data-{what}"
+    settings = load_settings(environment={"TRADEFLEET_DATA": str(root)})
+    init_all(Layout(root), settings=settings, clock=SystemClock())
+    db = DatabaseManager(root, Role.INGESTOR, settings=settings)
+    ours_s = timed(lambda: _import(db, path, what, rows))
+    return Measure(title, f"{rows / ours_s / 1e6:.2f} M rows/s", f"bare read {rows / bare_s / 1e6:.2f} M rows/s",
+                   bare_s / ours_s, "0.5 of bare", bare_s / ours_s >= 0.5)  # fmt: skip
 
 
 def _generate(path: Path, millions: int) -> int:
@@ -63,13 +77,34 @@ def _generate(path: Path, millions: int) -> int:
     return len(dates) * SYMBOLS * BARS_A_DAY
 
 
+def _generate_ticks(path: Path, millions: int) -> int:
+    """Four days of 500 symbols, in order of time: last price and quantity and the best prices, to the millisecond."""
+    days = Calendar.load("nse").trading_days(date(2026, 2, 2), date(2026, 6, 30))[:4]
+    listed = ", ".join(f"DATE '{day}'" for day in days)
+    a_day = millions * 250_000
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"""COPY (
+                SELECT format('S{{:03d}}', n * 7919 % 500) AS symbol,
+                       strftime(day + INTERVAL 555 MINUTE + to_milliseconds(n * 22500000 // {a_day}),
+                                '%Y-%m-%d %H:%M:%S.%g') AS timestamp,
+                       price AS ltp, n * 13 % 500 AS ltq, price - 0.05 AS bid, price + 0.05 AS ask
+                FROM (SELECT unnest([{listed}]) AS day) d, range({a_day}) r(n),
+                     LATERAL (SELECT 100 + (n * 31 % 1000) / 20 AS price)
+                ORDER BY day, n
+            ) TO '{path}' (HEADER)"""
+        )
+    return len(days) * a_day
+
+
 def _bare(path: Path, target: Path) -> None:
     with duckdb.connect(str(target)) as connection:
-        connection.execute(f"CREATE TABLE candles AS SELECT * FROM read_csv('{path}')")
+        connection.execute(f"CREATE TABLE rows AS SELECT * FROM read_csv('{path}')")
 
 
-def _import(db: DatabaseManager, path: Path, rows: int) -> None:
-    report = import_files(db, [path], ImportRequest("candles"), report=lambda *_: None)
+def _import(db: DatabaseManager, path: Path, what: str, rows: int) -> None:
+    request = ImportRequest(what, timeframe="1m" if what == "candles" else None)
+    report = import_files(db, [path], request, report=lambda *_: None)
     assert report.rows_taken == rows, report
 
 

@@ -29,6 +29,8 @@ _PARSED_MIN = 0.5
 _PLAIN_ISO = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "%Y-%m-%d %H:%M:%S"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"), "%Y-%m-%dT%H:%M:%S"),
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{1,6}"), "%Y-%m-%d %H:%M:%S.%f"),
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}"), "%Y-%m-%dT%H:%M:%S.%f"),
 )
 #: Stands for the text of a time until the form is chosen.
 _TEXT = "$text_of_time$"
