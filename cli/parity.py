@@ -10,6 +10,7 @@ from typing import Any
 
 from cli.exits import FAILED, OK
 from cli.output import add_json, print_json, print_table
+from libs.core.errors import Refused
 
 _SHOWN_MAX = 20
 
@@ -23,7 +24,17 @@ def add(subparsers: Any) -> None:
         "are equal, 1 when not: then the first difference is named with its cause. Nothing is written where the day "
         "comes from.",
     )  # fmt: skip
-    parser.add_argument("--date", required=True, type=date.fromisoformat, metavar="D", help="the recorded day")
+    days = parser.add_mutually_exclusive_group(required=True)
+    days.add_argument("--date", type=date.fromisoformat, metavar="D", help="the recorded day")
+    days.add_argument(
+        "--from", dest="start", type=date.fromisoformat, metavar="D",
+        help="the first of several days, on one account: what is held through a night is held on both sides",
+    )  # fmt: skip
+    parser.add_argument("--to", dest="end", type=date.fromisoformat, metavar="D", help="the last of them")
+    parser.add_argument(
+        "--fill", choices=("next_bar_open", "next_tick"), default="next_bar_open",
+        help="what both sides fill and leave on: bars (the default), or the ticks that were captured",
+    )  # fmt: skip
     parser.add_argument(
         "--strategy", default="", metavar="A,B", help="only these, by instance or id; else all that run"
     )
@@ -38,7 +49,9 @@ def add(subparsers: Any) -> None:
         "--traded", action="store_true",
         help="what the fleet did that day, by its own stores, instead of playing the day again",
     )  # fmt: skip
-    parser.add_argument("--timeout", type=float, default=3600.0, metavar="S", help="give up after so long (3600)")
+    parser.add_argument(
+        "--timeout", type=float, default=3600.0, metavar="S", help="give up when a day takes so long (3600)"
+    )
     parser.add_argument("--all", action="store_true", help=f"print every difference, not the first {_SHOWN_MAX}")
     add_json(parser)
     parser.set_defaults(run=run)
@@ -46,20 +59,25 @@ def add(subparsers: Any) -> None:
 
 def run(options: Namespace) -> int:
     """Compare, print, and say by the exit code whether both were equal."""
-    from cli.parity_day import Asked, compare_day
+    from cli.parity_day import Asked, compare_days
     from libs.settings import load_settings
 
     settings = load_settings()
     root = (options.root or Path(settings.data_root)).absolute()
+    start, end = options.start or options.date, options.end or options.start or options.date
+    if options.date and options.end:
+        raise Refused("--to goes with --from; --date names one day")
+    if end < start:
+        raise Refused(f"--to {end} is before --from {start}")
     asked = Asked(
-        day=options.date, strategies=_names(options.strategy), symbols=_names(options.symbols),
+        start=start, end=end, fill=options.fill, strategies=_names(options.strategy), symbols=_names(options.symbols),
         source=options.source or "", run_id=options.run_id or "", traded=options.traded, timeout_s=options.timeout,
     )  # fmt: skip
     if options.into is not None:
-        found = compare_day(root, settings, asked, options.into.absolute())
+        found = compare_days(root, settings, asked, options.into.absolute())
     else:
         with tempfile.TemporaryDirectory(prefix="parity-", ignore_cleanup_errors=True) as into:
-            found = compare_day(root, settings, asked, Path(into))
+            found = compare_days(root, settings, asked, Path(into))
     if options.json:
         print_json(found)
     else:
@@ -72,7 +90,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _print(found: dict[str, Any], *, shown_max: int) -> None:
-    print(f"{found['date']}: {', '.join(found['strategies'])} on {', '.join(found['symbols'])}")
+    days = found["date"] if found["date"] == found["to"] else f"{found['date']} to {found['to']}"
+    print(f"{days}: {', '.join(found['strategies'])} on {', '.join(found['symbols'])}")
     counted = ("candles", "signals", "orders", "trades", "exits")
     print_table(
         ("", *(name.upper() for name in counted)),
@@ -90,7 +109,7 @@ def _print(found: dict[str, Any], *, shown_max: int) -> None:
     print(f"its cause: {first['cause']}")
     rows = [
         (
-            each["at"][11:19],
+            each["at"][5:19].replace("T", " ") if len(found["days"]) > 1 else each["at"][11:19],
             each["kind"],
             each["strategy_id"],
             each["symbol"],

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from services.backtest.request import RunRequest
 
 
-#: How a backtest fills and leaves, and the fleet where it plays a day.
-_ON_BARS = {"broker": "paper", "exit_source": "bar"}
+#: By what a backtest, and the fleet where it plays a day, judges exits: the market it fills on.
+_EXIT_SOURCES = {"next_bar_open": "bar", "next_tick": "tick"}
 
 
 def fleet_request(
-    source: DatabaseManager, settings: Settings, day: date, *, strategies: tuple[str, ...], symbols: tuple[str, ...]
-) -> RunRequest:
+    source: DatabaseManager, settings: Settings, start: date, end: date, *, strategies: tuple[str, ...],
+    symbols: tuple[str, ...], fill: str,
+) -> RunRequest:  # fmt: skip
     """Give what the scanner's and the engine's settings and the config store come to, all on one account."""
     from libs.brokers.registry import fill_settings
     from services.backtest.request import make_request
@@ -47,8 +48,9 @@ def fleet_request(
     except FileNotFoundError:
         overrides = ()
     return make_request(
-        first.pop("strategy"), first.pop("symbols"), day, day, **first, exchange=settings.data.exchange, form="event",
-        cash_rupees=settings.execution.capital_rupees, fills=fill_settings(settings), beside=others,
+        first.pop("strategy"), first.pop("symbols"), start, end, **first, exchange=settings.data.exchange,
+        form="event", fill=fill, cash_rupees=settings.execution.capital_rupees, fills=fill_settings(settings),
+        beside=others,
         overrides=overrides,
         # As the engine has it, which asks a broker for its funds where there is one.
         limits={"account_exposure_equity_max_percent": settings.risk.account_exposure_equity_max_percent},
@@ -108,7 +110,8 @@ def settings_tree(request: RunRequest, risk: Any, code_version: str) -> dict[str
     account = ("cash_rupees", "fill", "fills", "costs", "overrides", "timeframe", "exchange", "daily_anchor")
     tree |= {name: values[name] for name in account}
     ticks = {each["symbol"]: each["tick_size"] for each in values["instruments"]}
-    tree |= {"instruments": ticks, "risk": risk, "code_version": code_version, **_ON_BARS}
+    tree |= {"instruments": ticks, "risk": risk, "code_version": code_version, "broker": "paper"}
+    tree["exit_source"] = _EXIT_SOURCES[request.fill]
     spelled: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(tree))  # lists and tuples are alike
     return spelled
 

@@ -6,8 +6,12 @@ from collections.abc import Collection
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us
 from libs.trading.parity import Kind, Row
+from libs.trading.parity_causes import Mishap
+from libs.trading.strategy_host import Withheld
 
 if TYPE_CHECKING:
     from libs.dbaccess import DatabaseManager
@@ -47,14 +51,23 @@ _CANDLES = (
     "SELECT symbol, epoch_us(timestamp), open, high, low, close, volume, origin FROM candles WHERE timeframe = '1m' "
     "AND epoch_us(timestamp) >= ? AND epoch_us(timestamp) < ? ORDER BY symbol, timestamp"
 )
-_SUSPENDED = "SELECT runner, symbol, detail FROM runner_state WHERE status = 'suspended'"
+_SUSPENDED = "SELECT runner, symbol, state, detail FROM runner_state WHERE state IS NOT NULL"
+_HELD = (
+    "SELECT strategy_id, symbol, sum(CASE side WHEN 'buy' THEN quantity ELSE -quantity END) AS held FROM trades "
+    "WHERE status = 'filled' AND timestamp_us < ? GROUP BY 1, 2 HAVING held <> 0"
+)
+_LAST_SAID = (
+    "SELECT strategy_id, symbol, signal_type FROM signals WHERE outbox_seq IN "
+    "(SELECT max(outbox_seq) FROM signals WHERE timestamp_us < ? GROUP BY strategy_id, symbol)"
+)
 _MISSES = "SELECT bar_us FROM barrier_misses WHERE bar_us >= ? AND bar_us < ?"
+#: From one instant up to another.
+Span = tuple[int, int]
 _PRICES = ("open", "high", "low", "close", "volume")
 
 
-def fleet_rows(db: DatabaseManager, day: date, instances: Collection[str], *, to_the_minute: bool) -> list[Row]:
+def fleet_rows(db: DatabaseManager, span: Span, instances: Collection[str], *, to_the_minute: bool) -> list[Row]:
     """Read what the scanner said and the engine did. `to_the_minute`: what happened on ticks has seconds of its own."""
-    span = _span(day)
     with db.trading_reader() as trading:
         decided = {row[0]: _decision(row[1], row[2]) for row in trading.execute(_DECISIONS, span)}
         orders = [_order(row, to_the_minute=to_the_minute) for row in trading.execute(_ORDERS, span)]
@@ -64,9 +77,8 @@ def fleet_rows(db: DatabaseManager, day: date, instances: Collection[str], *, to
     return [row for row in (*said, *orders, *trades) if row.strategy_id in instances]
 
 
-def run_rows(db: DatabaseManager, run_id: str, day: date, *, to_the_minute: bool) -> list[Row]:
+def run_rows(db: DatabaseManager, run_id: str, span: Span, *, to_the_minute: bool) -> list[Row]:
     """Read the same out of a run's file."""
-    span = _span(day)
     with db.backtest_reader(run_id) as run:
         said = [_signal(row[:9], _decision(row[9], row[10])) for row in run.execute(_RUN_SIGNALS, span).fetchall()]
         orders = [_order(row, to_the_minute=to_the_minute) for row in run.execute(_RUN_ORDERS, span).fetchall()]
@@ -80,10 +92,10 @@ def candle_rows(
     """Read the minutes of a day, closed or still in the live buffer; and which were filled in after a gap."""
     if db.layout.day(exchange, "candles", "1m", day).exists():
         with db.historical_reader(exchange, "candles", "1m", day) as connection:
-            found = connection.execute(_CANDLES, _span(day)).fetchall()
+            found = connection.execute(_CANDLES, span_of(day, day)).fetchall()
     else:
         with db.live_buffer_reader() as connections:
-            found = connections["candles"].execute(_CANDLES, list(_span(day))).fetchall()
+            found = connections["candles"].execute(_CANDLES, list(span_of(day, day))).fetchall()
     rows = [
         Row(
             kind=Kind.CANDLE, strategy_id="", symbol=row[0], at_us=row[1], name="",
@@ -94,17 +106,35 @@ def candle_rows(
     return rows, frozenset((row[0], row[1]) for row in found if row[7] == "backfill")
 
 
-def mishaps(db: DatabaseManager, day: date) -> tuple[dict[tuple[str, str], str], frozenset[int]]:
+def mishaps(db: DatabaseManager, span: Span) -> tuple[list[Mishap], frozenset[int]]:
     """Read what the fleet's stores say went wrong: strategies suspended, minutes gone past undecided."""
+    suspended = []
     with db.signals_reader() as signals:
-        suspended = {(row[0], row[1]): row[2] for row in signals.execute(_SUSPENDED)}
+        for instance, symbol, state, detail in signals.execute(_SUSPENDED):
+            suspended += [
+                Mishap(strategy_id=instance, symbol=symbol, from_us=each.from_us, until_us=each.until_us, why=detail)
+                for each in msgspec.msgpack.decode(state, type=tuple[Withheld, ...])
+            ]
     with db.trading_reader() as trading:
-        misses = frozenset(int(row[0]) for row in trading.execute(_MISSES, _span(day)))
+        misses = frozenset(int(row[0]) for row in trading.execute(_MISSES, span))
     return suspended, misses
 
 
-def _span(day: date) -> tuple[int, int]:
-    return day_start_us(day), day_start_us(day) + US_PER_DAY
+def carried(db: DatabaseManager, from_us: int) -> dict[tuple[str, str], str]:
+    """Say what the fleet had from before an instant, by strategy and symbol: shares, or a strategy's own idea of it."""
+    with db.signals_reader() as signals:
+        found = {
+            (row[0], row[1]): f"had said {row[2]}"
+            for row in signals.execute(_LAST_SAID, (from_us,)) if str(row[2]).startswith("enter")
+        }  # fmt: skip
+    with db.trading_reader() as trading:
+        found |= {(row[0], row[1]): f"held {row[2]}" for row in trading.execute(_HELD, (from_us,))}
+    return found
+
+
+def span_of(start: date, end: date) -> Span:
+    """Give the instants of some days, both included."""
+    return day_start_us(start), day_start_us(end) + US_PER_DAY
 
 
 def _decision(decision: str, reason: str) -> str:

@@ -23,13 +23,17 @@ _TICKS_PER_FRAME_MAX = 500
 class ReplayFeed:
     """Plays ticks in order of time. `speed` is market seconds for a real second; 0 plays as fast as it is read.
 
-    One that `is_held` begins when that is taken back: whoever listens has joined by then.
+    One that `is_held` begins when that is taken back: whoever listens has joined by then. At each of `pauses`,
+    instants in their order, it shows the time with a frame of its own and is held again, before any later tick.
     """
 
     symbols_max = 1_000_000
 
-    def __init__(self, ticks: Iterable[Tick], clock: Clock, *, speed: float = 0.0, is_held: bool = False) -> None:
-        self._frames = frames_of(ticks)
+    def __init__(
+        self, ticks: Iterable[Tick], clock: Clock, *, speed: float = 0.0, is_held: bool = False,
+        pauses: Iterable[int] = (),
+    ) -> None:  # fmt: skip
+        self._frames = frames_of(ticks, pauses)
         self._clock = clock
         self._speed = speed
         self.is_held = is_held
@@ -72,7 +76,10 @@ class ReplayFeed:
             if not self._is_due(self._next.exchange_us):
                 return events or self._pong(now_us)
             events.append(self._stamped(self._next, now_us))
+            self.is_held = self._next.kind is FrameKind.STATUS
             self._next = None
+            if self.is_held:
+                break
         return events
 
     def _pong(self, now_us: int) -> list[FeedEvent]:
@@ -108,10 +115,21 @@ class ReplayFeed:
         return Frame(frame.exchange_us, now_us, ticks, frame.kind)
 
 
-def frames_of(ticks: Iterable[Tick]) -> Iterator[Frame]:
-    """Put ticks that traded within half a second into one frame; its time is the last one's."""
+def frames_of(ticks: Iterable[Tick], pauses: Iterable[int] = ()) -> Iterator[Frame]:
+    """Put ticks that traded within half a second into one frame; its time is the last one's.
+
+    Of each pause the first tick behind it is passed, there is a frame of status without ticks; none is across it.
+    """
     group: list[Tick] = []
+    waiting = iter(pauses)
+    pause_us = next(waiting, None)
     for tick in ticks:
+        while pause_us is not None and tick.timestamp_us >= pause_us:
+            if group:
+                yield _frame(group)
+                group = []
+            yield Frame(pause_us, 0, [], FrameKind.STATUS)
+            pause_us = next(waiting, None)
         if group and (tick.timestamp_us - group[0].timestamp_us > _FRAME_US or len(group) >= _TICKS_PER_FRAME_MAX):
             yield _frame(group)
             group = []

@@ -63,6 +63,7 @@ class Replay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: Annotated[str, Meta(pattern="^(ticks|candles)$")] = "ticks"
     speed: Annotated[float, Meta(ge=0)] = 0.0
     hold: bool = False
+    step: bool = False
 
 
 class Runtime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

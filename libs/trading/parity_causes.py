@@ -18,14 +18,25 @@ from libs.trading.parity import RANK, Difference, Kind, What
 Settings = Mapping[str, tuple[Any, Any]]
 
 
+class Mishap(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy the fleet suspended: from a bar on, until another or, with None, for good."""
+
+    strategy_id: str
+    symbol: str
+    from_us: int
+    until_us: int | None
+    why: str
+
+
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known beside the rows. Keys of `mishaps` are strategy and symbol; those of `waits` minutes."""
+    """What is known beside the rows."""
 
     settings: Settings
     #: (symbol, bar) that came from the broker's history after a gap: strategies never met it.
     backfilled: frozenset[tuple[str, int]] = frozenset()
-    #: Strategies the fleet suspended, and why.
-    mishaps: Mapping[tuple[str, str], str] = msgspec.field(default_factory=dict)
+    mishaps: Sequence[Mishap] = ()
+    #: What the fleet had from the days before, by strategy and symbol; a backtest begins with nothing.
+    carried: Mapping[tuple[str, str], str] = msgspec.field(default_factory=dict)
     #: Minutes the engine went past without the scanner's word.
     misses: frozenset[int] = frozenset()
 
@@ -90,16 +101,33 @@ def _of_candle(each: Difference, evidence: Evidence) -> str:
 
 def _of_signal(each: Difference, evidence: Evidence) -> str:
     if set(each.fields) == {"decision"}:
-        return _settings_text(evidence, "", "cash_rupees", "limits", "overrides", "risk") or _refusal(each)
+        text = _settings_text(evidence, "", "cash_rupees", "limits", "overrides", "risk") or _refusal(each)
+        return text or _carried(each, evidence)
     if text := _settings_text(evidence, each.strategy_id, "strategy", "parameters", "symbols"):
         return text
-    if (each.strategy_id, each.symbol) in evidence.mishaps:
-        return f"the fleet suspended the strategy: {evidence.mishaps[each.strategy_id, each.symbol]}"
+    if text := _suspended(each, evidence) or _carried(each, evidence):
+        return text
     gaps = sorted(at_us for symbol, at_us in evidence.backfilled if symbol == each.symbol and at_us <= each.at_us)
     if gaps:
         moment = to_datetime(gaps[0]).astimezone(IST)
         return f"strategies never met the candle of {each.symbol} at {moment:%H:%M}: it came after a gap of the feed"
     return _settings_text(evidence, "", "code_version", "timeframe", "daily_anchor")
+
+
+def _suspended(each: Difference, evidence: Evidence) -> str:
+    """A suspension explains what its strategy did not say from its first bar on; after it, another state."""
+    for mishap in evidence.mishaps:
+        is_its = (mishap.strategy_id, mishap.symbol) == (each.strategy_id, each.symbol)
+        if is_its and mishap.from_us <= each.at_us:
+            moment = to_datetime(mishap.from_us).astimezone(IST)
+            return f"the fleet suspended the strategy at {moment:%Y-%m-%d %H:%M}: {mishap.why}"
+    return ""
+
+
+def _carried(each: Difference, evidence: Evidence) -> str:
+    if had := evidence.carried.get((each.strategy_id, each.symbol)):
+        return f"the fleet {had} from before; the backtest began with nothing (--from names an earlier day)"
+    return ""
 
 
 def _refusal(each: Difference) -> str:
@@ -111,6 +139,8 @@ def _refusal(each: Difference) -> str:
 
 
 def _of_order(each: Difference, evidence: Evidence) -> str:
+    if text := _carried(each, evidence):
+        return text
     if each.name.startswith("exit") and (
         text := _settings_text(evidence, each.strategy_id, "exits") or _settings_text(evidence, "", "exit_source")
     ):
@@ -121,6 +151,8 @@ def _of_order(each: Difference, evidence: Evidence) -> str:
 
 
 def _of_trade(each: Difference, evidence: Evidence) -> str:
+    if text := _carried(each, evidence):
+        return text
     if each.what is What.DIFFERS:
         if {"price", "quantity"} & set(each.fields):
             if text := _settings_text(evidence, "", "fills", "fill", "broker", "instruments"):
@@ -162,6 +194,6 @@ def _earlier(each: Difference, told: Sequence[Difference]) -> Difference | None:
     if own:
         return own[-1]
     # Money, counts and exposure are the account's: a fill that differs moves the sizes of every later entry.
-    shared = [other for other in before if other.kind in {Kind.ORDER, Kind.TRADE} and other.minute_us < each.minute_us]
+    shared = [other for other in told if other.kind in {Kind.ORDER, Kind.TRADE} and other.minute_us < each.minute_us]
     of_account = each.kind in {Kind.ORDER, Kind.TRADE} or set(each.fields) == {"decision"}
     return shared[0] if shared and of_account else None

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from libs.contracts.market import TIMEFRAMES, OHLCVBar, Tick
 from libs.contracts.sessions import Session
+from libs.contracts.signals import SignalEvent
 from libs.core.clock import US_PER_MINUTE
 from libs.orders.fills import FillSettings, match_tick
 from libs.orders.model import Order
@@ -22,14 +23,21 @@ from libs.trading.loop import LoopEvent, TradingLoop
 class Ticks(Protocol):
     """Where the loop gets ticks from."""
 
+    @property
+    def grace_us(self) -> int:
+        """How long after its end a bar is known: the fleet waits so long for ticks that are late."""
+        ...
+
     def between(self, symbol: str, start_us: int, end_us: int) -> Iterable[Tick]:
         """Give a symbol's ticks from start up to end, in their order."""
         ...
 
 
 class TickLoop(TradingLoop):
-    """Signals come at the end of their bar, as on bars; what happens between bars happens on ticks.
+    """Signals come when their bar is known, a grace after its end; what happens between bars happens on ticks.
 
+    Until then ticks go on: what came in the grace has come and gone before anybody could decide on the bar, and is what
+    an entry is sized by.
     Per tick, as in the engine: what rests fills, then exits are judged; an exit that is due goes out as a market order
     and fills on a tick behind the one that made it due. An order reaches the exchange `latency_ms` after its decision.
     Only ticks of symbols with an order or a guarded position are read.
@@ -40,23 +48,43 @@ class TickLoop(TradingLoop):
     ) -> None:
         super().__init__(desk, settings, session_of)
         self._ticks = ticks
+        self._walked_us = 0
 
     def on_bars(self, minute_us: int, bars: Sequence[OHLCVBar]) -> list[LoopEvent]:
-        """Go through the ticks of the bars' time, then take the bars' closes."""
+        """Go through the ticks until the bars are known, then take the bars' closes."""
         events: list[LoopEvent] = []
         if minute_us >= self._day_ends_us:
             events += self._begin_day(minute_us)
+            self._walked_us = minute_us
         for bar in bars:
             self._bars[bar.symbol] = bar
-        end_us = minute_us + TIMEFRAMES[bars[0].timeframe] * US_PER_MINUTE
+        known_us = minute_us + TIMEFRAMES[bars[0].timeframe] * US_PER_MINUTE + self._ticks.grace_us
         symbols = sorted({*self.resting, *(key.symbol for key in self.desk.guards)})
         for symbol in symbols:
-            events += self._walk(symbol, minute_us, end_us)
+            events += self._walk(symbol, self._walked_us, known_us)
+        self._walked_us = known_us
         if self._watches and symbols:
             touched = set(symbols)
             self._price([bar for bar in bars if bar.symbol in touched])
             self.desk.mark()
         return events
+
+    def on_signals(self, now_us: int, signals: Sequence[SignalEvent]) -> list[LoopEvent]:
+        """Decide on the signals of the minute that ended at `now_us`, once it is known."""
+        return super().on_signals(now_us + self._ticks.grace_us, signals)
+
+    def on_signal(self, signal: SignalEvent, bar: OHLCVBar | None, now_us: int) -> list[LoopEvent]:
+        """Decide on one signal, at the last price there was."""
+        if bar is not None:
+            self._price((bar,))
+            for tick in self._ticks.between(signal.symbol, self._end_us(bar), now_us):
+                self.desk.on_price(tick.exchange, tick.symbol, tick.price, tick.timestamp_us)
+        return super().on_signal(signal, bar, now_us)
+
+    def _price(self, bars: Iterable[OHLCVBar]) -> None:
+        for bar in bars:  # as the engine does: a tick behind the bar's end is the better price
+            if self.desk.gate.state.symbol(bar.exchange, bar.symbol).price_at_us < self._end_us(bar):
+                super()._price((bar,))
 
     def _walk(self, symbol: str, start_us: int, end_us: int) -> list[LoopEvent]:
         events: list[LoopEvent] = []

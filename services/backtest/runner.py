@@ -182,7 +182,9 @@ class _Simulation:
             stopping.after_the_day()
             host = run_form(form, request, data, loop, recorder, calendar, stopping.goes_on)
         if ticks is not None:
-            recorder.note("info", "data.ticks", fingerprint=ticks.fingerprint)
+            recorder.note(
+                "info", "data.ticks", fingerprint=ticks.fingerprint, bars_known_after_ms=ticks.grace_us // 1000
+            )
         for fault in host.take_faults():
             recorder.note("warning", f"strategy.{fault.kind.value}", fault.timestamp_us, **msgspec.to_builtins(fault))
         if recorder.bars < data.bars:

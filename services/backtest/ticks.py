@@ -34,6 +34,8 @@ class ClosedTicks:
         self._day: date | None = None
         self._of: dict[str, tuple[NDArray[np.int64], pa.Table]] = {}
         self._digest = blake2b(digest_size=16)
+        #: So long after its end the ingestor closes a bar: nobody can have decided on it sooner.
+        self.grace_us = db.settings.ingestor.grace_ms * 1000
 
     @property
     def fingerprint(self) -> str:

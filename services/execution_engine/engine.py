@@ -59,7 +59,6 @@ class Engine:
         self.prices_refused = 0
 
     # -- the market ---------------------------------------------------------------------------------------------------
-
     def on_tick(self, tick: Tick) -> None:
         """Take in a price, and leave what it stops out."""
         self.market.heard(tick.timestamp_us)
@@ -188,7 +187,8 @@ class Engine:
                 self.books.take(entry, order_id, ev.Sending(at_us=now_us))
         crash_point("engine.place.sending")
         self.timing.journalled(order_id)
-        self.desk.gate.state.rates.record(now_us)
+        # What a bar made due left within that bar, and takes no room from what is decided behind it.
+        self.desk.gate.state.rates.record(placed.order.created_us if self._lives_on_bars else now_us)
         self.in_flight.add((order_id, "place"))
         self.wire.place(self.desk.orders.get(order_id), placed.approved)
 

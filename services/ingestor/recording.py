@@ -75,9 +75,11 @@ def open_recording(settings: Settings, clock: Clock, target: DatabaseManager, ca
         raise WrongConfiguration(f"{replay.root} has no recording of {day}: {e}") from e
     ticks = _ticks(source, exchange, day) if replay.source == "ticks" else ticks_of(_bars(source, exchange, day))
     rest = islice(ticks, _held(target, day), None)
-    ends_us = max(closed_us, session.last_us if replay.source == "candles" else 0) + settings.ingestor.grace_ms * 1000
+    grace_us = settings.ingestor.grace_ms * 1000
+    ends_us = max(closed_us, session.last_us if replay.source == "candles" else 0) + grace_us
+    pauses = [minute_us + US_PER_MINUTE + grace_us for minute_us in session.minutes] if replay.step else []
     fills = list(_bars(source, exchange, day, _FILLS)) if replay.source == "ticks" else []
-    return Recording(ReplayFeed(rest, clock, speed=replay.speed, is_held=replay.hold), ends_us, fills)
+    return Recording(ReplayFeed(rest, clock, speed=replay.speed, is_held=replay.hold, pauses=pauses), ends_us, fills)
 
 
 @contextmanager

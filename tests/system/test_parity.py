@@ -1,4 +1,4 @@
-"""`fleet parity`: a recorded day through ingestor, scanner and engine gives what the backtest gives, fill for fill."""
+"""`fleet parity`: recorded days through ingestor, scanner and engine give what the backtest gives, fill for fill."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import date
 import pytest
 
 from cli.main import main
+from cli.parity_sides import carried, span_of
 from libs.dbaccess import DatabaseManager, EODRollover, Role
 from services.backtest import BacktestRunner
 from tests.kit.backtest import make_history
@@ -15,15 +16,20 @@ from tests.kit.market_days import at_us, candle, close_day
 from tests.kit.roots import settings
 from tests.kit.short import tmp_path  # noqa: F401  # a fixture: sockets have short paths
 
-DAY, LATER = date(2026, 2, 3), date(2026, 2, 4)
+DAY, NEXT, LATER = date(2026, 2, 3), date(2026, 2, 4), date(2026, 2, 5)
 SYMBOLS = "ACME,BETA,CITY,DUNE,ECHO"
 STRATEGIES = "sma_cross,rsi_reversion,bollinger_breakout"
+#: One strategy keeps its shares through the night; the others would leave at a square-off these days have no bar for.
+OVERNIGHT = """
+[execution.plans]
+sma_cross = { product = "delivery", square_off = false, stop_percent = 0.6, trail_percent = 0.9 }
+"""
 
 
 @pytest.fixture
 def history(tmp_path):  # noqa: F811  # the short one
-    """Two days of two hours, the second of which is the one to play."""
-    return make_history(tmp_path / "h", tuple(SYMBOLS.split(",")), last=DAY, count=120)
+    """Three days of an hour, the last two of which are to be played."""
+    return make_history(tmp_path / "h", tuple(SYMBOLS.split(",")), last=NEXT, count=60)
 
 
 def parity(*words: object) -> int:
@@ -31,36 +37,41 @@ def parity(*words: object) -> int:
     return main(["parity", *map(str, words)])
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_the_fleet_does_what_the_backtest_says(history, tmp_path, monkeypatch, capsys):  # noqa: F811  # the short one
     """Live is a backtest with real money: five symbols, three strategies, one account; ids, prices, fees, profits.
 
-    Then the same day by the fleet's own stores, against a run with another parameter: the parameter is what is named.
+    Through a night: what is held is carried by the stores, the processes start anew in the morning.
+    Then a day by the fleet's own stores, against a run with another parameter: the parameter is what is named.
     """
-    into = tmp_path / "p"
+    into, overlay = tmp_path / "p", tmp_path / "overlay.toml"
+    overlay.write_text(OVERNIGHT)
+    monkeypatch.setenv("TRADEFLEET_CONFIG", str(overlay))
     code = parity(
-        "--date", DAY, "--strategy", STRATEGIES, "--symbols", SYMBOLS, "--root", history, "--into", into,
+        "--from", DAY, "--to", NEXT, "--strategy", STRATEGIES, "--symbols", SYMBOLS, "--root", history, "--into", into,
         "--timeout", 250, "--json",
     )  # fmt: skip
     found = json.loads(capsys.readouterr().out)
     counts = {name: found["fleet"][name] for name in ("signals", "orders", "trades", "exits")}
     assert (code, found["differences"]) == (0, [])
     assert counts == {name: found["backtest"][name] for name in counts}
-    assert found["fleet"]["candles"] == 5 * 120
+    assert found["fleet"]["candles"] == 2 * 5 * 60
     assert min(counts.values()) >= 20, counts
 
     with DatabaseManager(into / "fleet").trading_reader() as trading:
         causes = dict(trading.execute("SELECT cause, count(*) FROM order_events WHERE kind = 'intent' GROUP BY 1"))
         traded = {row[0] for row in trading.execute("SELECT DISTINCT strategy_id FROM trades")}
         misses = trading.execute("SELECT count(*) FROM barrier_misses").fetchone()[0]
+    night = carried(DatabaseManager(into / "fleet"), span_of(NEXT, NEXT)[0])
+    assert {name for (name, _), had in night.items() if had.startswith("held")} == set(STRATEGIES.split(","))
     assert traded == set(STRATEGIES.split(","))
-    assert causes.keys() >= {"enter_long", "signal", "stop"}, "an exit on the bar itself must have been among them"
+    assert causes.keys() >= {"enter_long", "signal", "stop", "square_off"}, "exits on the bar itself must be among them"
     assert misses == 0
 
     stage = into / "fleet"
     monkeypatch.setenv("TRADEFLEET_CONFIG", str(stage / "stage.toml"))
     monkeypatch.setenv("TRADEFLEET_DATA", str(stage))
-    EODRollover(DatabaseManager(stage, Role.INGESTOR, settings=settings())).execute(DAY)
+    EODRollover(DatabaseManager(stage, Role.INGESTOR, settings=settings())).execute(NEXT)
     other = BacktestRunner(DatabaseManager(stage, Role.BACKTEST, settings=settings())).run(
         "sma_cross", SYMBOLS, DAY, DAY, parameters={"fast": 5}
     )
@@ -71,8 +82,11 @@ def test_the_fleet_does_what_the_backtest_says(history, tmp_path, monkeypatch, c
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (["--date", LATER, "--symbols", "ACME"], 4, "no candles of ACME on 2026-02-04"),
-        (["--date", "2026-02-05", "--symbols", "ACME"], 4, "no candles of ACME on 2026-02-05"),
+        (["--date", LATER, "--symbols", "ACME"], 4, "no candles of ACME on 2026-02-05"),
+        (["--date", "2026-02-06", "--symbols", "ACME"], 4, "no candles of ACME on 2026-02-06"),
+        (["--date", "2026-02-07", "--symbols", "ACME"], 4, "nse does not trade then"),
+        (["--from", NEXT, "--to", DAY, "--symbols", "ACME"], 1, "--to 2026-02-03 is before --from 2026-02-04"),
+        (["--date", DAY, "--symbols", "ACME", "--fill", "next_tick"], 1, "no ticks of 2026-02-03"),
         (["--date", DAY, "--symbols", "ACME", "--into", "{root}/p"], 1, "inside the recording"),
         (["--date", DAY, "--strategy", "donchian_turtle"], 1, "name its symbols: --symbols A,B"),
         (["--date", DAY, "--symbols", "ACME", "--run", "run_20260203_101010_abcd"], 4, "run_20260203_101010_abcd"),

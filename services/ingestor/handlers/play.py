@@ -1,4 +1,4 @@
-"""`play`: a recording that was held begins, now that those who are to hear it have joined."""
+"""`play`: a recording that was held begins, or goes on, now that those who are to hear it have joined or kept up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from libs.feeds.supervision import FeedSupervisor
 
 
 def play(supervisor: FeedSupervisor | None) -> dict[str, str]:
-    """Let it begin; one that plays already goes on."""
+    """Let it begin, or go on; one that plays already does so anyway."""
     if supervisor is None:
         raise RetryLater("the recording is not open yet; ask again")
     if not isinstance(supervisor.feed, ReplayFeed):

@@ -7,6 +7,7 @@ from typing import Any
 
 from libs.dbaccess.journal import Journal
 from libs.feeds import FeedSupervisor
+from libs.feeds.replay import ReplayFeed
 from services.ingestor.archiving import Archiver
 from services.ingestor.backfilling import Backfiller
 from services.ingestor.capture import Capture
@@ -25,7 +26,12 @@ def status(
     # Late and refused ticks have a seq, too, but nobody is told of them.
     ticks = [seq for name, seq in journal.heads().items() if name.startswith("tick.")]
     return {
-        "feed": {"state": supervisor.state.value, "error": supervisor.last_error, **asdict(supervisor.figures)},
+        "feed": {
+            "state": supervisor.state.value,
+            "error": supervisor.last_error,
+            **asdict(supervisor.figures),
+            "held": isinstance(supervisor.feed, ReplayFeed) and supervisor.feed.is_held,
+        },
         "capture": asdict(capture.figures),
         "flush": asdict(flusher.figures),
         "journal": {stream: {"head": journal.head(stream), "synced": journal.synced(stream)} for stream in STREAMS},

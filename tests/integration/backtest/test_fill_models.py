@@ -123,7 +123,8 @@ def captured(tmp_path):
     """A day of minutes, and ticks of minutes 1 and 3 with quotes of their own."""
     root = make_history(tmp_path / "data", ("ACME",), last=FIRST, count=10)
     at = at_us(FIRST, OPEN_MINUTE)
-    quotes = [(60.5, 100.1, 100.0, 100.25, 40), (61.0, 100.1, 100.0, 100.3, 40), (182.0, 101, 100.9, 101.1, 500)]
+    quotes = [(60.5, 100.1, 100.0, 100.1, 400), (62.0, 100.1, 100.0, 100.25, 40), (63.0, 100.1, 100.0, 100.3, 40),
+              (182.0, 101, 100.9, 101.1, 500)]  # fmt: skip
     ticks = [
         {"symbol": "ACME", "timestamp": at + round(s * US_PER_SECOND), "price": float(p), "volume": v, "bid": b,
          "ask": a, "volume_day": 0, "seq": n}
@@ -134,7 +135,10 @@ def captured(tmp_path):
 
 
 def test_a_run_fills_on_the_ticks_that_were_captured(captured, scripted):
-    """Half of 40 may be taken: 20 of 30 at the ask of 100.25, 10 at the next one's 100.30; all out at the bid."""
+    """Half of 40 may be taken: 20 of 30 at the ask of 100.25, 10 at the next one's 100.30; all out at the bid.
+
+    The better ask at 60.5 s was gone when the ingestor closed the bar, two seconds after its end.
+    """
     scripted.script = {0: "enter_long", 2: "exit_long"}
     options = PLAIN | {"sizing": {"type": "fixed_quantity", "quantity": 30}}
     runs = [

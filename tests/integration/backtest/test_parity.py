@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from cli.parity_plan import settings_tree
-from cli.parity_sides import candle_rows, run_rows
+from cli.parity_sides import candle_rows, run_rows, span_of
 from libs.core.version import CODE_VERSION
 from libs.dbaccess import DatabaseManager
 from libs.trading.parity import Kind, Row, What, differences
-from libs.trading.parity_causes import Evidence, explained, settings_that_differ
+from libs.trading.parity_causes import Evidence, Mishap, explained, settings_that_differ
 from services.backtest import BacktestRunner
 from services.backtest.request import make_request
 from tests.kit.backtest import make_history, runner_manager, walk
@@ -42,7 +42,7 @@ def ran(root, **changes):
     db = runner_manager(root)
     run_id = BacktestRunner(db).execute(request)
     candles, _ = candle_rows(DatabaseManager(root), "nse", DAY, SYMBOLS)
-    return request, [*candles, *run_rows(db, run_id, DAY, to_the_minute=False)]
+    return request, [*candles, *run_rows(db, run_id, span_of(DAY, DAY), to_the_minute=False)]
 
 
 def told(one, two, **evidence):
@@ -111,10 +111,19 @@ def test_what_went_wrong_in_the_fleet_is_named(usual):
     late = [*rows]
     late[at] = msgspec.structs.replace(rows[at], values=rows[at].values | {"decision": "rejected: stale_signal"})
 
-    suspended = told((request, lost), (request, rows), mishaps={("sma_cross", "ACME"): "slow: 80 ms a bar"})
+    at_us = rows[at].at_us
+    mishap = Mishap(strategy_id="sma_cross", symbol="ACME", from_us=at_us, until_us=None, why="slow: 80 ms a bar")
+    later = msgspec.structs.replace(mishap, from_us=at_us + 1)
+
+    suspended = told((request, lost), (request, rows), mishaps=[mishap])
+    not_yet = told((request, lost), (request, rows), mishaps=[later])
+    held = told((request, lost), (request, rows), carried={("sma_cross", "ACME"): "held 10"})
     filled = told((request, lost), (request, rows), backfilled=frozenset({("ACME", rows[at].at_us)}))
     unexplained = told((request, lost), (request, rows))
-    assert suspended[0].cause == "the fleet suspended the strategy: slow: 80 ms a bar"
+    assert suspended[0].cause.startswith("the fleet suspended the strategy at 2026-02-02 ")
+    assert suspended[0].cause.endswith(": slow: 80 ms a bar")
+    assert not_yet[0].cause == "", "a suspension explains nothing that came before it"
+    assert held[0].cause.startswith("the fleet held 10 from before")
     assert "it came after a gap of the feed" in filled[0].cause
     assert unexplained[0].cause == "", "what nothing explains is not explained away"
     assert "too late" in told((request, late), (request, rows))[0].cause

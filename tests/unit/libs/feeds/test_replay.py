@@ -84,3 +84,24 @@ def test_candles_are_built_again_from_their_ticks():
     minutes = [bar for bar in made if isinstance(bar, OHLCVBar) and bar.timeframe == "1m"]
 
     assert minutes == bars
+
+
+def test_it_waits_at_each_pause_and_shows_the_time():
+    """Whoever trades on ticks is done with a minute before the next tick of the market comes."""
+    start = session().open_us
+    pauses = [start + 4_000_000, start + 4_300_000, start + 90_000_000]
+    feed = ReplayFeed(recording(), ManualClock(), pauses=pauses)
+    feed.connect()
+    heard: list[list[int]] = []
+    while not (events := feed.poll(1000)) or not isinstance(events[-1], FeedEnded):
+        heard.append([tick.timestamp_us for event in events if isinstance(event, Frame) for tick in event.ticks])
+        last = events[-1]
+        assert feed.is_held
+        assert isinstance(last, Frame)
+        assert (last.exchange_us, last.ticks) == (pauses[len(heard) - 1], [])
+        assert not [event for event in feed.poll(1000) if isinstance(event, Frame)], "it is held"
+        feed.is_held = False
+    heard.append([tick.timestamp_us for event in events if isinstance(event, Frame) for tick in event.ticks])
+
+    assert [tick for part in heard for tick in part] == [tick.timestamp_us for tick in recording()]
+    assert [len(part) for part in heard] == [20, 2, 78], "none is played across a pause; none is waited for at the end"

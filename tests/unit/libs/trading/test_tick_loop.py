@@ -9,6 +9,7 @@ from libs.core.clock import US_PER_SECOND
 from libs.orders.fills import FillSettings
 from libs.orders.positions import PositionKey
 from libs.trading.exits import ExitRules
+from libs.trading.sizing import FixedValue
 from libs.trading.tick_loop import TickLoop
 from tests.kit.engine import START_US, engine_rig
 from tests.kit.orders import MINUTE_US, OPEN_US
@@ -20,7 +21,8 @@ KEY = PositionKey("trend", "ACME")
 class Recorded:
     """Ticks as they were captured: seconds since the open, price, bid, ask, volume."""
 
-    def __init__(self, *rows, symbol="ACME"):
+    def __init__(self, *rows, symbol="ACME", grace_s=0):
+        self.grace_us = grace_s * US_PER_SECOND
         self.ticks = [
             Tick(symbol, OPEN_US + round(second * US_PER_SECOND), price, volume, bid, ask)
             for second, price, bid, ask, volume in rows
@@ -34,13 +36,13 @@ class Recorded:
                 yield tick
 
 
-def traded(ticks, *, kinds=("enter_long",), minutes=3, rules=None, **fills):
+def traded(ticks, *, kinds=("enter_long",), minutes=3, rules=None, sizing=None, **fills):
     """Signals on minutes 0, 1, …; give the fills as seconds since the open, price and quantity."""
 
     def kind(desk, settings, session_of):
         return TickLoop(desk, settings, session_of, ticks)
 
-    loop = make_loop(kind=kind, rules=rules, fills=FillSettings(**fills))
+    loop = make_loop(kind=kind, rules=rules, sizing=sizing, fills=FillSettings(**fills))
     days = {
         n: ([bar(n, 100)], [signal(n, kinds[n])] if n < len(kinds) and kinds[n] else []) for n in range(minutes)
     }  # fmt: skip
@@ -83,6 +85,32 @@ def test_an_order_takes_its_time_to_the_exchange():
     ticks = Recorded((60.2, 100, 99.95, 100.0, 50), (60.3, 101, 100.95, 101.0, 50))
 
     assert traded(ticks, latency_ms=250)[1] == [(60.3, 101.0, 10)]
+
+
+def test_nobody_decides_on_a_bar_that_is_not_known():
+    """Two seconds of grace: the cheap tick at 61.9 s has come and gone when the bar is closed at 62 s."""
+    rows = (60.4, 100, 99.95, 100.0, 50), (61.9, 100, 99.95, 100.05, 50), (62, 101, 100.95, 101.05, 50)
+
+    assert traded(Recorded(*rows, grace_s=2))[1] == [(62, 101.05, 10)]
+    assert traded(Recorded(*rows))[1] == [(60.4, 100.0, 10)]
+
+
+def test_what_was_held_before_is_left_on_ticks_of_the_grace():
+    """The stop at 99.00 is reached at 121.5 s, before the exit signal of the bar to 120 s is decided on at 122 s."""
+    rows = (62, 100, 99.95, 100.0, 50), (121.5, 98.9, 98.85, 98.95, 50), (121.8, 98.6, 98.55, 98.65, 50)
+    rules = ExitRules(stop_percent=1, square_off=False)
+
+    loop, fills = traded(Recorded(*rows, grace_s=2), kinds=("enter_long", "exit_long"), rules=rules)
+    assert fills == [(62, 100.0, 10), (121.8, 98.55, 10)]
+    assert not loop.resting
+
+
+def test_an_entry_is_sized_by_the_last_price_there_is():
+    """10,000 rupees at the bar's close of 100 are 100 shares; at 125, the tick of the grace, they are 80."""
+    rows = (61, 125, 124.95, 125.05, 500), (62.5, 125, 124.95, 125.05, 500)
+
+    fills = traded(Recorded(*rows, grace_s=2), sizing=FixedValue(10_000))[1]
+    assert fills == [(62.5, 125.05, 80)]
 
 
 def test_a_stop_is_judged_on_ticks_and_fills_behind_the_one_that_reached_it():
