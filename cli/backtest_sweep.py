@@ -55,9 +55,9 @@ def sweep(options: argparse.Namespace) -> int:
         )
         raise
     finally:
+        verdict = judge(results.all, options.metric)
         if results.all:
-            report.write_text(render_sweep(results, options.metric), "utf-8")
-    verdict = judge(results.all, options.metric)
+            report.write_text(render_sweep(results, verdict), "utf-8")
     if options.json:
         print_json(
             {"results": str(path), "report": str(report), "refused": grid.refused,

@@ -9,7 +9,9 @@ from libs.indicators.columns import Column, Floats, has_compiled, kernel, over_v
 from libs.indicators.parameters import Period, validated
 
 #: Rows of a column that are worked on together.
-_ROWS_AT_A_TIME = 1 << 15
+_ROWS_AT_A_TIME = 1 << 16
+#: Windows up to so long are gone through side by side, place by place; of longer ones each at once.
+_SHORT = 64
 
 
 class SMA(Indicator):
@@ -156,36 +158,34 @@ def sma_dense(values: Floats, period: int) -> Floats:
     """
     if has_compiled():
         return sma_kernel(values, period)
-    size = len(values)
-    out = np.full(size, np.nan)
-    if size < period:
-        return out
+    averages = len(values) - period + 1
+    out = np.full(len(values), np.nan)
     step = max(1, _ROWS_AT_A_TIME // period) * period
-    for start in range(0, size, step):
-        before = min(start, period)
-        _slide(values[start - before : start + step], period, out[start : start + step], before)
+    for start in range(0, averages, step):
+        end = min(start + step, averages) + period - 1
+        np.divide(_slid(values[start:end], period), period, out=out[start + period - 1 : end])
     return out
 
 
-def _slide(values: Floats, period: int, out: Floats, before: int) -> None:
-    """Write the averages of the rows behind the first so many; those before are a whole window, or none."""
-    size = len(values)
-    windows = -(-size // period)
-    padded = np.zeros(windows * period)
-    padded[:size] = values
-    grid = padded.reshape(windows, period).T.copy()  # a row a place in the window
-    totals = np.zeros(windows)
-    for row in grid:
-        totals += row
-    sums = grid[:, 1:] - grid[:, :-1]
-    running = totals[:-1]
-    for row in sums[:-1]:
-        running = np.add(running, row, out=row)
-    sums[-1] = totals[1:]
-    sums /= period
-    if not before:
-        out[period - 1 : period] = totals[0] / period
-    out[period - before :] = sums.T.reshape(-1)[: size - period]
+def _slid(values: Floats, period: int) -> Floats:
+    """Give the sum of every window; the first begins with the first value."""
+    count = len(values) - period + 1
+    windows = -(-count // period)
+    sums = np.zeros(windows * period)
+    np.subtract(values[period:], values[: count - 1], out=sums[1:count])
+    # A row for each sum that is made anew, and what is added to it to come to the next ones.
+    grid, whole = sums.reshape(windows, period), values[: windows * period].reshape(windows, period)
+    if period > _SHORT:
+        grid[:, 0] = np.add.accumulate(whole, axis=1)[:, -1] + 0.0
+        return np.add.accumulate(grid, axis=1).reshape(-1)[:count]
+    running = np.zeros(windows)
+    for column in whole.T:
+        running += column
+    grid[:, 0] = running
+    for column in grid.T[1:]:
+        np.add(running, column, out=running)
+        column[:] = running
+    return sums[:count]
 
 
 @kernel

@@ -11,6 +11,7 @@ import numpy as np
 from libs.contracts import OHLCVBar, SignalEvent
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import US_PER_MINUTE, trading_date
+from libs.core.errors import Corrupt
 from libs.indicators.columns import Integers, Remembering
 from libs.indicators.sides import Sides
 from libs.strategies.intraday import IntradayStrategy
@@ -147,21 +148,31 @@ def first_reached(bars: Columns, row: int, is_long: bool, stop: float | None, ta
 
 
 class Views:
-    """The bars of runs, each with its warm-up, and what was computed of them: kept for runs of other parameters."""
+    """The bars of runs, each with its warm-up, and what was computed of them: kept for runs of other parameters.
 
-    def __init__(self, bytes_max: int) -> None:
+    Runs differ in how much of the warm-up they take, from its end on.
+    """
+
+    def __init__(self, columns: Iterable[Columns], warm_up: Iterable[Columns], bytes_max: int) -> None:
+        before = {each.symbol: each for each in warm_up}
+        self._all = {
+            each.symbol: before[each.symbol].joined(each) if each.symbol in before else each for each in columns
+        }
         self._bytes_max = bytes_max
         self._kept: dict[tuple[str, int], tuple[Columns, Remembering]] = {}
 
-    def joined(self, before: Columns | None, run: Columns) -> tuple[Columns, Remembering]:
-        """Put a run's bars behind its warm-up."""
-        key = (run.symbol, len(before) if before is not None else 0)
-        if key not in self._kept:
+    def ending(self, symbol: str, bars: int) -> tuple[Columns, Remembering]:
+        """Give the last so many bars, which are a run's and its warm-up's."""
+        found = self._kept.get((symbol, bars))
+        if found is None:
             if len(self._kept) >= _VIEWS_MAX:
                 self._kept.clear()
-            joined = before.joined(run) if before is not None else run
-            self._kept[key] = (joined, Remembering(joined.by_name(), self._bytes_max))
-        return self._kept[key]
+            all_ = self._all[symbol]
+            if bars > len(all_):
+                raise Corrupt(f"{bars} bars of {symbol} asked for, of which {len(all_)} are there")
+            joined = all_.part(len(all_) - bars, len(all_))
+            found = self._kept[symbol, bars] = (joined, Remembering(joined.by_name(), self._bytes_max))
+        return found
 
 
 class VectorHost(StrategyHost):
@@ -188,7 +199,7 @@ class VectorHost(StrategyHost):
                 return False
             before = self._before.get(each.symbol)
             if views is not None:
-                joined, remembering = views.joined(before, each)
+                joined, remembering = views.ending(each.symbol, len(each) + (len(before) if before is not None else 0))
             else:
                 joined, remembering = before.joined(each) if before is not None else each, None
             self._joined[each.symbol] = joined

@@ -22,7 +22,6 @@ from libs.risk.limits import Limits, LimitTree
 from libs.settings.charges import read_charges
 from libs.settings.risk import Risk
 from libs.trading.book import Asked, Book, Filled
-from libs.trading.columns import Columns
 from libs.trading.ground import Ground, NotOutright, Terms
 from libs.trading.loop import TradingLoop
 from libs.trading.outright import trade_outright
@@ -52,12 +51,13 @@ class Account(NamedTuple):
 class Stage:
     """Bars, and what follows from them alone: made once for all points over them."""
 
-    def __init__(self, columns: tuple[Columns, ...], terms: Terms) -> None:
+    def __init__(self, data: RunData, terms: Terms) -> None:
+        columns = data.columns
         self.grounds = [Ground(each, terms) for each in columns]
         self.units_max = [int(ground.units.max()) for ground in self.grounds]
         self.valuation = Valuation(columns)
         self.timeline = Timeline(self.valuation.timestamps)
-        self.views = Views(_COMPUTED_BYTES_MAX)
+        self.views = Views(columns, data.warm_up, _COMPUTED_BYTES_MAX)
         self._stretched = Stretched(self.valuation, self.timeline)
 
     def worth(self, deals: Deals, cash_paise: int) -> Worth:
@@ -78,7 +78,7 @@ class Outright:
             calendar.session, TIMEFRAMES[request.timeframe] * US_PER_MINUTE,
         )  # fmt: skip
         self._fees = _Fees(request, self._terms.instruments) if request.costs else None
-        self._stage = Stage(data.columns, self._terms)
+        self._stage = Stage(data, self._terms)
         self._columns = data.columns
 
     @property
@@ -90,7 +90,7 @@ class Outright:
         """Give what the loop would come to; raise `NotOutright` where it might come to something else."""
         host = make_host(request, self._calendar, VectorHost)
         assert isinstance(host, VectorHost)
-        stage = self._stage if data.columns is self._columns else Stage(data.columns, self._terms)
+        stage = self._stage if data.columns is self._columns else Stage(data, self._terms)
         if not host.prepare(data.columns, data.warm_up, stage.views):
             raise NotOutright(f"{request.strategy} has no vectorised form")
         book = trade_outright(stage.grounds, host, self._terms)

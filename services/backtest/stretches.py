@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from libs.indicators.columns import Floats, Integers
+from libs.indicators.extremes import Extremes
 from libs.strategies.wishes import Flags
 from services.backtest.equity import BLOCK_ROWS, Deals, Steps, Valuation, paise_of
 from services.backtest.metrics import Timeline, Worth
@@ -33,6 +34,7 @@ class Stretched:
 
     def __init__(self, valuation: Valuation, timeline: Timeline) -> None:
         self._units = valuation.units_alone
+        self._extremes = None if self._units is None else Extremes(self._units)
         self._timeline = timeline
         #: The last quantity that was the only one of an account, and what it is worth at every bar.
         self._whole: tuple[int, Floats] = (0, np.empty(0))
@@ -44,7 +46,7 @@ class Stretched:
             return None
         cash = np.cumsum(np.concatenate([[cash_paise], -deals.paid]))
         held = np.cumsum(np.concatenate([[0], deals.signed]))
-        all_ = _stretches(units, deals.rows, cash, held, cash_paise)
+        all_ = self._stretches(deals.rows, cash, held, cash_paise)
         holds = all_.held != 0
         is_nothing = holds & ((all_.low == all_.cash) | (all_.high == all_.cash))
         least = int(all_.low.min())
@@ -67,6 +69,21 @@ class Stretched:
             exposed=int(all_.lengths[holds].sum()),
             exposure_average=float(np.mean(self._exposures(deals.rows, cash, held))),
         )
+
+    def _stretches(self, at: Integers, cash: Integers, held: Integers, cash_paise: int) -> _Stretches:
+        assert self._units is not None  # `worth` asked
+        assert self._extremes is not None
+        edges = np.concatenate([[0], at, [len(self._units)]])
+        lengths = np.diff(edges)
+        starts, is_real = edges[:-1], lengths > 0
+        if not is_real.all():  # of several deals on one bar the last counts
+            starts, lengths, cash, held = (column[is_real] for column in (starts, lengths, cash, held))
+        low, high, holds = cash.copy(), cash.copy(), np.flatnonzero(held != 0)
+        ends = [paise_of(found, held[holds]) for found in self._extremes.of(starts[holds], lengths[holds])]
+        low[holds] += np.minimum(*ends)
+        high[holds] += np.maximum(*ends)
+        best = np.maximum.accumulate(np.concatenate([[cash_paise], high[:-1]]))
+        return _Stretches(starts, lengths, cash, held, low, high, best)
 
     def _longest_days(self, best_rows: Integers) -> int:
         """Count the trading days of the longest stretch between two rows that are as good as any before."""
@@ -109,18 +126,6 @@ class Stretched:
 def _deepest(falls: Integers, peaks: Integers) -> tuple[int, float]:
     """Give the deepest fall, and the deepest as a share of the peak it began at."""
     return int(falls.max(initial=0)), float((falls / peaks).max(initial=0.0))
-
-
-def _stretches(units: Integers, at: Integers, cash: Integers, held: Integers, cash_paise: int) -> _Stretches:
-    edges = np.concatenate([[0], at, [len(units)]])
-    lengths = np.diff(edges)
-    starts, is_real = edges[:-1], lengths > 0
-    if not is_real.all():  # of several deals on one bar the last counts
-        starts, lengths, cash, held = (column[is_real] for column in (starts, lengths, cash, held))
-    ends = [paise_of(edge.reduceat(units, starts), held) for edge in (np.minimum, np.maximum)]
-    low, high = cash + np.minimum(*ends), cash + np.maximum(*ends)
-    best = np.maximum.accumulate(np.concatenate([[cash_paise], high[:-1]]))
-    return _Stretches(starts, lengths, cash, held, low, high, best)
 
 
 def _walked(units: Integers, all_: _Stretches, picked: Flags) -> tuple[Integers, Integers]:

@@ -8,7 +8,7 @@ from html import escape
 
 from libs.trading.deflation import DeflatedSharpe
 from services.backtest.page import page, section, table
-from services.backtest.sweep.judge import Verdict, heat_map, judge, ranked
+from services.backtest.sweep.judge import Verdict, heat_map, ranked
 from services.backtest.sweep.point import PointResult
 from services.backtest.sweep.results import SweepResults
 
@@ -16,9 +16,9 @@ _SHOWN = ("sharpe", "return_ratio", "drawdown_max_ratio", "trades", "win_rate", 
 _ROWS_MAX = 30
 
 
-def render_sweep(results: SweepResults, metric: str) -> str:
+def render_sweep(results: SweepResults, verdict: Verdict) -> str:
     """Give the report of a sweep, also of one that is not over."""
-    head, verdict = results.head, judge(results.all, metric)
+    head, metric = results.head, verdict.metric
     request = head.request
     axes = list(head.spec.get("axes", {}))
     title = f"Sweep of {head.strategy} on {', '.join(request['symbols'])}"

@@ -147,7 +147,7 @@ def test_a_point_that_breaks_does_not_end_the_sweep(root, tmp_path, monkeypatch)
     monkeypatch.setattr(points.Bench, "_run", run)
     results = swept(root, tmp_path / "s.jsonl")
     verdict = judge(results.all, "sharpe")
-    page = render_sweep(results, "sharpe")
+    page = render_sweep(results, verdict)
 
     assert (verdict.points, verdict.failed) == (4, 1)
     assert "ZeroDivisionError: no variance" in page
