@@ -6,9 +6,15 @@ import argparse
 import os
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from cli.exits import reading_words
 from cli.output import add_json
+
+if TYPE_CHECKING:
+    from libs.settings import Settings
+    from services.backtest.request import RunRequest
 
 
 def add(subparsers: Any) -> None:
@@ -87,7 +93,22 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", help="the stores' directory; by default the settings'")
 
 
-def request_options(options: argparse.Namespace, exchange: str) -> dict[str, Any]:
+def base_request(options: argparse.Namespace) -> tuple[Settings, str, RunRequest]:
+    """Give settings, data root and what is to be run; whatever does not fit in the words is wrong usage."""
+    from libs.settings import load_settings
+    from libs.strategies.user import load_directory
+    from services.backtest.request import make_request
+
+    settings = load_settings()
+    data_root = str(Path(options.data_root or settings.data_root).absolute())
+    load_directory(settings.strategies.directory(data_root))
+    with reading_words():
+        wanted = _request_options(options, settings.data.exchange)
+        request = make_request(options.strategy, options.symbols, options.start, options.end, **wanted)
+    return settings, data_root, request
+
+
+def _request_options(options: argparse.Namespace, exchange: str) -> dict[str, Any]:
     """Give the request's fields as `BacktestRunner.run` takes them."""
     from libs.orders.fills import FillSettings
     from libs.trading.exits import ExitRules
@@ -113,6 +134,17 @@ def request_options(options: argparse.Namespace, exchange: str) -> dict[str, Any
         "form": options.form,
         "coverage_min_percent": options.min_coverage,
     }  # fmt: skip
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    """Read a whole number that is not below another."""
+
+    def read(text: str) -> int:
+        if not text.strip().isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, {least} at least")
+        return int(text)
+
+    return read
 
 
 def pairs(texts: list[str], option: str) -> dict[str, str]:
@@ -186,12 +218,14 @@ def _add_optimize(commands: Any) -> None:
         "--space", action="append", default=[], metavar="K=V", required=True,
         help="fast=5..20 (both ends included) or side=a,b; once a parameter",
     )  # fmt: skip
-    parser.add_argument("--trials", type=int, default=50, metavar="N", help="points tried a fold; default 50")
-    parser.add_argument("--batch", type=int, default=2, metavar="N", help="trials asked for at a time; default 2")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default 0; the same seed, the same trials")
-    parser.add_argument("--walk-forward", type=int, default=0, metavar="N", help="so many folds; default none")
+    parser.add_argument("--trials", type=_at_least(1), default=50, metavar="N", help="points tried a fold; default 50")
     parser.add_argument(
-        "--in-sample", type=int, default=3, metavar="N", help="days searched for each day judged; default 3"
+        "--batch", type=_at_least(1), default=2, metavar="N", help="trials asked for at a time; default 2"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default 0; the same seed, the same trials")
+    parser.add_argument("--walk-forward", type=_at_least(0), default=0, metavar="N", help="so many folds; default none")
+    parser.add_argument(
+        "--in-sample", type=_at_least(1), default=3, metavar="N", help="days searched for each day judged; default 3"
     )
     add_points(parser)
 
@@ -202,11 +236,13 @@ def _add_honesty(commands: Any) -> None:
         "cli.backtest_honesty:lookahead", runs=True,
     )  # fmt: skip
     add_request(parser)
-    parser.add_argument("--cuts", type=int, default=10, metavar="N", help="so often the data are cut short; default 10")
+    parser.add_argument(
+        "--cuts", type=_at_least(2), default=10, metavar="N", help="so often the data are cut short; default 10"
+    )
     luck = _add_named(
         commands, "luck", "a run's trades in other orders, and beside entries by chance", "cli.backtest_honesty:luck"
     )
-    luck.add_argument("--rounds", type=int, default=1000, metavar="N", help="default 1000")
+    luck.add_argument("--rounds", type=_at_least(1), default=1000, metavar="N", help="default 1000")
     luck.add_argument("--seed", type=int, default=0, metavar="N", help="default 0; the same seed, the same answer")
 
 
@@ -216,7 +252,11 @@ def add_points(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("--metric", choices=METRICS, default="sharpe", help="what is best; default sharpe")
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="at most so many at once; default all"
+        "--workers",
+        type=_at_least(1),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="at most so many at once; default all",
     )
     parser.add_argument("--cluster", metavar="tcp://HOST:PORT", help="a Dask scheduler whose workers see the data root")
     parser.add_argument("--out", metavar="FILE", help="results; by default one file below data/backtest/sweeps")
@@ -226,7 +266,7 @@ def add_points(parser: argparse.ArgumentParser) -> None:
 def _add_list(commands: Any) -> None:
     parser = _command(commands, "list", "every run, newest first", "cli.backtest_show:list_runs")
     parser.add_argument("--strategy", default="", metavar="ID", help="only of this strategy")
-    parser.add_argument("--last", type=int, default=50, metavar="N", help="default 50; 0 for all")
+    parser.add_argument("--last", type=_at_least(0), default=50, metavar="N", help="default 50; 0 for all")
 
 
 def _add_named(commands: Any, name: str, purpose: str, target: str) -> argparse.ArgumentParser:

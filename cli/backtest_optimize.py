@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from cli.backtest_sweep import bar, base_request, figure_text, given_parameters, workers_of
-from cli.exits import FAILED, OK
+from cli.backtest import base_request, pairs
+from cli.backtest_sweep import bar, figure_text, workers_of
+from cli.exits import FAILED, OK, reading_words
 from cli.output import print_json, print_table
 
 
@@ -22,15 +23,16 @@ def optimize(options: argparse.Namespace) -> int:
     from services.backtest.sweep.sweeping import default_path, sweep_head
 
     settings, data_root, request = base_request(options)
-    search = SearchPlan(
-        ranges=parse_space(request.strategy, options.space),
-        fixed=given_parameters(options),
-        trials=max(1, options.trials),
-        batch=max(1, options.batch),
-        seed=options.seed,
-        metric=options.metric,
-        folds=make_folds(data_root, request, options.walk_forward, options.in_sample),
-    )
+    with reading_words():
+        search = SearchPlan(
+            ranges=parse_space(request.strategy, options.space),
+            fixed=pairs(options.param, "--param"),
+            trials=options.trials,
+            batch=options.batch,
+            seed=options.seed,
+            metric=options.metric,
+            folds=make_folds(data_root, request, options.walk_forward, options.in_sample),
+        )
     head = sweep_head("optimize", request, msgspec.to_builtins(search))
     path = Path(options.out) if options.out else default_path(data_root, head)
     results = SweepResults.begin(path, head)

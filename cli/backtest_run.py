@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cli.backtest import request_options
+from cli.backtest import base_request
 from cli.exits import OK
 from cli.output import print_json
 from libs.core.clock import SystemClock
 from libs.core.errors import FleetError
-from libs.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from libs.settings import Settings
+    from services.backtest.request import RunRequest
     from services.backtest.runner import Progress
 
 _BAR_WIDTH = 30
@@ -24,11 +25,9 @@ _BAR_WIDTH = 30
 
 def run(options: argparse.Namespace) -> int:
     """Run it and print its figures, or put it into the service's queue."""
-    settings = load_settings()
-    data_root = str(options.data_root or settings.data_root)
-    wanted = request_options(options, settings.data.exchange)
+    settings, data_root, request = base_request(options)
     if options.queue:
-        return _submit(options, settings, data_root, wanted)
+        return _submit(options, settings, data_root, request)
     from libs.dbaccess import DatabaseManager, Role
     from services.backtest.runner import BacktestRunner, RunInterrupted
 
@@ -36,10 +35,7 @@ def run(options: argparse.Namespace) -> int:
     db = DatabaseManager(data_root, Role.BACKTEST, settings=settings, clock=clock)
     shows = not options.quiet and not options.json and sys.stderr.isatty()
     try:
-        run_id = BacktestRunner(db).run(
-            options.strategy, options.symbols, options.start, options.end,
-            progress=_bar() if shows else None, **wanted,
-        )  # fmt: skip
+        run_id = BacktestRunner(db).execute(request, progress=_bar() if shows else None)
     except RunInterrupted as e:
         _into_index(settings, data_root)
         print(f"\nfleet: {e}", file=sys.stderr)
@@ -54,17 +50,14 @@ def run(options: argparse.Namespace) -> int:
     return OK
 
 
-def _submit(options: argparse.Namespace, settings: Settings, data_root: str, wanted: dict[str, Any]) -> int:
+def _submit(options: argparse.Namespace, settings: Settings, data_root: str, request: RunRequest) -> int:
     import msgspec
 
     from libs.messaging import CommandClient
 
-    request = {
-        "strategy": options.strategy, "symbols": options.symbols, "start": options.start, "end": options.end,
-    } | msgspec.to_builtins(wanted)  # fmt: skip
     owned = msgspec.structs.replace(settings, data_root=data_root)
     with CommandClient("backtest", settings=owned) as client:
-        answer = client.call("submit", {"request": request, "requested_by": "cli"})
+        answer = client.call("submit", {"request": msgspec.to_builtins(request), "requested_by": "cli"})
     if options.json:
         print_json(answer)
     else:

@@ -11,16 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cli.backtest import request_options
-from cli.exits import FAILED, OK
+from cli.backtest import base_request, pairs
+from cli.exits import FAILED, OK, reading_words
 from cli.output import print_json, print_table
 from cli.progress import progress
-from libs.settings import load_settings
-from libs.strategies.user import load_directory
 
 if TYPE_CHECKING:
-    from libs.settings import Settings
-    from services.backtest.request import RunRequest
     from services.backtest.sweep.point import PointResult
     from services.backtest.sweep.results import SweepResults
     from services.backtest.sweep.workers import Workers
@@ -38,7 +34,8 @@ def sweep(options: argparse.Namespace) -> int:
     from services.backtest.sweep.sweeping import default_path, run_sweep, sweep_head
 
     settings, data_root, request = base_request(options)
-    grid = make_grid(request.strategy, given_parameters(options), options.grid)
+    with reading_words():
+        grid = make_grid(request.strategy, pairs(options.param, "--param"), options.grid)
     spec = {"axes": grid.axes, "points": len(grid.points)}
     head = sweep_head("sweep", request, spec, grid.refused)
     path = Path(options.out) if options.out else default_path(data_root, head)
@@ -69,24 +66,6 @@ def sweep(options: argparse.Namespace) -> int:
         _print(results, list(grid.axes), options.metric, verdict)
         print(f"\nresults {path}\nreport  {report}")
     return OK if verdict.best is not None or not verdict.failed else FAILED
-
-
-def base_request(options: argparse.Namespace) -> tuple[Settings, str, RunRequest]:
-    """Give settings, data root and what every point shares."""
-    from services.backtest.request import make_request
-
-    settings = load_settings()
-    data_root = str(Path(options.data_root or settings.data_root).absolute())
-    load_directory(settings.strategies.directory(data_root))
-    wanted = request_options(options, settings.data.exchange)
-    return settings, data_root, make_request(options.strategy, options.symbols, options.start, options.end, **wanted)
-
-
-def given_parameters(options: argparse.Namespace) -> dict[str, str]:
-    """Give the parameters that stay the same."""
-    from cli.backtest import pairs
-
-    return pairs(options.param, "--param")
 
 
 @contextmanager

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from libs.core.errors import FleetError
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from libs.core.errors import FleetError, Refused
 
 OK = 0
 FAILED = 1
@@ -11,13 +14,26 @@ REFUSED = 3
 NOT_FOUND = 4
 
 
+class WrongUsage(Refused):
+    """What was typed cannot be meant; the same words will be refused again, whatever the stores hold."""
+
+
+@contextmanager
+def reading_words() -> Iterator[None]:
+    """Say of whatever is refused while a command's words are read that they are wrong."""
+    try:
+        yield
+    except Refused as e:
+        raise WrongUsage(str(e)) from e
+
+
 def exit_code_of(error: Exception) -> int | None:
     """Say which exit code an error means, or None when it is a bug that deserves its traceback."""
     if isinstance(error, FileNotFoundError):
         return NOT_FOUND
     if type(error).__name__ in {"OwnershipError", "WriterLockHeld"}:  # by name: importing dbaccess costs every start
         return REFUSED
-    if type(error).__name__ == "SettingsError":
+    if isinstance(error, WrongUsage) or type(error).__name__ == "SettingsError":
         return USAGE
     if isinstance(error, (FleetError, OSError)):
         return FAILED

@@ -28,6 +28,10 @@ _FINE_TICK, _TICK = 0.01, 0.05
 _DAYS_AT_ONCE = 10
 
 
+class NoCandles(Refused, FileNotFoundError):
+    """History has no candles of what was asked for; names the symbols."""
+
+
 class SymbolData(msgspec.Struct, frozen=True):
     """What there is of one symbol."""
 
@@ -87,9 +91,9 @@ def load(
             )
     absent = sorted(set(request.symbols_all) - {each.symbol for each in columns})
     if absent:
-        raise Refused(
+        raise NoCandles(
             f"no {request.timeframe} candles of {', '.join(absent)} on {request.exchange} from {request.start} to "
-            f"{request.end}; `fleet candles` and the coverage of the query show what there is"
+            f"{request.end}; `fleet coverage --symbols {','.join(absent)}` shows what there is"
         )
     sessions = tuple(load_calendar(db.layout.root, request.exchange).sessions(request.start, request.end))
     return RunData(

@@ -157,6 +157,7 @@ def checked(request: RunRequest) -> RunRequest:
     if request.timeframe == "1d":
         request = _for_days(request)
     Calendar.load(request.exchange)
+    request.risk(Risk())  # limits there are not
     names = [each.instance for each in request.instances()]
     if len(set(names)) < len(names):
         raise Refused(f"two strategies have one name: {', '.join(sorted(names))}")

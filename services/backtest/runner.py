@@ -23,7 +23,7 @@ from libs.trading.columns import Columns
 from libs.trading.desk import Desk
 from services.backtest import metrics, run_file
 from services.backtest.account import make_desk
-from services.backtest.data import RunData, load
+from services.backtest.data import NoCandles, RunData, load
 from services.backtest.doubts import doubts_of_data, doubts_of_fills
 from services.backtest.equity import equity_curve
 from services.backtest.form import choose_form, make_host, run_form
@@ -46,6 +46,10 @@ class Progress(msgspec.Struct, frozen=True):
 
 class RunFailed(FleetError):
     """The run broke; its file says where."""
+
+
+class NothingToRun(RunFailed, FileNotFoundError):
+    """There are no candles of what was asked for; the run's file says of which."""
 
 
 class RunInterrupted(KeyboardInterrupt):
@@ -115,7 +119,8 @@ class BacktestRunner:
                     interrupted, state = RunInterrupted(run_id), "partial"
                 else:
                     state, error = "failed", f"{type(e).__name__}: {e}"
-                    failed = RunFailed(f"{run_id} failed: {error}")
+                    kind = NothingToRun if isinstance(e, NoCandles) else RunFailed
+                    failed = kind(f"{run_id} failed: {error}")
                     failed.__cause__ = e
             simulation.write(connection, state, error, self._db.clock.now_us())
         simulation.tell(state)

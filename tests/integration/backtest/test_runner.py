@@ -381,4 +381,4 @@ def test_the_command_line_runs_lists_compares_and_deletes(root, run_id):
     assert typed("show", made, "--data-root", root)[0] == 4
     for nothing in ("--quantity", "--value", "--equity-percent"):
         code, _, wrong = typed("run", *words, nothing, "0")
-        assert (code, "sizing" in wrong) == (1, True), "what is 0 is not what was left out"
+        assert (code, "sizing" in wrong) == (2, True), "what is 0 is not what was left out"
