@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
@@ -117,6 +118,13 @@ def _candles(
             found, late = candle_rows(db, request.exchange, day, request.symbols_all)
         except FileNotFoundError as e:
             raise FileNotFoundError(f"{db.layout.root} has no candles of {day}: {e}") from e
+        except OSError as e:
+            if e.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:
+                raise
+            raise Refused(
+                f"{day} is still in the live buffer, whose readers pin what they read, and nothing can be written in "
+                f"{db.layout.root}: {e}. `fleet rollover --date {day}` there first, or copy the root and name the copy"
+            ) from e
         if not found:
             raise FileNotFoundError(f"{db.layout.root} has no candles of {', '.join(request.symbols_all)} on {day}")
         rows += found

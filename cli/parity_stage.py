@@ -126,7 +126,7 @@ def stage_environment(
     sections = {name: msgspec.to_builtins(getattr(settings, name)) for name in (*_KEPT, "strategies", "execution")}
     for name, changes in _PATIENT.items():
         sections[name] = sections.get(name, {}) | changes
-    sections["strategies"]["user_directory"] = str(settings.strategies.directory(settings.data_root).absolute())
+    sections["strategies"]["user_directory"] = str(settings.strategies.directory(str(source.layout.root)).absolute())
     sections["ingestor"] |= {"feed": "replay", "symbols": list(request.symbols_all), "backfill": False}
     on_ticks = request.fill == NEXT_TICK
     sections["execution"] |= {"paper_fill": request.fill, "exit_source": "tick" if on_ticks else "bar"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from libs.core.errors import Refused
 from libs.dbaccess.errors import DiskRefused, StoreBusy, StoreCorrupt, StoreMissing
 from libs.settings.storage import Sqlite
 
@@ -200,7 +202,7 @@ def sqlite_reader(path: Path, settings: Sqlite) -> Iterator[sqlite3.Connection]:
     if path.is_dir():
         raise StoreCorrupt(f"{path}: a directory stands where the store's file should be")
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=settings.busy_timeout_ms / 1000
+        _read_only_uri(path), uri=True, isolation_level=None, timeout=settings.busy_timeout_ms / 1000
     )
     try:
         with naming_busy(path):
@@ -211,6 +213,23 @@ def sqlite_reader(path: Path, settings: Sqlite) -> Iterator[sqlite3.Connection]:
             yield connection
     finally:
         connection.close()
+
+
+def _read_only_uri(path: Path) -> str:
+    """Name a file to be read only; where nothing can be written, one that was closed well is read as it lies.
+
+    Even to read, SQLite makes a file beside one in WAL mode, unless it is told that nobody writes.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    if os.access(path.parent, os.W_OK) or path.with_name(f"{path.name}-shm").exists():
+        return uri
+    journal = path.with_name(f"{path.name}-wal")
+    if journal.exists() and journal.stat().st_size:
+        raise Refused(
+            f"{path} was not closed by its writer, and nothing can be written in {path.parent} to read it with its "
+            f"{journal.name}; copy both to where it can, and read there"
+        )
+    return f"{uri}&immutable=1"
 
 
 @contextmanager

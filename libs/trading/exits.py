@@ -123,6 +123,11 @@ def protect(
     return _trailed(guard, price)
 
 
+def is_pulled(guard: Protection) -> bool:
+    """Whether its stop is where the trail pulled it; else it is still the one it was set up with."""
+    return bool(guard.trail) and guard.stop == _trailed(msgspec.structs.replace(guard, stop=None), guard.best).stop
+
+
 def on_tick(guard: Protection, price: float, at_us: int) -> tuple[Protection, Exit | None]:
     """Judge one price: whatever it reaches leaves at it, and it moves the trailing stop."""
     if found := _at_price(guard, price, at_us):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from msgspec.structs import replace
+
 from libs.contracts.orders import OrderEvent, TradeEvent, TradeStatus
 from libs.contracts.risk import PositionEvent
 from libs.contracts.topics import topic
@@ -18,7 +20,7 @@ from libs.orders.model import Fill, Order
 from libs.orders.news import AnyNews, FillRecorded, FillReversed
 from libs.orders.positions import Position, PositionKey, after_fill
 from libs.trading.desk import Desk
-from libs.trading.exits import NEVER_US, Protection
+from libs.trading.exits import NEVER_US, Protection, is_pulled
 
 
 class Books:
@@ -169,10 +171,11 @@ def plan_of(key: PositionKey, guard: Protection) -> ExitPlan:
 
 def guard_of(plan: ExitPlan, *, is_long: bool, tick_size: float) -> Protection:
     """Read a guard back; the square-off is the day's, and the day sets it."""
-    return Protection(
+    guard = Protection(
         is_long=is_long, tick_size=tick_size, best=plan.best, stop=plan.stop, target=plan.target, trail=plan.trail,
-        is_trailed=bool(plan.trail), time_us=plan.leave_at_us or NEVER_US,
+        time_us=plan.leave_at_us or NEVER_US,
     )  # fmt: skip
+    return replace(guard, is_trailed=is_pulled(guard))
 
 
 def _key(fill: Fill) -> PositionKey:

@@ -11,15 +11,18 @@ from libs.contracts.orders import OrderStatus
 from libs.contracts.sessions import Session
 from libs.core.clock import trading_date
 from libs.core.faults import crash_point
+from libs.dbaccess import DatabaseManager
 from libs.dbaccess.trading import Loaded
 from libs.orders import evidence as ev
-from libs.orders.model import FINAL, Order
+from libs.orders.model import FINAL, Order, Purpose
 from libs.orders.profit import Equity
 from libs.risk.state import LossLocks
+from libs.runtime.logs import get_logger
 from libs.trading.desk import Desk
 from services.execution_engine.books import guard_of
 from services.execution_engine.deciding import SignalPlace
 from services.execution_engine.engine import Engine
+from services.execution_engine.signals import stored_signals
 
 
 def restore(desk: Desk, loaded: Loaded, session_of: Callable[[date], Session | None]) -> None:
@@ -52,8 +55,11 @@ def restore(desk: Desk, loaded: Loaded, session_of: Callable[[date], Session | N
     state.locks = LossLocks(loaded.loss_lock_day, loaded.is_drawdown_locked)
 
 
-def resume(engine: Engine, loaded: Loaded) -> None:
-    """Settle what the last process left half done: intents never left; what may have left got no answer."""
+def resume(engine: Engine, loaded: Loaded, manager: DatabaseManager) -> None:
+    """Settle what the last process left half done: intents never left; what may have left got no answer.
+
+    Entries that may still fill get the stop and target of their signals back, out of the scanner's store.
+    """
     engine.books.restored(loaded.fills, {each.position.key: each.trades for each in loaded.carried})
     engine.cursor = SignalPlace(loaded.cursor.store_uuid, loaded.cursor.outbox_seq)
     engine.desk.gate.state.trading_state = engine.states.account
@@ -67,6 +73,21 @@ def resume(engine: Engine, loaded: Loaded) -> None:
         with engine.store.transaction() as entry:
             engine.books.take(entry, order.order_id, evidence)
         crash_point("engine.recovery.step")
+    _remember_entries(engine.desk, manager)
+
+
+def _remember_entries(desk: Desk, manager: DatabaseManager) -> None:
+    """A position is guarded by its first fill: without its signal it would have the plan's exits only, or none."""
+    orders = {
+        order.signal_id: order
+        for order in desk.orders.unsettled()
+        if order.purpose is Purpose.ENTRY and order.signal_id
+    }
+    for signal in stored_signals(manager, orders) if orders else ():
+        order = orders.pop(signal.signal_id)
+        desk.entered_by(desk.positions.key(order.strategy_id, order.symbol, order.exchange, order.product), signal)
+    for order in orders.values():
+        get_logger().warning("engine.signal_lost", order=order.order_id, signal=order.signal_id, guarded_by="plan")
 
 
 def _may_have_left(order: Order) -> bool:

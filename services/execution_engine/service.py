@@ -69,7 +69,7 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         )  # fmt: skip
         wire = wire_broker(engine, settings, clock, manager)
         stack.callback(wire.close)
-        resume(engine, loaded)
+        resume(engine, loaded, manager)
         wire.start(engine.desk.orders, engine.desk.positions.net())
         log.info(
             "engine.recovered", orders=len(loaded.orders), fills=len(loaded.fills),

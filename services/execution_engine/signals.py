@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -17,6 +18,12 @@ from services.execution_engine.engine import Engine
 _BATCH = 500
 #: No place in an outbox is beyond it.
 _ALL = 1 << 62
+_SIGNALS = (
+    "SELECT outbox_seq, signal_id, strategy_id, symbol, timestamp_us, signal_type, confidence, metadata_json, "
+    "exchange, timeframe, stop, target, leg, strategy_version FROM signals"
+)
+_NEWER = f"{_SIGNALS} WHERE outbox_seq > ? AND outbox_seq <= ? AND timestamp_us >= ? ORDER BY outbox_seq LIMIT ?"
+_NAMED = f"{_SIGNALS} WHERE signal_id = ?"
 _DECIDED = """
 SELECT exchange, bar_us, signals, outbox_seq_last, (SELECT store_uuid FROM store_identity) FROM decisions
 WHERE timeframe = '1m' AND bar_us <= ? ORDER BY bar_us DESC LIMIT 1
@@ -94,12 +101,7 @@ class SignalSource:
             self.rescans += 1
         count = 0
         while True:
-            rows = connection.execute(
-                "SELECT outbox_seq, signal_id, strategy_id, symbol, timestamp_us, signal_type, confidence, "
-                "metadata_json, exchange, timeframe, stop, target, leg, strategy_version FROM signals "
-                "WHERE outbox_seq > ? AND outbox_seq <= ? AND timestamp_us >= ? ORDER BY outbox_seq LIMIT ?",
-                (after, upto, since_us, _BATCH),
-            ).fetchall()
+            rows = connection.execute(_NEWER, (after, upto, since_us, _BATCH)).fetchall()
             for row in rows:
                 after = int(row[0])
                 engine.on_signal(_signal(row), SignalPlace(uuid, after))
@@ -110,6 +112,18 @@ class SignalSource:
             engine.pass_over(SignalPlace(uuid, after))
         self.taken_from_store += count
         return count
+
+
+def stored_signals(manager: DatabaseManager, signal_ids: Iterable[str]) -> list[SignalEvent]:
+    """Read signals by their ids; those that are not in the scanner's store are left out."""
+    found = []
+    # The scanner may not have made its store yet, or it was wiped.
+    with suppress(FileNotFoundError), manager.signals_reader() as connection:
+        for signal_id in signal_ids:
+            row = connection.execute(_NAMED, (signal_id,)).fetchone()
+            if row is not None:
+                found.append(_signal(row))
+    return found
 
 
 def _signal(row: Any) -> SignalEvent:

@@ -139,7 +139,7 @@ def engine_rig(
         rounds = Rounds(
             engine, closing, made.execution, clock, kill_file=root / "run" / "KILL", session_of=session_of
         )  # fmt: skip
-        resume(engine, loaded)
+        resume(engine, loaded, manager)
         if wire is None:
             carrier.start(engine.desk.orders, engine.desk.positions.net())
             rounds.on_new_day = lambda _day: carrier.end_day(engine.market.now_us())

@@ -158,7 +158,7 @@ def main(root: str, url: str, *symbols: str) -> int:
             calls, settings.upstox, clock, exchange="nse", keys=lambda: keys, market_us=engine.market.now_us
         )  # fmt: skip
         broker.answered, broker.reported, engine.wire = engine.answered, engine.reported, broker
-        resume(engine, loaded)
+        resume(engine, loaded, manager)
         broker.start(engine.desk.orders, engine.desk.positions.net())
         closing, kill_file = Closing(engine, clock), Path(root) / "KILL"
         rounds = Rounds(engine, closing, settings.execution, clock, kill_file=kill_file, session_of=session_of)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sqlite3
 import threading
 from datetime import date
@@ -133,6 +134,20 @@ def test_sqlite_reader_cannot_write(stores, store, sql):
     """B4: `mode=ro`, `query_only` and the authorizer, each on its own enough for most of these."""
     with getattr(DatabaseManager(stores), f"{store}_reader")() as connection, pytest.raises(sqlite3.DatabaseError):
         connection.execute(sql)
+
+
+def test_sqlite_is_read_where_nothing_can_be_written(stores, monkeypatch):
+    """A root on a medium that is read only, or another user's: SQLite would make a file beside a store to read it."""
+    path = stores / "trading" / "trading.db"
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)  # of root's own access bits tell nothing
+    beside = set(path.parent.iterdir())
+    with DatabaseManager(stores).trading_reader() as connection:
+        assert connection.execute("SELECT count(*) FROM orders").fetchall() == [(0,)]
+        assert set(path.parent.iterdir()) == beside
+
+    path.with_name("trading.db-wal").write_bytes(b"not taken in yet")
+    with pytest.raises(Refused, match="not closed by its writer"), DatabaseManager(stores).trading_reader():
+        pass
 
 
 @pytest.mark.parametrize("name", ["trading_reader", "signals_reader", "config_reader", "backtest_index_reader"])

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from libs.core.clock import US_PER_DAY
+from libs.dbaccess import DatabaseManager, Role, Store
 from libs.dbaccess.trading import load, rows
 from libs.dbaccess.trading.holdings import read_rows
 from libs.orders.positions import PositionBook
 from libs.simulation.clock import ManualClock
+from services.scanner.store import SignalsStore
 from tests.kit.engine import START_US, SYMBOLS, engine_rig
 from tests.kit.orders import MINUTE_US
 
@@ -122,3 +124,39 @@ def compare(connection: sqlite3.Connection, held) -> None:
     figures = [(p.key, p.quantity, p.cost_paise, p.realised_paise, p.fees_paise) for p in whole]
     assert [(p.key, p.quantity, p.cost_paise, p.realised_paise, p.fees_paise) for p in held] == figures
     assert [p.opened_us for p in held if p.quantity] == [p.opened_us for p in whole if p.quantity]
+
+
+def test_what_fills_after_a_restart_is_guarded_by_its_signal(tmp_path):
+    """An entry at work while the engine was down must not become a position nobody would leave at its stop."""
+    clock = ManualClock(START_US)
+    with engine_rig(tmp_path, clock=clock) as rig:
+        rig.tick(100.0, seconds=0)
+        said = rig.signal("enter_long", stop=95.0, target=110.0)
+    scanner = DatabaseManager(tmp_path, Role.SCANNER, clock=clock)
+    with scanner.writer_session(Store.SIGNALS) as session:
+        SignalsStore(session, clock).decide("nse", said.timestamp_us, [said])
+
+    with engine_rig(tmp_path, clock=clock) as rig:
+        rig.tick(100.0)
+        (guard,) = rig.engine.desk.guards.values()
+        assert rig.positions() == {("trend", "ACME"): 10}
+        assert (guard.stop, guard.target) == (95.0, 110.0)
+
+
+@pytest.mark.parametrize(("prices", "is_trailed"), [([100.0, 100.5], False), ([100.0, 104.0], True)])
+def test_a_stop_is_called_what_it_is_after_a_restart(tmp_path, prices, is_trailed):
+    """A stop of 1 % that the trail of 2 % has not passed yet stays one: its exit is named by its reason."""
+    clock = ManualClock(START_US)
+    rules = {"stop_percent": 1.0, "trail_percent": 2.0}
+    with engine_rig(tmp_path, clock=clock, **rules) as rig:
+        rig.tick(100.0, seconds=0)
+        rig.signal("enter_long")
+        for price in prices:
+            rig.tick(price)
+        rig.clock.advance(2)
+        rig.rounds.on_time()
+        before = dict(rig.engine.desk.guards)
+
+    with engine_rig(tmp_path, clock=clock, **rules) as rig:
+        assert rig.engine.desk.guards == before
+        assert [guard.is_trailed for guard in before.values()] == [is_trailed]
