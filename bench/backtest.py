@@ -89,7 +89,12 @@ def reference(columns: Columns, *, at_close: bool = False) -> tuple[int, int]:
             continue
         held, fills = int(buys), fills + 1
         spent += (1 if buys else -1) * int(prices.item(row)) * QUANTITY
-    return fills, round((held * round(close.item(-1) * 10_000) * QUANTITY - spent) / 100)
+    return fills, to_paise(held * round(close.item(-1) * 10_000) * QUANTITY - spent)
+
+
+def to_paise(units: int) -> int:
+    """Round hundredths of a paisa as an account does the worth of a holding: a half goes up."""
+    return (units + 50) // 100
 
 
 def request_of(symbols: list[str], **limits: Any) -> RunRequest:

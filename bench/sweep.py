@@ -22,7 +22,7 @@ from statistics import median
 
 import numpy as np
 
-from bench.backtest import QUANTITY, ties, walk
+from bench.backtest import QUANTITY, ties, to_paise, walk
 from bench.peers.__main__ import HERE, SYMBOL, environment, options_of, timed_process, write_columns, write_days
 from bench.table import Measure, print_measures
 from libs.core.clock import trading_date
@@ -70,7 +70,7 @@ def by_whole_numbers(columns: Columns, pairs: list[Pair]) -> dict[Pair, int]:
             if not last_of_day[row] and held != wanted:
                 spent += (wanted - held) * opens.item(row + 1) * QUANTITY
                 held = wanted
-        profits[fast, slow] = round((held * close.item(-1) * QUANTITY - spent) / 100)
+        profits[fast, slow] = to_paise(held * close.item(-1) * QUANTITY - spent)
     return profits
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ _FIGURES = (
     ("profit_paise", "profit, rupees", "paise"), ("fees_paise", "charges, rupees", "paise"),
     ("fees_share", "charges of the profit before", "percent"),
 )  # fmt: skip
+#: Which row it is, for a person who reads two of them.
+_SAYS_WHICH = ("timestamp", "created", "strategy_id", "symbol", "signal_type", "side", "event")
 
 
 def list_runs(options: argparse.Namespace) -> int:
@@ -115,13 +118,57 @@ def compare(options: argparse.Namespace) -> int:
     elif found["equal"]:
         print("equal but for their ids and times")
     else:
-        for name, (first, second) in found["run"].items():
-            print(f"{name}: {first} | {second}")
-        for table, difference in found["tables"].items():
-            print(f"{table}: {difference['rows_different']} rows differ ({difference['rows']})")
-            for example in difference["examples"]:
-                print(f"  row {example['row']}: {example['first']}\n      | {example['second']}")
+        runs = options.first, options.second
+        print_differences(found, [reading.describe(_reader(options), run)["metrics"].get("", {}) for run in runs])
     return OK if found["equal"] else FAILED
+
+
+def print_differences(found: dict[str, Any], figures: list[dict[str, float | None]]) -> None:
+    """Print what was asked otherwise, the figures side by side, and by table the first rows that are not equal."""
+    for name, (first, second) in found["run"].items():
+        one, other = (msgspec.json.decode(text) if name.endswith("_json") else text for text in (first, second))
+        for what, left, right in _unequal(name.removesuffix("_json"), one, other):
+            if not what.startswith("settings.request.parameters."):  # the run's own row has them as well
+                print(f"{what}: {left} | {right}")
+    rows = [
+        (heading, *(_figure(each.get(name), kind) for each in figures))
+        for name, heading, kind in _FIGURES
+        if any(name in each for each in figures)
+    ]
+    print()
+    print_table(("", "FIRST", "SECOND"), rows)
+    print()
+    for table, difference in found["tables"].items():
+        first, second = difference["rows"]
+        print(f"{table}: {difference['rows_different']:,} rows differ ({first:,} | {second:,})")
+        for example in difference["examples"] if table != "metrics" else ():  # the figures stand above
+            print(f"  row {example['row']}: {_row_difference(example['first'], example['second'])}")
+
+
+def _unequal(what: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Give what differs, down to single settings."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in sorted({*one, *other}):
+            yield from _unequal(f"{what}.{name}", one.get(name), other.get(name))
+    elif one != other:
+        yield what, one, other
+
+
+def _row_difference(one: dict[str, Any] | None, other: dict[str, Any] | None) -> str:
+    if one is None or other is None:
+        shown = one or other or {}
+        told = [_spelled(shown[name]) for name in _SAYS_WHICH if shown.get(name) is not None]
+        return f"only in the {'first' if one else 'second'}: {' '.join(told)}"
+    told = [_spelled(one[name]) for name in _SAYS_WHICH if one.get(name) is not None and one[name] == other[name]]
+    fields = [
+        f"{name} {_spelled(one[name])} | {_spelled(other[name])}"
+        for name in one if one[name] != other[name] and not name.endswith(("_id", "_id_reference"))
+    ]  # fmt: skip
+    return f"{' '.join(told)}: {', '.join(fields) or 'their ids'}".removeprefix(": ")
+
+
+def _spelled(value: Any) -> str:
+    return _moment(value) if isinstance(value, datetime) else str(value)
 
 
 def delete(options: argparse.Namespace) -> int:

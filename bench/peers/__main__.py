@@ -1,9 +1,10 @@
-"""`python -m bench.peers [days [rounds]]`: one backtest, ours and the peers', process beside process; one table.
+"""`python -m bench.peers [days [rounds [symbols]]]`: one backtest, ours and the peers', in one table.
 
-SMA(10/30) cross, long only, ten shares, market orders at the next open, no costs, minutes of one share. Ours is the
-command as a person types it: it reads a closed file a day, runs gate, orders and positions, and writes its run file.
-The peers get the columns ready-made. Fills and profit of all must be those of the numpy reference before a time is
-shown; whoever differs is named, without a time.
+Process beside process: SMA(10/30) cross, long only, ten shares, market orders at the next open, no costs, minutes of
+one share. Ours is the command as a person types it: it reads a closed file a day, runs gate, orders and positions, and
+writes its run file. The peers get the columns ready-made. Fills and profit of all must be those of the numpy reference
+before a time is shown; whoever differs is named, without a time. The peers' scripts take one share: with more of them
+ours runs alone (`250 1 50`: fifty shares of 93,750 minutes on one account).
 """
 
 from __future__ import annotations
@@ -77,18 +78,21 @@ def installed_peers() -> list[str]:
     return [name for name in PEERS if name != OPTIONAL[0] or not missing.returncode]
 
 
-def write_days(root: Path, columns: Columns) -> None:
+def write_days(root: Path, *columns: Columns) -> None:
     """Put the bars where the command reads them: a closed file a day."""
     root.mkdir(mode=0o700)
     db = DatabaseManager(root, Role.INGESTOR)
-    for (part,) in days_of([columns]):
-        table = pa.table(
-            {"symbol": [SYMBOL] * len(part), "timeframe": ["1m"] * len(part),
-             "timestamp": pa.array(part.timestamps, pa.timestamp("us", "UTC")), "open": part.open, "high": part.high,
-             "low": part.low, "close": part.close, "volume": part.volume}
-        )  # fmt: skip
-        with db.historical_writer("nse", "candles", "1m", trading_date(part.timestamps.item(0))) as writer:
-            writer.append(table)
+    for parts in days_of(columns):
+        tables = [
+            pa.table(
+                {"symbol": [part.symbol] * len(part), "timeframe": ["1m"] * len(part),
+                 "timestamp": pa.array(part.timestamps, pa.timestamp("us", "UTC")), "open": part.open,
+                 "high": part.high, "low": part.low, "close": part.close, "volume": part.volume}
+            )
+            for part in parts
+        ]  # fmt: skip
+        with db.historical_writer("nse", "candles", "1m", trading_date(parts[0].timestamps.item(0))) as writer:
+            writer.append(pa.concat_tables(tables))
 
 
 def write_columns(path: Path, columns: Columns) -> None:
@@ -136,35 +140,59 @@ def by_peer(script: str, columns: Path) -> Outcome:
     return Outcome(found["fills"], found["paise"], seconds, peak)
 
 
-def options_of(first: str, last: str) -> list[str]:
+def options_of(first: str, last: str, symbols: str = SYMBOL) -> list[str]:
     """Give the options that make our command do what the peers do, but for the two averages."""
     options = [
-        "--strategy", "sma_cross", "--symbols", SYMBOL, "--from", first, "--to", last, "--param", "allow_short=false",
+        "--strategy", "sma_cross", "--symbols", symbols, "--from", first, "--to", last, "--param", "allow_short=false",
         "--param", "flat_before_close_minutes=0", "--no-costs", "--product", "delivery", "--run-on",
         "--quantity", str(QUANTITY), "--exit", "square_off=false", "--cash", "100000000",
     ]  # fmt: skip
     return options + [word for limit in _ACCOUNT for word in ("--limit", f"{limit}=0")]
 
 
-def by_us(root: Path, columns: Columns) -> Outcome:
+def by_us(root: Path, *columns: Columns) -> Outcome:
     """Run the command; what it came to is read from its run file afterwards."""
-    first, last = (trading_date(columns.timestamps.item(row)).isoformat() for row in (0, -1))
+    first, last = (trading_date(columns[0].timestamps.item(row)).isoformat() for row in (0, -1))
+    symbols = ",".join(each.symbol for each in columns)
     pair = ["--param", "fast=10", "--param", "slow=30", "--quiet", "--json"]
-    command = [sys.executable, "-m", "cli", "backtest", "run", *options_of(first, last), *pair]
+    command = [sys.executable, "-m", "cli", "backtest", "run", *options_of(first, last, symbols), *pair]
     printed, seconds, peak = timed_process(command, TRADEFLEET_DATA=str(root))
     run_id = json.loads(printed)["run"]["run_id"]
     with DatabaseManager(root).backtest_reader(run_id) as connection:
-        rows = connection.execute("SELECT side, quantity, price FROM trades").fetchall()
-    held = paise = 0
-    for side, quantity, price in rows:
+        rows = connection.execute("SELECT symbol, side, quantity, price FROM trades").fetchall()
+    held, paise = dict.fromkeys((each.symbol for each in columns), 0), 0
+    for symbol, side, quantity, price in rows:
         sign = 1 if side == "buy" else -1
-        held += sign * quantity
+        held[symbol] += sign * quantity
         paise -= sign * value_paise(price, quantity)
-    return Outcome(len(rows), paise + value_paise(columns.close.item(-1), held), seconds, peak)
+    paise += sum(value_paise(each.close.item(-1), held[each.symbol]) for each in columns)
+    return Outcome(len(rows), paise, seconds, peak)
 
 
-def measures(days: int = 250, rounds: int = 1) -> Iterable[Measure]:
+def of_many(days: int, rounds: int, symbols: int) -> Iterable[Measure]:
+    """Ours alone over many shares on one account; fills and profit are the sums of numpy's."""
+    columns = [walk(f"S{number:02d}", days, number) for number in range(symbols)]
+    bars, references = sum(map(len, columns)), list(map(reference, columns))
+    expected = sum(fills for fills, _ in references), sum(paise for _, paise in references)
+    with tempfile.TemporaryDirectory(prefix="tf-bench-") as directory:
+        root = Path(directory) / "data"
+        write_days(root, *columns)
+        found = [by_us(root, *columns) for _ in range(rounds)]
+    is_equal = all((each.fills, each.paise) == expected for each in found)
+    seconds, peak = median(each.seconds for each in found), median(each.peak_mib for each in found)
+    yield Measure(
+        f"backtest, whole process, {symbols} symbols x {bars // symbols:,} bars, {found[0].fills:,} fills",
+        f"{seconds:.1f} s" if is_equal else f"{found[0].paise} paise", "" if is_equal else f"numpy's {expected}",
+        None, "numpy's fills and profit", is_equal,
+    )  # fmt: skip
+    yield Measure("the same, greatest memory", f"{peak:.0f} MiB", "", None, "below 600 MiB", peak < 600)
+
+
+def measures(days: int = 250, rounds: int = 1, symbols: int = 1) -> Iterable[Measure]:
     """Ours beside each peer, interleaved; medians of the rounds."""
+    if symbols > 1:
+        yield from of_many(days, rounds, symbols)
+        return
     columns = walk(SYMBOL, days, 0)
     expected = {name: reference(columns, at_close=name == FILLS_AT_CLOSE) for name in ("ours", *PEERS)}
     peers = installed_peers()

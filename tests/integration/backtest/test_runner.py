@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 
 import msgspec
@@ -375,7 +376,11 @@ def test_the_command_line_runs_lists_compares_and_deletes(root, run_id):
 
     assert typed("compare", run_id, made, "--data-root", root)[:2] == (0, "equal but for their ids and times\n")
     code, told, _ = typed("compare", made, few, "--data-root", root)
-    assert (code, "settings_json: " in told, "trades: " in told) == (1, True, True), "a limit of whole numbers is one"
+    assert code == 1
+    assert "settings.request.limits.symbol_trades_day_max: None | 1\n" in told, "a limit of whole numbers is one"
+    assert re.search(r"^trades +\d+ +\d+$", told, re.MULTILINE), "figures stand side by side"
+    assert re.search(r"^trades: \d+ rows differ", told, re.MULTILINE)
+    assert "{" not in told.partition("log:")[0], "what differs, and no whole row"
     assert {made, few} <= {row["run_id"] for row in json.loads(typed("list", "--json", "--data-root", root)[1])}
     assert made in typed("delete", made, "--data-root", root)[1]
     assert typed("show", made, "--data-root", root)[0] == 4

@@ -74,6 +74,15 @@ def test_slippage_and_spread_are_against_us():
     assert (bought.price, sold.price, at_ask.price) == (100.25, 99.8, 100.1)
 
 
+def test_a_bar_without_volume_fills_unless_a_share_of_it_is_asked_for():
+    """Quotes stand where nobody trades, and many feeds know no volume: an exit must not wait there for ever."""
+    nothing = bar(volume=0)
+    shared = FillSettings(participation_percent_max=99.9)
+
+    assert match_bar(rest(quantity=150), nothing, PLAIN)[1].quantity == 150
+    assert match_bar(rest(quantity=150), nothing, shared)[1] is None
+
+
 def test_partial_fills_take_their_share_of_the_volume():
     settings = FillSettings(participation_percent_max=10, spread_ticks=0)
     order, first = match_bar(rest(quantity=150), bar(volume=1_000), settings)
