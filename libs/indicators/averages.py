@@ -10,8 +10,9 @@ from libs.indicators.parameters import Period, validated
 
 #: Rows of a column that are worked on together.
 _ROWS_AT_A_TIME = 1 << 16
-#: Windows up to so long are gone through side by side, place by place; of longer ones each at once.
-_SHORT = 64
+#: Sums slide side by side, place by place, where there are more windows than so many times their length; else window
+#: by window. The one takes a call or two for every place, the other a little for every window.
+_WINDOWS_A_PLACE = 16
 
 
 class SMA(Indicator):
@@ -175,7 +176,7 @@ def _slid(values: Floats, period: int) -> Floats:
     np.subtract(values[period:], values[: count - 1], out=sums[1:count])
     # A row for each sum that is made anew, and what is added to it to come to the next ones.
     grid, whole = sums.reshape(windows, period), values[: windows * period].reshape(windows, period)
-    if period > _SHORT:
+    if windows < _WINDOWS_A_PLACE * period:
         grid[:, 0] = np.add.accumulate(whole, axis=1)[:, -1] + 0.0
         return np.add.accumulate(grid, axis=1).reshape(-1)[:count]
     running = np.zeros(windows)

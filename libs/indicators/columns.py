@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -83,10 +84,11 @@ def _compile(function: Callable[P, R]) -> Callable[P, R]:
 class Remembering(dict[str, npt.NDArray[Any]]):
     """Columns that keep what was computed of them, for many who ask for the same: nobody may write to it.
 
-    What was asked for longest ago goes first once there is more than `bytes_max`.
+    Once there is more than `bytes_max`, what was asked for longest ago goes. Threads may ask at the same time;
+    what two of them miss is computed by both.
     """
 
-    def __init__(self, columns: dict[str, npt.NDArray[Any]], bytes_max: int) -> None:
+    def __init__(self, columns: Mapping[str, npt.NDArray[Any]], bytes_max: int) -> None:
         super().__init__(columns)
         self._bytes_max = bytes_max
         self._bytes = 0
@@ -95,16 +97,44 @@ class Remembering(dict[str, npt.NDArray[Any]]):
     def remember(self, key: Hashable, compute: Callable[[], dict[str, Floats]]) -> dict[str, Floats]:
         """Give what was computed under a key, computed now if it was not."""
         found = self._kept.get(key)
-        if found is None:
-            found = self._kept[key] = compute()
-            for column in found.values():
-                column.flags.writeable = False
-                self._bytes += column.nbytes
-            while self._bytes > self._bytes_max and len(self._kept) > 1:
-                self._bytes -= sum(column.nbytes for column in self._kept.popitem(last=False)[1].values())
-        else:
-            self._kept.move_to_end(key)
+        if found is not None:
+            with suppress(KeyError):  # another thread let go of it meanwhile
+                self._kept.move_to_end(key)
+            return found
+        made = compute()
+        for column in made.values():
+            column.flags.writeable = False
+        found = self._kept.setdefault(key, made)
+        if found is made:
+            self._bytes += _bytes_of(made)
+            if self._bytes > self._bytes_max:
+                self._let_go()
         return found
+
+    def _let_go(self) -> None:
+        """Keep the newer half, counted anew: two threads that add to a number at once may lose one's share."""
+        self._bytes = sum(map(_bytes_of, list(self._kept.values())))
+        while self._bytes > self._bytes_max // 2 and len(self._kept) > 1:
+            self._bytes -= _bytes_of(self._kept.popitem(last=False)[1])
+
+    def part(self, start: int, end: int) -> Remembering:
+        """Give the rows from start up to end; what is computed of them is kept here."""
+        return _Part(self, start, end)
+
+
+class _Part(Remembering):
+    """Some rows of columns that remember."""
+
+    def __init__(self, whole: Remembering, start: int, end: int) -> None:
+        super().__init__({name: column[start:end] for name, column in whole.items()}, 0)
+        self._whole, self._rows = whole, (start, end)
+
+    def remember(self, key: Hashable, compute: Callable[[], dict[str, Floats]]) -> dict[str, Floats]:
+        return self._whole.remember((self._rows, key), compute)
+
+
+def _bytes_of(columns: Mapping[str, Floats]) -> int:
+    return sum(column.nbytes for column in columns.values())
 
 
 def over_valid(

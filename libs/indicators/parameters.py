@@ -51,14 +51,15 @@ def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
 
 def validated(function: Callable[P, R]) -> Callable[P, R]:
     """Refuse a call whose parameters are out of their ranges."""
-    signature = inspect.signature(function)
+    names = tuple(inspect.signature(function).parameters)
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = signature.bind(*args, **kwargs).arguments
         for parameter in parameters_of(function):
-            if parameter.name in given:
-                check(parameter, given[parameter.name])
+            if parameter.name in kwargs:
+                check(parameter, kwargs[parameter.name])
+            elif (place := names.index(parameter.name)) < len(args):
+                check(parameter, args[place])
         return function(*args, **kwargs)
 
     return checked

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -69,13 +70,11 @@ def compute(name: str, columns: Mapping[str, Column], **parameters: Any) -> dict
 
 def _compute(name: str, columns: Mapping[str, Column], parameters: Mapping[str, Any]) -> dict[str, Floats]:
     _check_names(name, parameters)
-    family, kind, function = INDICATORS[name]
-    module = import_module(f"libs.indicators.{family}")
-    streaming: type[Indicator] = getattr(module, kind)
+    streaming, function = _forms_of(name)
     missing = [column for column in streaming.inputs if column not in columns]
     if missing:
         raise Refused(f"indicator {name!r} reads {', '.join(streaming.inputs)}; missing: {', '.join(missing)}")
-    found = getattr(module, function)(*(columns[column] for column in streaming.inputs), **parameters)
+    found = function(*(columns[column] for column in streaming.inputs), **parameters)
     outputs = (found,) if isinstance(found, np.ndarray) else found
     return dict(zip(streaming.outputs, outputs, strict=True))
 
@@ -88,11 +87,17 @@ def describe(name: str) -> IndicatorInfo:
 
 
 def _class_of(name: str) -> type[Indicator]:
+    return _forms_of(name)[0]
+
+
+@functools.cache
+def _forms_of(name: str) -> tuple[type[Indicator], Callable[..., Any]]:
+    """Give the streaming form and the vectorised one."""
     if name not in INDICATORS:
         raise Refused(f"no indicator {name!r}; there are {', '.join(INDICATORS)}")
-    family, kind, _ = INDICATORS[name]
-    found: type[Indicator] = getattr(import_module(f"libs.indicators.{family}"), kind)
-    return found
+    family, kind, function = INDICATORS[name]
+    module = import_module(f"libs.indicators.{family}")
+    return getattr(module, kind), getattr(module, function)
 
 
 def _parameters(kind: type[Indicator]) -> tuple[Parameter, ...]:

@@ -11,7 +11,6 @@ import numpy as np
 from libs.contracts import OHLCVBar, SignalEvent
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import US_PER_MINUTE, trading_date
-from libs.core.errors import Corrupt
 from libs.indicators.columns import Integers, Remembering
 from libs.indicators.sides import Sides
 from libs.strategies.intraday import IntradayStrategy
@@ -21,11 +20,10 @@ from libs.trading.columns import Columns
 from libs.trading.ground import NotOutright
 from libs.trading.strategy_host import StrategyHost
 from libs.trading.strategy_slot import Slot
+from libs.trading.views import Views
 
 #: Later than any bar of a day.
 NEVER = 1 << 60
-#: Runs of so many warm-ups have their bars kept; those of further ones begin anew.
-_VIEWS_MAX = 4
 
 
 class Course(NamedTuple):
@@ -128,6 +126,12 @@ def _end_to_end(parts: Sequence[Any]) -> Any:
     return parts[0] if len(parts) == 1 or parts[0] is None else np.concatenate(parts)
 
 
+def _rows(columns: BarColumns, start: int, end: int) -> BarColumns:
+    if isinstance(columns, Remembering):
+        return columns.part(start, end)
+    return {name: column[start:end] for name, column in columns.items()}
+
+
 def first_true(flags: Any, offset: int) -> int:
     """Give the place of the first true flag, counted from an offset."""
     if not len(flags):
@@ -147,34 +151,6 @@ def first_reached(bars: Columns, row: int, is_long: bool, stop: float | None, ta
     return found
 
 
-class Views:
-    """The bars of runs, each with its warm-up, and what was computed of them: kept for runs of other parameters.
-
-    Runs differ in how much of the warm-up they take, from its end on.
-    """
-
-    def __init__(self, columns: Iterable[Columns], warm_up: Iterable[Columns], bytes_max: int) -> None:
-        before = {each.symbol: each for each in warm_up}
-        self._all = {
-            each.symbol: before[each.symbol].joined(each) if each.symbol in before else each for each in columns
-        }
-        self._bytes_max = bytes_max
-        self._kept: dict[tuple[str, int], tuple[Columns, Remembering]] = {}
-
-    def ending(self, symbol: str, bars: int) -> tuple[Columns, Remembering]:
-        """Give the last so many bars, which are a run's and its warm-up's."""
-        found = self._kept.get((symbol, bars))
-        if found is None:
-            if len(self._kept) >= _VIEWS_MAX:
-                self._kept.clear()
-            all_ = self._all[symbol]
-            if bars > len(all_):
-                raise Corrupt(f"{bars} bars of {symbol} asked for, of which {len(all_)} are there")
-            joined = all_.part(len(all_) - bars, len(all_))
-            found = self._kept[symbol, bars] = (joined, Remembering(joined.by_name(), self._bytes_max))
-        return found
-
-
 class VectorHost(StrategyHost):
     """A `StrategyHost` whose strategies all have a vectorised form."""
 
@@ -184,7 +160,7 @@ class VectorHost(StrategyHost):
         `views` keep them for further runs over the same bars.
         """
         self._before: dict[str, Columns] = {}
-        self._joined: dict[str, Columns] = {}
+        self._bars: dict[str, BarColumns] = {}
         self._whole: dict[str, Wishes] = {}
         slots = {slot.symbol: slot for slot in self._slots.values()}
         for each in warm_up:
@@ -199,14 +175,14 @@ class VectorHost(StrategyHost):
                 return False
             before = self._before.get(each.symbol)
             if views is not None:
-                joined, remembering = views.ending(each.symbol, len(each) + (len(before) if before is not None else 0))
+                bars: BarColumns = views.ending(each.symbol, len(each) + (len(before) if before is not None else 0))
             else:
-                joined, remembering = before.joined(each) if before is not None else each, None
-            self._joined[each.symbol] = joined
-            if slot.strategy.wishes(joined.part(0, 1).by_name()) is None:
+                bars = (before.joined(each) if before is not None else each).by_name()
+            self._bars[each.symbol] = bars
+            if slot.strategy.wishes(_rows(bars, 0, 1)) is None:
                 return False
             if not self._daily_anchor:
-                self._whole[each.symbol] = self._wish(slot, remembering or joined.by_name())
+                self._whole[each.symbol] = self._wish(slot, bars)
         self._of = slots
         return True
 
@@ -250,7 +226,7 @@ class VectorHost(StrategyHost):
         row = first_row + before
         if self._daily_anchor:
             seen = min(row, slot.warmup_bars)
-            wishes, start = self._wish(slot, self._joined[slot.symbol].part(row - seen, row + count).by_name()), seen
+            wishes, start = self._wish(slot, _rows(self._bars[slot.symbol], row - seen, row + count)), seen
         else:
             seen = first_row + min(before, slot.warmup_bars)
             wishes, start = self._whole[slot.symbol], row

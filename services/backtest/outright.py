@@ -26,7 +26,8 @@ from libs.trading.ground import Ground, NotOutright, Terms
 from libs.trading.loop import TradingLoop
 from libs.trading.outright import trade_outright
 from libs.trading.plan import Plan
-from libs.trading.vector_host import VectorHost, Views
+from libs.trading.vector_host import VectorHost
+from libs.trading.views import Views
 from services.backtest.account import make_desk
 from services.backtest.data import RunData, instrument_of
 from services.backtest.equity import Deals, EquityCurve, Valuation, equity_curve, paise_of, units_of

@@ -112,11 +112,11 @@ def test_bollinger_holds_its_width_at_high_prices():
     np.testing.assert_allclose(found["upper"][19:] - found["middle"][19:], 0.05, rtol=1e-6)
 
 
-@pytest.mark.parametrize("short", [64, 5], ids=["side by side", "each at once"])
-def test_a_long_column_is_averaged_piece_by_piece_to_the_bit(monkeypatch, short):
+@pytest.mark.parametrize("many", [0, 16], ids=["side by side", "window by window"])
+def test_a_long_column_is_averaged_piece_by_piece_to_the_bit(monkeypatch, many):
     """Where a piece ends, inside a window or at its edge, decides nothing: the streaming form knows no pieces."""
     monkeypatch.setattr(averages, "_ROWS_AT_A_TIME", 16)
-    monkeypatch.setattr(averages, "_SHORT", short)
+    monkeypatch.setattr(averages, "_WINDOWS_A_PLACE", many)
     chance = np.random.default_rng(0)
     for size in (0, 1, 6, 7, 13, 14, 15, 21, 22, 35, 36, 100):
         column = chance.normal(size=size) * 100
