@@ -98,6 +98,8 @@ POINTS: dict[str, str] = {
     "engine.command.accepted": "a command is committed, nothing of it is done",
     "engine.lock.sent": "the broker's own switch was thrown, nothing of it is written",
     "engine.recovery.step": "an order of the last process is settled, others are not",
+    "ingestor.eod.before": "a day is in history and out of the buffer, nobody was told yet",
+    "ingestor.eod.after": "the word of a rollover is journalled and out, the ledger has no note of it",
     "ingestor.ledger.after": "late ticks, quarantine and gaps are in the ledger, their rows in no live file",
 }
 

@@ -79,6 +79,10 @@ class TradingDay:
         self._said.add(name)
         return fresh
 
+    def was_said(self, event: str, day: date) -> bool:
+        """Whether the journal has this event of a date; what an earlier process journalled is not said twice."""
+        return (event, day.isoformat()) in self._said
+
     def replay(self, record: Journalled, payload: object) -> None:
         """Take up a record of the journal as this or an earlier process wrote it."""
         if isinstance(payload, Tick):

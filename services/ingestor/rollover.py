@@ -17,9 +17,11 @@ from typing import Any, Self
 
 from libs.core.clock import IST, US_PER_MINUTE, US_PER_SECOND, SystemClock, to_datetime
 from libs.core.errors import FleetError, Refused, RetryLater
+from libs.core.faults import crash_point
 from libs.dbaccess import DatabaseManager, EODRollover
 from libs.dbaccess.journal import Journal
 from libs.dbaccess.live import LiveBuffer
+from libs.dbaccess.rollover import record_step, untold_days
 from libs.runtime.logs import get_logger
 from services.ingestor.capture import Capture
 
@@ -85,6 +87,7 @@ class DayCloser:
         self._asked: date | None = None
         self._refused: date | None = None
         self._retry_at_us = 0
+        self._owes_word = True  # perhaps: of a day whose rollover was a command's, or whose teller was killed
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rollover")
         if self._is_closed(capture.day.session.date):
             capture.close_day(capture.day.session.date)
@@ -143,8 +146,27 @@ class DayCloser:
         dropped = self._journal.drop_through(self._watermarks())
         for each in sorted({rolled.date for rolled in report.series}):
             self._capture.close_day(each)
-            self._capture.say_rolled_over(each)
+        self._owes_word = True
+        self.tell()
         get_logger().info("rollover.done", date=day.isoformat(), files=len(report.series), segments_dropped=dropped)
+
+    def tell(self) -> None:
+        """Say of each day in history that it is, once: the journal knows what was said before a kill.
+
+        Nothing is said before the session's time is known, which the word bears.
+        """
+        if not (self._owes_word and self._capture.session_clock.now_us()):
+            return
+        self._owes_word = False
+        exchange = self._capture.day.exchange
+        for day in untold_days(self._manager, exchange):
+            if day in self._door.buffer.manifest.trading_dates:
+                continue  # its rollover was killed half way; it goes over again, and is told then
+            crash_point("ingestor.eod.before")
+            if not self._capture.day.was_said("eod", day):
+                self._capture.say_rolled_over(day)
+            crash_point("ingestor.eod.after")
+            record_step(self._manager, exchange, day, "told")
 
     def shut(self) -> None:
         """Wait for what is being done."""

@@ -219,6 +219,7 @@ class _Running:
             if self._clock.monotonic_ns() - flushed_ns >= flush_ns:
                 flushed_ns = self._clock.monotonic_ns()
                 await self._flush()
+                self._closer.tell()
                 if day := self._closer.due():
                     await self._closer.close(day, self._flush, lambda: self._sync_and_wait(sync_s))
             else:

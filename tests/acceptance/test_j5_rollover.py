@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from libs.core.clock import SystemClock
 from libs.dbaccess import EODRollover, MarketDataQuery, catalogue
 from libs.dbaccess.layout import closed_days
+from tests.kit.lives import Lives, lives_of
 from tests.kit.market_days import arrow, stores
-from tests.kit.paths import PROJECT
-from tests.kit.processes import DEADLINE_S
 from tests.kit.rollover import FRIDAY, MONDAY, TUESDAY, WATERMARKS, day_ticks, everything, fill, ingestor, leftovers
 from tests.kit.roots import make_stores
 
@@ -53,17 +51,27 @@ def rolled(captured, tmp_path_factory):
     return everything(root)
 
 
+@pytest.fixture(scope="module")
+def lives(tmp_path_factory):
+    """Rollovers to kill."""
+    with lives_of("tests.kit.rollover", tmp_path_factory.mktemp("lives") / "errors") as begun:
+        yield begun
+
+
+@pytest.fixture(scope="module")
+def lasts_s(captured, lives, tmp_path_factory) -> float:
+    """How long a rollover takes here and now: in that time each of its instants lies."""
+    root = copied(captured, tmp_path_factory.mktemp("timed"))
+    began_ns = SystemClock().monotonic_ns()
+    lives.begin(root, MONDAY)
+    assert lives.end() == 0, lives.errors()
+    return (SystemClock().monotonic_ns() - began_ns) / 1e9
+
+
 def copied(captured: Path, into: Path) -> Path:
     root = into / "data"
     shutil.copytree(captured, root)
     return root
-
-
-def rolling(root: Path, **environment: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.kit.rollover", str(root), str(MONDAY)],
-        cwd=PROJECT, env=os.environ | environment, stderr=subprocess.PIPE,
-    )  # fmt: skip
 
 
 def seen_by_readers(root: Path) -> tuple[list[tuple], list[tuple]]:
@@ -99,15 +107,14 @@ def test_uninterrupted_rollover_moves_every_row_once(captured, rolled):
 
 
 @pytest.mark.parametrize("point", KILLS)
-def test_killed_rollover_loses_and_doubles_nothing(captured, readable, rolled, tmp_path, point):
+def test_killed_rollover_loses_and_doubles_nothing(captured, readable, rolled, lives, tmp_path, point):
     """Readers see every row right after the kill; another run ends as if there had been none.
 
     At every second point the ingestor comes back first and captures on, knowing nothing of a rollover.
     """
     root = copied(captured, tmp_path)
-    process = rolling(root, TRADEFLEET_CRASH_AT=point)
-    _, error = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == -signal.SIGKILL, error.decode()
+    lives.begin(root, MONDAY, crash_at=point)
+    assert lives.end() == -signal.SIGKILL, lives.errors()
 
     assert seen_by_readers(root) == readable
     captures_on = KILLS.index(point) % 2 == 1
@@ -119,28 +126,34 @@ def test_killed_rollover_loses_and_doubles_nothing(captured, readable, rolled, t
     check_finished(root, rolled, more_ticks=int(captures_on))
 
 
-def kill_at_random(captured, readable, rolled, root: Path, seed: int) -> None:
+def kill_at_random(
+    captured, readable, rolled, lives: Lives, lasts_s: float, root: Path, seed: int, note: Callable[..., None]
+) -> None:
+    """Kill it at one or two instants of its work, and note the last point that each got to."""
     random = Random(seed)
     copied(captured, root)
-    for _ in range(random.randrange(1, 3)):
-        process = rolling(root / "data")
-        try:
-            process.wait(random.uniform(0.3, 2.0))
-        except subprocess.TimeoutExpired:
-            process.kill()
-        process.communicate()
+    for number in range(random.randrange(1, 3)):
+        passed = root / f"passed-{number}"
+        passed.mkdir()
+        lives.begin(root / "data", MONDAY, seen=passed)
+        code = lives.end(random.uniform(0, lasts_s))
+        assert code in {0, -signal.SIGKILL}, f"seed {seed}: {lives.errors()}"
+        newest = max(passed.iterdir(), key=lambda path: path.stat().st_mtime_ns, default=Path("nothing"))
+        note("died_after", newest.name if code else "its end")
         assert seen_by_readers(root / "data") == readable, f"seed {seed}"
     check_finished(root / "data", rolled)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_rollover_killed_inside_its_steps(captured, readable, rolled, tmp_path, seed):
+def test_rollover_killed_inside_its_steps(captured, readable, rolled, lives, lasts_s, tmp_path, record_property, seed):
     """A few kills at any instant; `make matrix` runs three hundred."""
-    kill_at_random(captured, readable, rolled, tmp_path, seed)
+    kill_at_random(captured, readable, rolled, lives, lasts_s, tmp_path, seed, record_property)
 
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("seed", range(8, 308))
-def test_rollover_killed_inside_its_steps_often(captured, readable, rolled, tmp_path, seed):
-    """The same, until every instant had its turn."""
-    kill_at_random(captured, readable, rolled, tmp_path, seed)
+def test_rollover_killed_inside_its_steps_often(
+    captured, readable, rolled, lives, lasts_s, tmp_path, record_property, seed
+):
+    """The same, until every instant had its turn; `--junit-xml` tells where each of them died."""
+    kill_at_random(captured, readable, rolled, lives, lasts_s, tmp_path, seed, record_property)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -68,5 +67,7 @@ def leftovers(root: Path) -> list[str]:
     return names + [path.name for path in db.layout.market.rglob("*.staged*")]
 
 
-if __name__ == "__main__":
-    EODRollover(ingestor(Path(sys.argv[1]))).execute(date.fromisoformat(sys.argv[2]))
+def main(arguments: list[str]) -> None:
+    """Roll over a root: the life that is killed."""
+    root, day = arguments
+    EODRollover(ingestor(Path(root))).execute(date.fromisoformat(day))

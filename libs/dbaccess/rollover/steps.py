@@ -13,6 +13,10 @@ INSERT INTO rollover_steps (exchange, trading_date, number, step, detail_json, r
 SELECT ?1, ?2, coalesce(max(number), 0) + 1, ?3, ?4, ?5
 FROM rollover_steps WHERE exchange = ?1 AND trading_date = ?2
 """
+_UNTOLD = """
+SELECT trading_date FROM rollover_steps WHERE exchange = ?
+GROUP BY trading_date HAVING max(step = 'told') = 0 ORDER BY trading_date
+"""
 
 
 def record_step(db: DatabaseManager, exchange: str, day: date, step: str, **detail: str | int) -> None:
@@ -20,3 +24,10 @@ def record_step(db: DatabaseManager, exchange: str, day: date, step: str, **deta
     values = (exchange, day.isoformat(), step, msgspec.json.encode(detail).decode(), db.clock.now_us())
     with db.ledger_session() as session, session.transaction() as connection:
         connection.execute(_INSERT, values)
+
+
+def untold_days(db: DatabaseManager, exchange: str) -> list[date]:
+    """Give the days that went into history and of which no `told` is recorded, oldest first."""
+    with db.ledger_reader() as ledger:
+        rows = ledger.execute(_UNTOLD, (exchange,)).fetchall()
+    return [date.fromisoformat(day) for (day,) in rows]

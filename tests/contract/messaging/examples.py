@@ -14,6 +14,7 @@ from libs.contracts import (
     OrderEvent,
     OrderStatus,
     OrderType,
+    SessionChanged,
     Side,
     SignalEvent,
     SignalType,
@@ -82,6 +83,10 @@ MESSAGES: dict[str, tuple[str, Envelope[Any]]] = {
         PositionEvent("sma_cross", "RELIANCE", AT, 10, 1394.5, 1396.0, Decimal("15.00")),
     ),
     "minute_closed": _said("market.nse.minute_closed|", "candles", 1204, MinuteClosed("nse", AT, 48, seq=1204)),
+    "eod": _said(
+        "market.nse.eod|", "candles", 98_201,
+        SessionChanged("nse", AT + 24_300_000_000, "eod", "2026-02-02", seq=98_201),
+    ),
     "health": _said(
         "telemetry.health.ingestor|", "telemetry", 300,
         Health("ingestor", AT, HealthState.GREEN, 4242, loop_lag_us=180, figures={"ticks_per_s": 812.0}),

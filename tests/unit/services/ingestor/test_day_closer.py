@@ -1,15 +1,27 @@
-"""When a day is due for history."""
+"""When a day is due for history, and that everybody hears of it once, whoever dies meanwhile."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from libs.calendar import Calendar
+from libs.contracts import SessionChanged
 from libs.core.clock import US_PER_MINUTE
-from services.ingestor.rollover import DayCloser
+from libs.dbaccess import EODRollover
+from libs.dbaccess.rollover import untold_days
+from services.ingestor.rollover import BufferDoor, DayCloser
+from tests.kit.crashes import Crash, crashing_at
+from tests.kit.rollover import FRIDAY, MONDAY, TUESDAY, fill, ingestor
+from tests.kit.roots import copy_of, copy_stores
+from tests.unit.services.ingestor.test_capture import Bench
 
 SESSION = Calendar.load("nse").session(date(2026, 2, 2))
 assert SESSION is not None
@@ -40,3 +52,81 @@ def test_whoever_asks_for_the_rollover_does_not_wait():
     made.ask(SESSION.date)
 
     assert made.due() == SESSION.date
+
+
+def captured(root: Path) -> None:
+    copy_stores(root)
+    fill(root)
+
+
+@contextmanager
+def living(root: Path, bench: Bench) -> Iterator[DayCloser]:
+    """An ingestor's closer on Tuesday morning, with what an earlier process left to it."""
+    bench.start()
+    manager = ingestor(root)
+    with manager.ledger_session(), BufferDoor(manager) as door:
+        closer = DayCloser(manager, door, bench.capture, bench.journal, delay_s=0)
+        try:
+            yield closer
+        finally:
+            closer.shut()
+
+
+def told(bench: Bench) -> list[str]:
+    """The days that subscribers heard to be in history, by this process."""
+    return [each.trading_date for each in bench.notes.of(SessionChanged) if each.event == "eod"]
+
+
+async def nothing() -> None:
+    await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("point", "hit", "before", "after"),
+    [
+        ("ingestor.eod.before", 1, [], [FRIDAY, MONDAY]),
+        ("ingestor.eod.before", 2, [FRIDAY], [MONDAY]),
+        ("ingestor.eod.after", 2, [FRIDAY, MONDAY], []),
+    ],
+)
+def test_word_of_a_rolled_day_comes_once_whoever_dies(tmp_path, point, hit, before, after):
+    """A process that dies between the catalogue and the word leaves a day that no buffer has: nothing else is due."""
+    root = copy_of(captured, tmp_path / "data")
+    bench = Bench(tmp_path)
+    with living(root, bench) as closer, pytest.raises(Crash), crashing_at(point, hit):
+        bench.time(at_open(TUESDAY))
+        asyncio.run(closer.close(MONDAY, nothing, nothing))
+    assert told(bench) == [str(day) for day in before]
+
+    with living(root, bench) as closer:
+        closer.tell()
+        assert told(bench) == [], "the session's time is not known yet"
+        bench.time(at_open(TUESDAY) + US_PER_MINUTE)
+        closer.tell()
+        closer.tell()
+    assert told(bench) == [str(day) for day in after]
+    assert untold_days(ingestor(root), "nse") == []
+
+
+def test_word_of_a_day_that_a_command_rolled_over_comes_with_the_next_start(tmp_path):
+    """`fleet rollover` has no bus; a half rolled day, which the buffer still has, is told when it is done."""
+    root = copy_of(captured, tmp_path / "data")
+    bench = Bench(tmp_path)
+    with pytest.raises(Crash), crashing_at("rollover.swap.before"):
+        EODRollover(ingestor(root)).execute(MONDAY)
+    with living(root, bench) as closer:
+        bench.time(at_open(TUESDAY))
+        closer.tell()
+        assert told(bench) == []
+    EODRollover(ingestor(root)).execute(MONDAY)
+    with living(root, bench) as closer:
+        bench.time(at_open(TUESDAY) + US_PER_MINUTE)
+        closer.tell()
+
+    assert told(bench) == [str(FRIDAY), str(MONDAY)]
+
+
+def at_open(day: date) -> int:
+    session = Calendar.load("nse").session(day)
+    assert session is not None
+    return session.open_us
