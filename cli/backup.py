@@ -139,6 +139,8 @@ def run_restore(options: Namespace) -> int:
         print(f"left alone, because they are in the archive by now: {len(done.left_alone)} days")
     if done.kept:
         print(f"what was replaced is kept: {done.kept}")
+    if done.added and done.kept:
+        print(f"not there before, and there also when you go back: {done.added} files")
     print(f"to go back: {done.go_back}")
     return OK
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sqlite3
 from pathlib import Path
@@ -14,6 +15,7 @@ from libs.core.errors import Refused
 from libs.dbaccess.connections import sqlite_writer
 from libs.dbaccess.errors import StoreCorrupt, StoreMissing
 from libs.dbaccess.files import PRIVATE_FILE, make_directory
+from libs.dbaccess.layout import Layout
 from libs.dbaccess.manager import DatabaseManager
 from libs.dbaccess.replace import replace_sqlite
 from libs.dbaccess.roles import Store, require_owner
@@ -21,7 +23,11 @@ from libs.dbaccess.soundness import require_sound_store
 
 
 class Restored(msgspec.Struct, frozen=True):
-    """What a restore did: files put in place, files that were there alike, and how to go back."""
+    """What a restore did: files put in place, files that were there alike, and how to go back.
+
+    `go_back` is a command that can be typed as it stands, or says why there is none. `added` are those of the files
+    put in place that replaced nothing: they stay when one goes back.
+    """
 
     store: str
     source: str
@@ -30,6 +36,7 @@ class Restored(msgspec.Struct, frozen=True):
     kept: str | None
     go_back: str
     left_alone: tuple[str, ...] = ()
+    added: int = 0
 
 
 def restore_sqlite(db: DatabaseManager, store: Store, source: Path) -> Restored:
@@ -50,10 +57,26 @@ def restore_sqlite(db: DatabaseManager, store: Store, source: Path) -> Restored:
             _stage(source, staged, db, store)
             now = to_datetime(db.clock.now_us()).astimezone(IST)
             kept = replace_sqlite(path, staged, now=now, settings=db.settings.sqlite)
+            go_back = _way_back(kept, staged, db, store) if kept else f"there was no store before; remove {path}"
         finally:
             _remove(staged)
-    go_back = f"fleet restore {store.value} {kept}" if kept else f"there was no store before; remove {path}"
-    return Restored(store.value, str(source), 1, 0, str(kept) if kept else None, go_back)
+    return Restored(store.value, str(source), 1, 0, str(kept) if kept else None, go_back, added=int(kept is None))
+
+
+def way_back(store: str, kept: Path, layout: Layout) -> str:
+    """Spell the command that puts back what a restore replaced, whatever root the environment names by then."""
+    return shlex.join(["fleet", "restore", store, str(kept.resolve()), "--data-root", str(layout.root.resolve())])
+
+
+def _way_back(kept: Path, staged: Path, db: DatabaseManager, store: Store) -> str:
+    """Say how to go back only where one can: a store that was replaced because it was broken is not put back."""
+    try:
+        _stage(kept, staged, db, store)
+    except (Refused, StoreCorrupt) as e:
+        return f"there is no way back, what was replaced is kept for whoever looks into it: {e}"
+    except OSError:  # a full disk, now that the restore is done
+        pass
+    return way_back(store.value, kept, db.layout)
 
 
 def _stage(source: Path, staged: Path, db: DatabaseManager, store: Store) -> None:

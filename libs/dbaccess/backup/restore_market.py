@@ -14,7 +14,7 @@ from libs.core.errors import Refused
 from libs.dbaccess import catalogue
 from libs.dbaccess.backup.market import MARKET_LIST, MarketList, read_list, read_whole
 from libs.dbaccess.backup.place import copy_checked, link_or_copy, place
-from libs.dbaccess.backup.restore import Restored
+from libs.dbaccess.backup.restore import Restored, way_back
 from libs.dbaccess.catalogue import checksum
 from libs.dbaccess.errors import StoreMissing
 from libs.dbaccess.files import CLOSED_FILE, make_directory, write_atomically
@@ -55,8 +55,9 @@ def restore_market(db: DatabaseManager, source: Path, *, report: Report) -> Rest
             report(done, len(names), name)
     same = len(names) - placed - len(left_alone)
     folder_kept = str(kept.folder) if kept.files else None
-    go_back = f"fleet restore market {folder_kept}" if folder_kept else "nothing was replaced, only added"
-    return Restored("market", str(source), placed, same, folder_kept, go_back, tuple(left_alone))
+    go_back = way_back("market", kept.folder, db.layout) if folder_kept else "nothing was replaced, only added"
+    added = placed - len(kept.files)
+    return Restored("market", str(source), placed, same, folder_kept, go_back, tuple(left_alone), added)
 
 
 class _Kept:

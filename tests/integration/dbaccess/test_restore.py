@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 from datetime import date
 from pathlib import Path
@@ -14,24 +15,39 @@ from libs.core.errors import Refused
 from libs.dbaccess import BackupManager, DatabaseManager, Role, Store, StoreCorrupt, WriterLock, WriterLockHeld
 from libs.dbaccess.backup import list_copies, newest_copy, restore_market, restore_sqlite
 from libs.dbaccess.layout import Layout
+from libs.dbaccess.roles import OWNERS
 from libs.settings.storage import Sqlite
 from tests.kit.commands import fleet_here
 from tests.kit.processes import first_line, run_code, running_code
 from tests.kit.roots import copy_stores
 from tests.kit.stores import ORDER, insert
 
-ENGINE = """
+LOAD = """
     import sys
     from libs.dbaccess import DatabaseManager, Role, Store
+    from libs.dbaccess.roles import OWNERS
     from tests.kit.stores import ORDER, insert
+    store = Store(sys.argv[2])
+    USER = {"is_active": 1, "created_at_us": 1, "updated_at_us": 1}
     number = 0
-    with DatabaseManager(sys.argv[1], Role.EXECUTION_ENGINE).writer_session(Store.TRADING) as session:
+    with DatabaseManager(sys.argv[1], OWNERS[store]).writer_session(store) as session:
         while True:
             with session.transaction() as connection:
-                insert(connection, "orders", ORDER | {"order_id": f"o-{number}"})
+                if store is Store.TRADING:
+                    insert(connection, "orders", ORDER | {"order_id": f"o-{number}"})
+                else:
+                    insert(connection, "users", USER | {"name": f"u-{number}"})
             number += 1
             if number % 20 == 0:
                 print(number, flush=True)
+"""
+CLOSING = """
+    import sys
+    from datetime import date, timedelta
+    from tests.integration.dbaccess.test_restore import close_day
+    for number in range(10_000):
+        close_day(sys.argv[1], date(2000, 1, 3) + timedelta(days=number), rows=number % 50 + 1)
+        print(number, flush=True)
 """
 RESTORE = """
     import sys
@@ -62,11 +78,21 @@ def quiet(done, total, what):
 
 
 def orders(path) -> list[str]:
+    return column(path, "SELECT order_id FROM orders ORDER BY created_at_us, rowid")
+
+
+def column(path, sql: str) -> list[str]:
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
-        return [row[0] for row in connection.execute("SELECT order_id FROM orders ORDER BY created_at_us, rowid")]
+        return [row[0] for row in connection.execute(sql)]
     finally:
         connection.close()
+
+
+def printed_way_back(done) -> list[str]:
+    """The words of the command that a restore said one goes back by, as a shell would hand them over."""
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("to go back: fleet ")]
+    return shlex.split(line.removeprefix("to go back: fleet "))
 
 
 def close_day(root, day: date, rows: int = 50) -> None:
@@ -82,32 +108,90 @@ def day_rows(root, day: date) -> int:
         return connection.execute("SELECT count(*) FROM ticks").fetchall()[0][0]
 
 
-def test_restore_after_load_and_crash_gives_exactly_the_copy(root):
-    """The engine writes, a copy is made beside it, the engine dies at once and its file is spoiled."""
-    with running_code(ENGINE, root) as process:
+@pytest.mark.parametrize(
+    ("store", "names"), [("trading", "SELECT order_id FROM orders"), ("config", "SELECT name FROM users")]
+)
+def test_restore_after_load_and_crash_gives_exactly_the_copy(tmp_path, store, names):
+    """Its owner writes, a copy is made beside it, it goes on and is killed; and what it was is to be had again."""
+    root = tmp_path / "the data"
+    copy_stores(root)
+    path = Layout(root).store(Store(store))
+    before = column(path, names)
+    with running_code(LOAD, root, store) as process:
         first_line(process)
-        copy = BackupManager(root).backup_trading_db()
-        busy = fleet_here("restore", "trading", copy, "--data-root", root)
+        copy = made_copy(root, store)
+        busy = fleet_here("restore", store, copy, "--data-root", root)
         first_line(process)  # it went on meanwhile
         process.kill()
         process.wait()
+    in_copy = column(copy, names)
+    assert (busy.returncode, str(process.pid) in busy.stderr) == (3, True)
+    assert len(in_copy) >= len(before) + 20
+
+    done = fleet_here("restore", store, copy, "--data-root", root)
+    assert done.returncode == 0, done.stderr
+    assert column(path, names) == in_copy
+    assert path.stat().st_mode & 0o777 == 0o600
+    with DatabaseManager(root, OWNERS[Store(store)]).writer_session(Store(store)):
+        pass  # and its owner starts on it
+
+    back = fleet_here(*printed_way_back(done), TRADEFLEET_DATA=str(tmp_path / "elsewhere"))
+    assert back.returncode == 0, back.stderr
+    at_the_end = column(path, names)
+    assert len(at_the_end) >= len(before) + 40
+    assert set(in_copy) < set(at_the_end)
+    assert fleet_here(*printed_way_back(back)).returncode == 0
+    assert column(path, names) == in_copy
+
+
+def made_copy(root, store: str) -> Path:
+    copies = BackupManager(root)
+    return copies.backup_trading_db() if store == "trading" else copies.backup_config_db()
+
+
+def test_a_broken_store_is_replaced_and_no_way_back_to_it_is_promised(root):
+    run_orders(root, *(f"o-{n}" for n in range(500)))
+    copy = BackupManager(root).backup_trading_db()
     path = Layout(root).store(Store.TRADING)
-    in_copy = orders(copy)
-    assert busy.returncode == 3
-    assert str(process.pid) in busy.stderr
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
+    done = fleet_here("restore", "trading", copy, "--data-root", root)
 
-    done = fleet_here("restore", "trading", copy, "--data-root", root, "--json")
     assert done.returncode == 0, done.stderr
-    assert len(in_copy) >= 20
-    assert orders(path) == in_copy
-    assert path.stat().st_mode & 0o777 == 0o600
-    with engine(root).trading_writer() as connection:  # and its owner starts on it
-        connection.execute("DELETE FROM orders WHERE false")
-    kept = json.loads(done.stdout)["kept"]
-    assert kept
-    assert f"fleet restore trading {kept}" == json.loads(done.stdout)["go_back"]
+    assert len(orders(path)) == 500
+    assert "to go back: there is no way back" in done.stdout
+    assert list(path.parent.glob("trading.db.replaced-*")) != []
+
+
+def test_market_restore_after_load_and_crash_gives_the_days_of_the_copy(tmp_path):
+    """Days are being closed while they are copied; the closer is killed in the middle of one and days are spoiled."""
+    root = tmp_path / "the data"
+    copy_stores(root)
+    with running_code(CLOSING, root) as process:
+        while int(first_line(process)) < 5:
+            continue
+        copy = BackupManager(root).backup_market_data()
+        first_line(process)  # it went on meanwhile
+        process.kill()
+        process.wait()
+    names = [path.name for path in sorted(copy.glob("nse/ticks/*.duckdb"))]
+    assert len(names) >= 6
+    folder = Layout(root).series("nse", "ticks", None)
+    before = {path.name: day_rows(root, date.fromisoformat(path.stem)) for path in folder.glob("2*.duckdb")}
+    (folder / names[0]).unlink()
+    for name in names[1:3]:
+        (folder / name).chmod(0o644)
+        (folder / name).write_bytes(b"spoiled")
+
+    done = fleet_here("restore", "market", copy, "--data-root", root)
+    assert done.returncode == 0, done.stderr
+    assert {name: day_rows(root, date.fromisoformat(name[:10])) for name in before} == before
+    assert "not there before, and there also when you go back: 1 files" in done.stdout
+    assert fleet_here("db", "verify", "market", "--data-root", root).returncode == 0
+    # Going back brings the spoiled days again, as they were; they are days of nobody, so they are refused.
+    back = fleet_here(*printed_way_back(done))
+    assert (back.returncode, names[1] in back.stderr) == (1, True)
+    assert {name: day_rows(root, date.fromisoformat(name[:10])) for name in before} == before
 
 
 def test_going_back_gives_what_was_there(root):
@@ -179,8 +263,7 @@ def test_market_restore_brings_back_lost_and_changed_days_and_keeps_what_it_repl
 
     again = restore_market(ingestor(root), copy, report=quiet)
     assert (again.placed, again.same, again.kept) == (0, 2, None)
-    back = done.go_back.removeprefix("fleet restore market ")
-    assert fleet_here("restore", "market", back, "--data-root", root).returncode == 0
+    assert fleet_here(*shlex.split(done.go_back)[1:]).returncode == 0
     assert day_rows(root, THURSDAY) == 7
 
 
