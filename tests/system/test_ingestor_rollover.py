@@ -6,6 +6,7 @@ import json
 from datetime import date, timedelta
 
 import pandas as pd
+import pytest
 
 from libs.dbaccess import DatabaseManager, MarketDataQuery
 from tests.kit.capture_checks import Witness
@@ -22,6 +23,7 @@ DIES_ARCHIVING = "archive.rename.after"
 SOON = {"TRADEFLEET_INGESTOR_ROLLOVER_DELAY_S": "60", "TRADEFLEET_LIVE_FLUSH_INTERVAL_MS": "150"}
 
 
+@pytest.mark.timeout(400)
 def test_day_goes_into_history_while_the_next_is_captured(data_root):
     make_stores(data_root)
     close_day(data_root, AGED, [tick("TCS", at_us(AGED, 600) + n, n, 100.0 + n) for n in range(50)], None)
@@ -72,6 +74,8 @@ def test_day_goes_into_history_while_the_next_is_captured(data_root):
         assert captured.stop() == 0
 
         assert stored_seqs(data_root, MONDAY) == monday
+        said = [message.payload.trading_date for message in witness.candles if message.topic == "market.nse.eod|"]
+        assert said == [str(MONDAY)], "once, though the ingestor was started again and asked again"
         tuesday = stored_seqs(data_root, TUESDAY)
         assert tuesday[0] > monday[-1]
         told = [tick.seq for tick in witness.ticks]

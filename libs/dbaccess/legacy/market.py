@@ -12,7 +12,7 @@ import msgspec
 from libs.contracts.market import TIMEFRAMES
 from libs.core.errors import Refused
 from libs.dbaccess.importing import ImportReport, ImportRequest, import_files
-from libs.dbaccess.importing.columns import plain
+from libs.dbaccess.importing.columns import guess, plain
 from libs.dbaccess.layout import exchange_name
 from libs.dbaccess.legacy.source import LegacyFile
 from libs.dbaccess.legacy.values import Context
@@ -71,6 +71,13 @@ def parts_of(old: LegacyFile, table: str, context: Context) -> list[Part]:
         exchange = exchange_name(str(equal[place]).split("_")[0]) if place and equal.get(place) else context.exchange
         parts.append(Part(table, data_type, timeframe if data_type == "candles" else None, exchange, equal))
     return parts
+
+
+def unknown_columns(old: LegacyFile, table: str, part: Part) -> tuple[str, ...]:
+    """Name the columns that the series has no place for; `Refused` when one is lacking that it cannot do without."""
+    columns = old.columns(table)
+    taken = guess(columns, part.data_type, {}, Path(table)).values()
+    return tuple(sorted({*columns} - {*taken} - {*part.equal}))
 
 
 def place_part(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from libs.dbaccess.legacy.place import Placed
@@ -14,6 +14,20 @@ _NAMES = ("username", "name", "login", "email")
 _HASHES = ("passwordhash", "hashedpassword", "password")
 _ACTIVE = ("isactive", "active", "enabled")
 _MADE = ("createdat", "created", "registeredat")
+_ROLES = ("role", "userrole")
+#: What is taken of each table: of each group the first spelling that is there.
+_TAKEN = {
+    "users": (("userid", "id"), _NAMES, _HASHES, _ACTIVE, _MADE, _ROLES),
+    "roles": (("roleid", "id"), ("rolename", "name", "role")),
+    "user_roles": (("roleid", "role", "rolename"), ("userid", "user", "username")),
+}
+
+
+def unknown_columns(table: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """Name the columns of a table of people that have no place here."""
+    known = {plain(column): column for column in reversed(columns)}
+    taken = {next((known[each] for each in group if each in known), "") for group in _TAKEN[table]}
+    return tuple(column for column in columns if column not in taken)
 
 
 def place_users(
@@ -40,7 +54,7 @@ def _place_user(connection: sqlite3.Connection, row: dict[str, Any], context: Co
             now_us,
         ),
     )
-    if role := _pick(row, ("role", "userrole")):
+    if role := _pick(row, _ROLES):
         _grant(connection, name, str(role), now_us)
     return True
 
@@ -52,8 +66,8 @@ def place_user_roles(
     """Grant roles; `names` and `roles` say what the old numbers stood for."""
 
     def place(row: dict[str, Any]) -> bool:
-        role = _pick(row, ("roleid", "role", "rolename"))
-        user = names.get(_pick(row, ("userid", "user", "username")), "")
+        in_role, of_user = _TAKEN["user_roles"]
+        role, user = _pick(row, in_role), names.get(_pick(row, of_user), "")
         return _grant(connection, user, str(roles.get(role, role)), now_us)
 
     return _each(rows, place)
@@ -84,7 +98,8 @@ def users_by_id(rows: Iterable[dict[str, Any]]) -> dict[Any, str]:
 
 def roles_by_id(rows: Iterable[dict[str, Any]]) -> dict[Any, str]:
     """Give the names of the old roles by their numbers."""
-    return {_pick(row, ("roleid", "id")): str(_pick(row, ("rolename", "name", "role"))) for row in rows}
+    number, name = _TAKEN["roles"]
+    return {_pick(row, number): str(_pick(row, name)) for row in rows}
 
 
 def _grant(connection: sqlite3.Connection, user: str, role: str, now_us: int) -> bool:

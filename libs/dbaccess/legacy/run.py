@@ -16,7 +16,7 @@ from libs.dbaccess.files import make_directory, write_atomically
 from libs.dbaccess.importing.moments import zone_named
 from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import exchange_name
-from libs.dbaccess.legacy.market import ORDER, Part, is_market_table, parts_of, place_part
+from libs.dbaccess.legacy.market import ORDER, Part, is_market_table, parts_of, place_part, unknown_columns
 from libs.dbaccess.legacy.report import MigrationReport, TableResult
 from libs.dbaccess.legacy.small import SmallTables, is_small_table, plan_small
 from libs.dbaccess.legacy.source import LegacyFile, copy_source, keep_table, open_copy, source_id
@@ -112,18 +112,23 @@ def _planned(old: LegacyFile, source: Path, context: Context) -> Iterator[TableR
     for table in old.tables():
         rows, name = old.count(table), table.lower()
         if is_market_table(name):
-            try:
-                target = ", ".join(sorted({part.target for part in parts_of(old, table, context)}))
-            except FleetError as e:
-                yield TableResult(source.name, table, rows, "", "failed", problems=(str(e),))
-                continue
-            yield TableResult(source.name, table, rows, target, "planned")
+            yield _market_planned(old, table, rows, source, context)
         elif is_small_table(name):
             target, extra, problems = plan_small(old, table)
             state = "failed" if problems else "planned"
             yield TableResult(source.name, table, rows, target, state, extra_columns=extra, problems=problems)
         else:
             yield _not_placed(source, table, rows)
+
+
+def _market_planned(old: LegacyFile, table: str, rows: int, source: Path, context: Context) -> TableResult:
+    try:
+        parts = parts_of(old, table, context)
+        extra = unknown_columns(old, table, parts[0]) if parts else ()
+    except FleetError as e:
+        return TableResult(source.name, table, rows, "", "failed", problems=(str(e),))
+    target = ", ".join(sorted({part.target for part in parts}))
+    return TableResult(source.name, table, rows, target, "planned", extra_columns=extra)
 
 
 def _not_placed(source: Path, table: str, rows: int, checksum: str = "") -> TableResult:

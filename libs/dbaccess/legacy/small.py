@@ -7,7 +7,14 @@ from pathlib import Path
 
 from libs.dbaccess.legacy.mapping import MAPPINGS, ORDERS, TRADES, may_be_kept, understand
 from libs.dbaccess.legacy.mapping import Mapping as TableMapping
-from libs.dbaccess.legacy.people import PEOPLE, place_user_roles, place_users, roles_by_id, users_by_id
+from libs.dbaccess.legacy.people import (
+    PEOPLE,
+    place_user_roles,
+    place_users,
+    roles_by_id,
+    unknown_columns,
+    users_by_id,
+)
 from libs.dbaccess.legacy.place import Placed, place_rows, settle_positions
 from libs.dbaccess.legacy.report import TableResult
 from libs.dbaccess.legacy.source import LegacyFile, keep_table
@@ -30,7 +37,7 @@ def plan_small(old: LegacyFile, table: str) -> tuple[str, tuple[str, ...], tuple
     """Say where a table would go, which columns nobody knows, and what is in the way."""
     mapping = mapping_of(table.lower())
     if mapping is None:
-        return f"config.{table.lower()}", (), ()
+        return f"config.{table.lower()}", unknown_columns(table.lower(), old.columns(table)), ()
     mapped = understand(mapping, old.columns(table))
     problems = (f"no column for {', '.join(mapped.missing)}",) if mapped.missing else ()
     return f"{mapping.store}.{mapping.target}", mapped.extra, problems
@@ -95,13 +102,9 @@ class SmallTables:
                 placed = place_user_roles(connection, rows, users, roles, db.clock.now_us())
             else:  # admin and viewer are seeded; the names of others are told by user_roles
                 placed.there = sum(1 for _ in rows)
-        return self._result(
-            table,
-            f"config.{name}",
-            placed,
-            (),
-            keep_table(self._old, table, self._folder) if name != "user_roles" else "",
-        )
+        # Kept whole: also what is known of people is not all taken, such as passwords and the names of other roles.
+        kept_in = keep_table(self._old, table, self._folder)
+        return self._result(table, f"config.{name}", placed, unknown_columns(name, self._old.columns(table)), kept_in)
 
     def _result(self, table: str, target: str, placed: Placed, extra: tuple[str, ...], kept_in: str) -> TableResult:
         return TableResult(

@@ -23,7 +23,9 @@ from libs.dbaccess.files import PRIVATE_FILE, make_directory, sync_directory, sy
 from libs.settings.storage import Sqlite
 
 _BATCH = 50_000
-_SUFFIXES = {"sqlite": ("", "-wal"), "duckdb": ("", ".wal")}
+#: A file and its logs. Without the rollback journal of a process that was killed, SQLite takes half a transaction for
+#: a whole one.
+_SUFFIXES = {"sqlite": ("", "-wal", "-journal"), "duckdb": ("", ".wal")}
 
 
 def engine_of(path: Path) -> str:
@@ -52,7 +54,7 @@ def source_id(path: Path) -> str:
 
 
 def copy_source(path: Path, target: Path) -> None:
-    """Copy a source with its log to where it is kept; `RetryLater` when somebody still writes it."""
+    """Copy a source with its logs to where it is kept; `RetryLater` when somebody still writes it."""
     if target.exists():
         return
     for suffix in reversed(_SUFFIXES[engine_of(path)]):  # the main file last: with it the copy is whole

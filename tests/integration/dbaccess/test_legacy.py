@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import sqlite3
+import subprocess
 from datetime import date
 from pathlib import Path
+from random import Random
 
 import duckdb
 import pandas as pd
@@ -16,9 +19,11 @@ from libs.dbaccess import DatabaseManager, MarketDataQuery, Store, WriterLock, W
 from libs.dbaccess.coverage import stored_certificates
 from libs.dbaccess.layout import Layout
 from libs.dbaccess.legacy import migrate_legacy, sources_of_environment
+from libs.dbaccess.legacy.source import open_copy
+from tests.integration.dbaccess.test_bad_disks import small_disk
 from tests.kit.commands import fleet_here
+from tests.kit.lives import lives_of
 from tests.kit.paths import PROJECT
-from tests.kit.processes import run_code
 from tests.kit.roots import copy_stores, settings
 
 LAYOUTS = PROJECT / "tests" / "fixtures" / "legacy"
@@ -28,13 +33,18 @@ USERS = """
 """
 TRADES = "SELECT trade_id, order_id, fees_paise, profit_paise FROM trades ORDER BY trade_id"
 ADJUSTMENTS = "SELECT symbol, quantity FROM adjustments ORDER BY symbol"
-RUN = """
-    import sys
-    from pathlib import Path
-    from libs.dbaccess.legacy import migrate_legacy
-    from tests.kit.roots import settings
-    migrate_legacy(sys.argv[1], [Path(each) for each in sys.argv[2:]], settings=settings(), report=lambda *_: None)
-"""
+#: Where it is killed, one after the other, each in the life after: so each is reached, whatever was done before.
+KILLS = [
+    "legacy.copied.after", "sqlite.commit.before", "sqlite.commit.after:2", "legacy.table.before:2",
+    "legacy.table.after:2", "history.rename.before", "import.day.after",
+    "import.certify.before",
+]  # fmt: skip
+
+
+def main(arguments: list[str]) -> None:
+    """Migrate: the life that is killed."""
+    root, *sources = arguments
+    migrate_legacy(root, [Path(each) for each in sources], settings=settings(), report=quiet)
 
 
 @pytest.fixture
@@ -106,6 +116,9 @@ def test_one_big_file_goes_over_whole(root, monolith):
         "ohlcv_1m": "nse/candles/1m", "ohlcv_1h": "nse/candles/1h", "ticks": "nse/ticks", "users": "config.users",
         "roles": "config.roles", "user_roles": "config.user_roles", "orders": "trading.orders",
         "trades": "trading.trades", "confluence_insights": "signals.confluence_insights"}  # fmt: skip
+    assert {name: each.extra_columns for name, each in planned.items() if each.extra_columns} == {
+        "ohlcv_1m": ("vwap",), "users": ("email",), "roles": ("description",),
+        "confluence_insights": ("id", "stop_loss", "reasons")}  # fmt: skip
     assert not list(Layout(root).market.rglob("20*.duckdb"))
     assert rows(root, Store.TRADING, "SELECT count(*) FROM orders") == [(0,)]
 
@@ -119,7 +132,10 @@ def test_one_big_file_goes_over_whole(root, monolith):
     assert candles(root, "1m").close.tolist() == [101 + n for n in range(30)]
     assert candles(root, "1m").timestamp[0] == pd.Timestamp("2026-02-02 09:15", tz="Asia/Kolkata")
     assert candles(root, "1h").high.tolist() == [500.0]  # kept as such, not made of the minutes
-    assert done["ohlcv_1m"].extra_columns == ("vwap",)
+    assert {name: each.extra_columns for name, each in done.items() if each.extra_columns} == {
+        name: each.extra_columns for name, each in planned.items() if each.extra_columns}  # fmt: skip
+    assert [row["email"] for row in parquet(f"SELECT email FROM '{done['users'].extra_kept_in}' ORDER BY 1")] == [
+        "a@b", "r@b"]  # fmt: skip
     assert parquet(f"SELECT sum(vwap) AS sum FROM '{done['ohlcv_1m'].extra_kept_in}'") == [{"sum": 30 * 100.5}]
     assert rows(root, Store.CONFIG, USERS) == [
         ("asha", 0, 1, "admin"), ("ravi", 1, 0, "viewer")]  # fmt: skip
@@ -190,51 +206,98 @@ def test_three_files_go_over_and_a_bad_row_is_told(root, three):
     assert second["analytics_metrics"].there == 1
 
 
-@pytest.mark.parametrize(
-    "point",
-    [
-        "legacy.copied.after",
-        "legacy.table.before:2",
-        "import.day.after",
-    ],
-)
-def test_killed_migration_goes_on_to_the_same_end(root, monolith, point):
-    before = state([monolith])
-    killed = run_code(RUN, root, monolith, TRADEFLEET_CRASH_AT=point)
-    assert killed.returncode == -9, killed.stderr
-    report, done = migrate(root, monolith)
+@pytest.fixture(scope="module")
+def lives(tmp_path_factory):
+    """Migrations to kill."""
+    with lives_of(__name__, tmp_path_factory.mktemp("lives") / "errors") as begun:
+        yield begun
 
+
+def check_finished(root, monolith) -> None:
+    """Go on to the end: it is as if nobody had killed it."""
+    report, done = migrate(root, monolith)
     assert report.succeeded, report.tables
     assert all(each.placed + each.there == each.rows for each in done.values() if each.state in {"done", "done before"})
     assert len(candles(root, "1m")) == 30
     certified = stored_certificates(DatabaseManager(root), "nse", date(2026, 1, 1), date(2026, 12, 31))
     assert sum(each.bars_backfilled for each in certified) == 30
     assert rows(root, Store.TRADING, "SELECT count(*), sum(quantity) FROM trades") == [(2, 13)]
-    assert rows(root, Store.TRADING, ADJUSTMENTS) == [
-        ("INFY", 3),
-        ("TCS", -10),
-    ]
+    assert rows(root, Store.TRADING, "SELECT count(*) FROM orders") == [(3,)]
+    assert rows(root, Store.TRADING, ADJUSTMENTS) == [("INFY", 3), ("TCS", -10)]
+    assert rows(root, Store.SIGNALS, "SELECT count(*) FROM confluence_insights") == [(1,)]
     assert len(rows(root, Store.CONFIG, "SELECT name FROM users WHERE name IN ('asha', 'ravi')")) == 2
+
+
+def test_migration_killed_again_and_again_goes_on_to_the_same_end(root, monolith, lives):
+    before = state([monolith])
+    for point in KILLS:
+        lives.begin(root, monolith, crash_at=point)
+        assert lives.end() == -signal.SIGKILL, f"{point} was not reached: {lives.errors()}"
+
+    check_finished(root, monolith)
     assert state([monolith]) == before
 
 
-def test_rows_still_in_the_log_go_over_too(root, tmp_path):
-    """An old installation that was killed leaves its last rows in SQLite's log."""
-    path = tmp_path / "trading.db"
-    old = sqlite3.connect(path)
-    old.execute("PRAGMA journal_mode = WAL")
-    old.executescript((LAYOUTS / "trading.sql").read_text())
-    old.execute("INSERT INTO trades VALUES (1, NULL, 'TCS', 'buy', 4, 99.95, 1.5, '2026-02-02 09:15:00')")
-    old.commit()
-    lying = tmp_path / "lying"
-    lying.mkdir()
-    for name in ("trading.db", "trading.db-wal"):
-        (lying / name).write_bytes((tmp_path / name).read_bytes())
-    old.close()
-    report, done = migrate(root, lying / "trading.db")
+@pytest.mark.matrix
+@pytest.mark.parametrize("seed", range(60))
+def test_migration_killed_at_any_instant_goes_on_to_the_same_end(root, monolith, lives, seed):
+    random = Random(seed)
+    before = state([monolith])
+    for _ in range(random.randrange(1, 5)):
+        lives.begin(root, monolith)
+        lives.end(random.uniform(0, 1.5))
 
-    assert (report.succeeded, done["trades"].placed) == (True, 1)
-    assert sorted(each.name for each in lying.iterdir()) == ["trading.db", "trading.db-wal"]
+    check_finished(root, monolith)
+    assert state([monolith]) == before
+
+
+def test_checksum_of_a_table_is_of_its_rows_whatever_their_order(tmp_path):
+    """What the report says of a table can be held against the old installation."""
+    sums = []
+    for name, values in (("a", (1, 2, 3)), ("b", (3, 1, 2)), ("c", (1, 2, 4)), ("d", (1, 2))):
+        with sqlite3.connect(tmp_path / name) as old:
+            old.execute("CREATE TABLE t (n INTEGER, text TEXT)")
+            old.executemany("INSERT INTO t VALUES (?, 'x')", [(each,) for each in values])
+        old.close()
+        with open_copy(tmp_path / name) as found:
+            sums.append(found.checksum("t"))
+
+    assert sums[0] == sums[1]
+    assert len(set(sums)) == 3
+
+
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+def test_what_a_killed_installation_left_in_its_log_is_as_sqlite_would_have_it(root, tmp_path, journal):
+    """Committed rows that are only in the log go over; a transaction that was never committed does not.
+
+    The files lie on a medium nobody can write to, where this account may mount one.
+    """
+    path = tmp_path / "trading.db"
+    old = sqlite3.connect(path, isolation_level=None)
+    old.execute("PRAGMA page_size = 512")
+    old.execute(f"PRAGMA journal_mode = {journal}")
+    old.executescript((LAYOUTS / "trading.sql").read_text())
+    old.execute("BEGIN")
+    for number in range(200):
+        values = (number, None, "TCS", "buy", 4, 99.95, 1.5, "2026-02-02 09:15:00")
+        old.execute("INSERT INTO trades VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+    old.execute("COMMIT")
+    old.execute("PRAGMA cache_size = 2")
+    old.execute("BEGIN")
+    old.execute("DELETE FROM trades WHERE id >= 10")  # does not fit into the cache: half of it is on disk
+    with small_disk(tmp_path / "lying", 4) as lying:
+        for each in tmp_path.glob("trading.db*"):
+            if not each.name.endswith("-shm"):
+                (lying / each.name).write_bytes(each.read_bytes())
+        old.close()
+        logged = [each.name for each in lying.iterdir() if each.name != path.name]
+        assert logged == [f"trading.db-{'wal' if journal == 'WAL' else 'journal'}"]
+        subprocess.run(["mount", "-o", "remount,ro", lying], check=True)
+        before = state([lying / path.name])
+        report, done = migrate(root, lying / path.name)
+        assert state([lying / path.name]) == before
+
+    assert (report.succeeded, done["trades"].rows, done["trades"].placed) == (True, 200, 200)
 
 
 def test_owners_are_asked_to_stop_and_sources_are_found_by_the_environment(root, monolith):
