@@ -27,6 +27,7 @@ class Ops(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     coverage_min_percent: Percent = 99.0
     memory_warning_mib: Positive = 4096
     descriptors_warning: Positive = 4096
+    retry_min: Positive = 15
     alert_repeat_min: Positive = 30
     alert_urls_file: str = ""
     quiet_from_hour: Hour = 0

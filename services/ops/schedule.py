@@ -32,10 +32,14 @@ class Task:
 class Schedule:
     """Remembers in a small file in which period each task was done last."""
 
-    def __init__(self, path: Path, tasks: list[Task], clock: Clock) -> None:
+    def __init__(self, path: Path, tasks: list[Task], clock: Clock, *, retry_min: int) -> None:
         self._path = path
         self._tasks = tasks
         self._clock = clock
+        self._retry_us = retry_min * US_PER_MINUTE
+        #: Of a task that could not be done: its period, and when in it to try again.
+        self._put_off: dict[str, tuple[str, int]] = {}
+        self._now_is: dict[str, str] = {}
         try:
             self._done = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
         except (OSError, msgspec.DecodeError):
@@ -47,13 +51,25 @@ class Schedule:
         return dict(self._done)
 
     def due(self) -> list[Task]:
-        """Give what was not done in the period it is now."""
+        """Give what was not done in the period it is now, and was not tried a moment ago."""
         now_us = self._clock.now_us()
-        return [task for task in self._tasks if (period := task.period(now_us)) and self._done.get(task.name) != period]
+        self._now_is = {task.name: task.period(now_us) for task in self._tasks}
+        return [task for task in self._tasks if self._is_due(task, self._now_is[task.name], now_us)]
+
+    def _is_due(self, task: Task, period: str, now_us: int) -> bool:
+        failed_in, again_us = self._put_off.get(task.name, ("", 0))
+        return bool(period) and self._done.get(task.name) != period and (period != failed_in or now_us >= again_us)
+
+    def put_off(self, task: Task) -> None:
+        """It could not be done now: a copy due once a week must not wait a week because a disk was full for an hour."""
+        self._put_off[task.name] = self._now_is[task.name], self._clock.now_us() + self._retry_us
 
     def note(self, task: Task) -> None:
-        """It was done. A full disk takes no note of it: it is done once more after a start, and ops lives to tell."""
-        self._done[task.name] = task.period(self._clock.now_us())
+        """It was done, for the period it was due in, however long it took.
+
+        A full disk takes no note of it: it is done once more after a start, and ops lives to tell.
+        """
+        self._done[task.name] = self._now_is[task.name]
         try:
             write_atomically(self._path, msgspec.json.encode(self._done))
         except OSError as e:

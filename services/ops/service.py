@@ -10,7 +10,7 @@ from libs.calendar import Calendar
 from libs.contracts.health import Alert, Severity
 from libs.contracts.topics import topic
 from libs.core.clock import Clock
-from libs.core.errors import FleetError
+from libs.core.errors import FleetError, RetryLater
 from libs.dbaccess import DatabaseManager
 from libs.dbaccess.layout import Layout
 from libs.messaging import Publisher
@@ -63,7 +63,8 @@ class Running:
         self._manager = DatabaseManager(settings.data_root, settings=settings, clock=clock)
         self._read_rules()
         path = Layout(settings.data_root).backups / ".schedule.json"
-        self.schedule = Schedule(path, tasks(settings, clock, self.alerts, self._is_trading, self._market_us), clock)
+        wanted = tasks(settings, clock, self.alerts, self._is_trading, self._market_us)
+        self.schedule = Schedule(path, wanted, clock, retry_min=settings.ops.retry_min)
 
     async def until(self, stop: asyncio.Event) -> None:
         """Run until told to stop."""
@@ -96,13 +97,16 @@ class Running:
                 await self._do(task)
 
     async def _do(self, task: Task) -> None:
-        """Do one thing in a thread; one that fails is an alert, and is tried again in its next period."""
+        """Do one thing in a thread; one that fails is an alert, and is tried again: after a while, if that may help."""
         key = f"task {task.name}"
         try:
             found = task.then(await asyncio.to_thread(task.run))
         except Exception as e:  # noqa: BLE001 - whatever a task raises is its own fault, and ops lives to tell it
             told = str(e) if isinstance(e, (FleetError, OSError)) else f"{type(e).__name__}: {e}"
             self.alerts.raise_(key, Severity.CRITICAL, NAME, f"{task.name} failed", told)
+            if isinstance(e, (RetryLater, OSError)):
+                self.schedule.put_off(task)
+                return
         else:
             get_logger().info("ops.done", task=task.name, found=found)
             self.alerts.clear(key)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 
 from libs.contracts import Health, HealthState
 from libs.contracts.health import Alert, Severity
 from libs.core.clock import US_PER_MINUTE, to_us
+from libs.dbaccess import StoreCorrupt, WriterLockHeld
+from libs.dbaccess.calendars import FollowedCalendar
 from libs.runtime.alerts import Alerts
 from libs.runtime.telling import Address, Messenger
 from libs.runtime.timekeeping import clock_offset_ms
@@ -17,6 +23,7 @@ from libs.settings import load_settings
 from libs.simulation.clock import ManualClock
 from services.ops.heartbeats import Heartbeats
 from services.ops.schedule import Schedule, Task, daily, every, weekly
+from services.ops.service import Running
 from services.ops.tasks import tasks
 from services.ops.watching import _tell_clock, watching
 from tests.kit.market_days import MONDAY, OPEN_MINUTE, at_us, close_day, tick
@@ -69,7 +76,7 @@ def test_what_was_missed_is_caught_up_once(tmp_path):
     wanted = [Task("copy", every(60), lambda: done.append(1) or "ok"), Task("never", lambda _now_us: "", lambda: "no")]
 
     def work() -> None:
-        schedule = Schedule(tmp_path / "schedule.json", wanted, clock)
+        schedule = Schedule(tmp_path / "schedule.json", wanted, clock, retry_min=15)
         for task in schedule.due():
             task.run()
             schedule.note(task)
@@ -84,13 +91,46 @@ def test_what_was_missed_is_caught_up_once(tmp_path):
 def test_a_note_that_cannot_be_written_ends_nothing(tmp_path):
     """A full disk is what ops is there to tell of."""
     (tmp_path / "file").touch()
-    schedule = Schedule(tmp_path / "file" / "schedule.json", [Task("copy", every(60), lambda: "ok")], ManualClock())
+    schedule = Schedule(
+        tmp_path / "file" / "schedule.json", [Task("copy", every(60), lambda: "ok")], ManualClock(), retry_min=15
+    )
     [task] = schedule.due()
 
     schedule.note(task)
 
     assert schedule.due() == []
     assert list(schedule.done) == ["copy"]
+
+
+def test_what_was_in_the_way_is_tried_again_soon_and_what_is_wrong_next_time(data_root):
+    """A weekly copy that found a full disk is not a week late; one that found a damaged day is not made all day."""
+    copy_stores(data_root)
+    clock = ManualClock(at_us(MONDAY, 12 * 60))
+    settings = msgspec.structs.replace(load_settings(environment=ROOMY), data_root=str(data_root))
+    bus: Any = SimpleNamespace(publish=lambda *_: None)
+    messenger: Any = SimpleNamespace(tell=lambda _: None)
+    ops = Running(settings, clock, FollowedCalendar(data_root, "nse"), bus, messenger)
+    outcomes: list[Exception | str] = [OSError(errno.ENOSPC, "no space"), WriterLockHeld(data_root, 1), "whole"]
+
+    def copy() -> str:
+        found = outcomes.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def tried_after(minutes: int) -> int:
+        clock.advance(minutes * 60)
+        before = len(outcomes)
+        for task in ops.schedule.due():
+            asyncio.run(ops._do(task))
+        return before - len(outcomes)
+
+    ops.schedule = Schedule(data_root / "s.json", [Task("copy", weekly(6, 18), copy)], clock, retry_min=15)
+    assert [tried_after(minutes) for minutes in (0, 1, 15, 14, 1, 60)] == [1, 0, 1, 0, 1, 0]
+    assert ops.alerts.standing() == []
+    outcomes[:] = [StoreCorrupt("a day is damaged"), "whole"]
+    assert [tried_after(minutes) for minutes in (7 * 24 * 60, 60, 4 * 24 * 60)] == [1, 0, 0]
+    assert tried_after(2 * 24 * 60) == 1
 
 
 def test_days_and_weeks_begin_at_their_hour():
@@ -144,7 +184,8 @@ def test_trading_is_copied_every_hour_that_it_trades(data_root):
     clock, open_ = ManualClock(at_us(MONDAY, OPEN_MINUTE)), [False]
     settings = msgspec.structs.replace(load_settings(environment=ROOMY), data_root=str(data_root))
     made = tasks(settings, clock, Alerts(clock, lambda _: None, repeat_min=30), lambda: open_[0], clock.now_us)
-    schedule = Schedule(data_root / "schedule.json", [task for task in made if task.name == "trading backup"], clock)
+    chosen = [task for task in made if task.name == "trading backup"]
+    schedule = Schedule(data_root / "schedule.json", chosen, clock, retry_min=15)
     copies = []
     for hour in range(4):
         open_[0] = hour < 3
