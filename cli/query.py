@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import os
+import sys
+from typing import Any, NoReturn
 
+from cli.exits import FAILED
 from cli.rows import add_format, end_of, split_names, write_rows
 
 _VIEWS = """Views: candles (exchange, symbol, timeframe, timestamp, open, high, low, close, volume) and
@@ -39,6 +42,13 @@ def run(options: argparse.Namespace) -> int:
     settings = load_settings()
     db = DatabaseManager(options.data_root or settings.data_root, read_only=True, settings=settings)
     symbols = split_names(options.symbols)
-    with sql_door(db, options.sql, start=options.start, end=end_of(options.end), symbols=symbols) as opened:
+    end = end_of(options.end)
+    with sql_door(db, options.sql, start=options.start, end=end, symbols=symbols, give_up=_end) as opened:
         write_rows(opened.schema, opened.batches, options, settings.query.table_rows_max)
     return 0
+
+
+def _end(why: str) -> NoReturn:
+    """End at once: leaving in order waits for the engine, which may take minutes, whatever is pressed."""
+    print(f"fleet: {why}", file=sys.stderr, flush=True)
+    os._exit(FAILED)

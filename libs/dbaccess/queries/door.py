@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitedInVain
+from concurrent.futures import wait as wait_for
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import duckdb
 
@@ -34,6 +35,8 @@ Answer = TypeVar("Answer")
 
 #: A day may be archived between its listing and its opening; after so many surprises something else is wrong.
 _ATTEMPTS_MAX = 5
+#: So long the engine may take to heed an interrupt.
+_HEEDS_S = 3.0
 
 #: What is wrong with the statement, not with the stores.
 _USERS_MISTAKES = (
@@ -66,11 +69,14 @@ def sql_door(
     start: Moment | None = None,
     end: Moment | None = None,
     symbols: Sequence[str] = (),
+    give_up: Callable[[str], NoReturn] | None = None,
 ) -> Iterator[Opened]:
     """Run one SELECT over history, archive and live as one; nothing else is read and nothing is written.
 
     `start`, `end` and `symbols` narrow the views themselves. Plain conditions on timestamp, timeframe and exchange in
-    the statement keep days closed that cannot matter. Stops after `query.timeout_s`, and at Ctrl-C.
+    the statement keep days closed that cannot matter. Stops after `query.timeout_s`, and at Ctrl-C: the engine looks up
+    between two blocks of rows only, and there are statements of one block that take minutes. Whoever has a process to
+    spare for it says by `give_up`, which is told why, how that ends; all others wait for the engine.
     """
     start_us, end_us = to_interval(start, end)
     names = tuple(dict.fromkeys(symbol_name(symbol) for symbol in symbols))
@@ -80,7 +86,7 @@ def sql_door(
         connection = stack.enter_context(
             duckdb_memory(memory_max_mib=settings.memory_max_mib, threads_max=settings.threads_max)
         )
-        runner = _Patience(connection, db.clock, settings.timeout_s, stack)
+        runner = _Patience(connection, db.clock, settings.timeout_s, stack, give_up)
         hints = _checked(connection, sql)
         hints = replace(hints, start_us=max(hints.start_us, start_us), end_us=min(hints.end_us, end_us))
         first, last = trading_date(hints.start_us), trading_date(max(hints.end_us - 1, hints.start_us))
@@ -173,8 +179,12 @@ def _explained(error: duckdb.Error, found: Sequence[Series], memory_max_mib: int
 class _Patience:
     """Runs the engine in a thread of its own: DuckDB does not look at signals, so Ctrl-C must reach somebody else."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, clock: Clock, timeout_s: int, stack: ExitStack) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, clock: Clock, timeout_s: int, stack: ExitStack,
+        give_up: Callable[[str], NoReturn] | None = None,
+    ) -> None:  # fmt: skip
         self._connection = connection
+        self._give_up = give_up
         self._clock = clock
         self._timeout_s = timeout_s
         self._left_s = float(timeout_s)
@@ -192,6 +202,8 @@ class _Patience:
             self._left_s -= (self._clock.monotonic_ns() - began_ns) / 1e9  # the engine's time, not its reader's
             if not running.done():
                 self._connection.interrupt()
+                if self._give_up is not None and wait_for([running], _HEEDS_S).not_done:
+                    self._give_up("the engine does not heed being stopped; narrow the query")
 
     def each(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         """Give batch after batch."""

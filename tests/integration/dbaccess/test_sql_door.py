@@ -7,15 +7,20 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from contextlib import ExitStack
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
 from cli.main import main
+from libs.core.clock import SystemClock
 from libs.dbaccess import StoreCorrupt, UnsafeName
-from libs.dbaccess.queries import BadQuery, sql_door
+from libs.dbaccess.queries import BadQuery, door, sql_door
 from tests.kit.market_days import (
     MONDAY,
     OPEN_MINUTE,
@@ -156,6 +161,12 @@ def test_anything_but_one_select_is_refused(market, sql):
         "WITH gone AS (DELETE FROM day1.candles RETURNING *) SELECT * FROM gone",
         "WITH added AS (INSERT INTO day1.candles SELECT * FROM day1.candles RETURNING *) SELECT * FROM added",
         "SELECT getenv('HOME')",
+        "SELECT * FROM enable_logging(storage = 'file', storage_path = '{root}/log')",
+        "SELECT * FROM enable_profiling(save_location = '{root}/profile')",
+        "SELECT * FROM json_execute_serialized_sql(json_serialize_sql('FROM read_text(''{root}/secret.csv'')'))",
+        "SELECT * FROM duckdb_secrets()",
+        "SELECT * FROM duckdb_extensions()",
+        "SELECT * FROM create_external_resource('a', MAP {{'b': 'c'}})",
         "SELECT no_such_column FROM candles",
         "SELECT 'x'::INT FROM candles",
     ],
@@ -301,6 +312,20 @@ def test_candles_command(market, capfd):
     assert json.loads(capfd.readouterr().out) == []
     assert run("candles", "../x", *where) == 1
     assert "symbol" in capfd.readouterr().err
+
+
+def test_a_statement_that_heeds_nothing_ends_its_process(monkeypatch):
+    """A function over one huge list is one block of rows, in which the engine hears no interrupt, for minutes."""
+    release = threading.Event()
+
+    def end(why: str) -> NoReturn:
+        release.set()
+        raise SystemExit(why)
+
+    monkeypatch.setattr(door, "_HEEDS_S", 0.01)
+    engine: Any = SimpleNamespace(interrupt=lambda: None)
+    with ExitStack() as stack, pytest.raises(SystemExit, match="does not heed"):
+        door._Patience(engine, SystemClock(), 0, stack, end).wait(release.wait)
 
 
 def test_ctrl_c_stops_a_long_statement(market):
