@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -71,11 +72,10 @@ def way_back(store: str, kept: Path, layout: Layout) -> str:
 def _way_back(kept: Path, staged: Path, db: DatabaseManager, store: Store) -> str:
     """Say how to go back only where one can: a store that was replaced because it was broken is not put back."""
     try:
-        _stage(kept, staged, db, store)
+        with suppress(OSError):  # a full disk, now that the restore is done
+            _stage(kept, staged, db, store)
     except (Refused, StoreCorrupt) as e:
         return f"there is no way back, what was replaced is kept for whoever looks into it: {e}"
-    except OSError:  # a full disk, now that the restore is done
-        pass
     return way_back(store.value, kept, db.layout)
 
 

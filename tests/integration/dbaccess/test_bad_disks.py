@@ -35,6 +35,21 @@ def small_disk(at: Path, mebibytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "-l", at], check=True)
 
 
+@contextmanager
+def filled(disk: Path, room_kib: int) -> Iterator[None]:
+    """A disk on which so much is left."""
+    ballast = disk / "ballast"
+    try:
+        with ballast.open("wb") as file, suppress(OSError):
+            while True:
+                file.write(bytes(64 * 1024))
+        with ballast.open("r+b") as file:
+            file.truncate(max(ballast.stat().st_size - room_kib * 1024, 0))
+        yield
+    finally:
+        ballast.unlink()
+
+
 def ticks(rows: int) -> pd.DataFrame:
     rng = np.random.default_rng(1)
     return pd.DataFrame(
@@ -153,20 +168,23 @@ def test_rollover_onto_a_full_or_read_only_disk_loses_nothing(tmp_path):
         before = rollover.everything(root)
         rolling = EODRollover(rollover.ingestor(root))
 
-        ballast = disk / "ballast"
-        with ballast.open("wb") as file, suppress(OSError):
-            while True:
-                file.write(bytes(64 * 1024))
-        with pytest.raises(DiskRefused):
-            rolling.execute(rollover.MONDAY)
-        ballast.unlink()
-        assert rollover.everything(root) == before
+        reached = set()
+        for room_kib in (0, 400, 800, 1200):  # full before it begins, then in the middle of one step or another
+            with filled(disk, room_kib), pytest.raises(DiskRefused):
+                rolling.execute(rollover.MONDAY)
+            found = rollover.everything(root)
+            reached.add(len(found))
+            for table in ("ticks", "candles"):
+                rows = {row for name, some in found.items() if table in name for row in some}
+                assert rows == set(before[f"live {table}"])
+                assert found[f"live {table}"] == before[f"live {table}"]
+        assert len(reached) >= 3, "it was refused in the same place each time"
 
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         with pytest.raises((DiskRefused, OSError)):
             rolling.execute(rollover.MONDAY)
         subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
-        assert rollover.everything(root) == before
+        assert rollover.everything(root) == found
 
         assert rolling.execute(rollover.MONDAY) is True
         found = rollover.everything(root)

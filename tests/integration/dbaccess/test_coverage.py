@@ -78,6 +78,16 @@ def test_a_share_of_the_closing_auction_misses_nothing_from_then_on(data_root):
     assert found == {"ACC": (360, 360, 0), "INFY": (375, 374, 1), "TCS": (375, 360, 15)}
 
 
+def test_a_short_session_expects_its_own_minutes(data_root):
+    """One hour at Diwali, in the afternoon: sixty minutes, and none of an ordinary day's."""
+    muhurat = date(2025, 10, 21)
+    hour = minutes("INFY", muhurat, 59, first=13 * 60 + 45)
+    close_day(data_root, muhurat, [{**each, "origin": "live"} for each in [*hour, *minutes("INFY", muhurat, 1)]])
+    (day,) = coverage(stores(data_root), "nse", muhurat, muhurat)
+
+    assert (day.bars_expected, day.bars_live, day.bars_missing) == (60, 59, 1)
+
+
 def test_an_archived_day_is_counted_from_the_archive(data_root):
     copy_stores(data_root)
     archive_day(data_root, MONDAY, [{**each, "origin": "live"} for each in minutes("INFY", MONDAY, 300)])
