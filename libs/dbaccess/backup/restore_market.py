@@ -46,12 +46,15 @@ def restore_market(db: DatabaseManager, source: Path, *, report: Report) -> Rest
             target = db.layout.confined(db.layout.market / name)
             if _is_archived(db.layout, name):
                 left_alone.append(name)
-            elif not target.exists() or checksum(target) != expected:
+                report(done, len(names), name)
+                continue
+            if not target.exists() or checksum(target) != expected:
                 kept.add(target, name)
                 _put(folder / name, target, expected, db)
-                if target.suffix == ".duckdb" and recorded.get(target) != expected:
-                    catalogue.record_day(db.layout, target, origin="found", clock=db.clock, settings=db.settings.sqlite)
                 placed += 1
+            # Also of a day that is there alike: a restore may have been killed between the two.
+            if target.suffix == ".duckdb" and recorded.get(target) != expected:
+                catalogue.record_day(db.layout, target, origin="found", clock=db.clock, settings=db.settings.sqlite)
             report(done, len(names), name)
     same = len(names) - placed - len(left_alone)
     folder_kept = str(kept.folder) if kept.files else None
