@@ -84,14 +84,15 @@ class DatabaseManager:
 
     def close_day(
         self, connection: duckdb.DuckDBPyConnection, exchange: str, data_type: str, timeframe: str | None, day: date,
-        select: str, *, origin: str = "import", verify: Verify | None = None,
+        select: str, *, every_row: Mapping[str, str | None] = {}, origin: str = "import", verify: Verify | None = None,
     ) -> None:  # fmt: skip
         """Write one new day, and close it for ever, with what a SELECT of the caller's connection gives, sorted.
 
+        `every_row` has what is the same in all candles (timeframe, origin, no seq), and the SELECT then does not.
         For whoever has many days in one engine: threads may close several at the same time, never one twice.
         """
         with self._new_day(exchange, data_type, timeframe, day, origin) as (path, figures):
-            ddl, root = schema.day_ddl(data_type), self.layout.root
+            ddl, root = schema.day_ddl(data_type, every_row), self.layout.root
             found = close_day(connection, path, root, ddl, data_type, timeframe, day_of(day), select, verify=verify)
             figures.update(found)
 

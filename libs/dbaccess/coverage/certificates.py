@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import msgspec
 
 from libs.calendar import CalendarError
 from libs.contracts.sessions import Session
+from libs.core.clock import US_PER_MINUTE
 from libs.dbaccess import catalogue
 from libs.dbaccess.calendars import load_calendar
 from libs.dbaccess.connections import attach_day, duckdb_memory, parquet_source, sqlite_writer
@@ -32,18 +33,15 @@ ON CONFLICT DO UPDATE SET
 #: auction trades continuously until it begins only, and shows it: nothing in the minutes that only others trade in,
 #: and a price of the auction after them.
 _COUNT = """
-WITH minutes AS (
-    SELECT make_timestamptz(unnest(?::BIGINT[])) AS minute, unnest(?::BOOLEAN[]) AS others_only
-), of_minute AS (
-    SELECT c.symbol, c.origin, m.others_only, m.minute IS NOT NULL AS expected,
-           epoch_us(c.timestamp) BETWEEN {close_us} AND {last_us} - 1 AS auctioned
-    FROM ({candles}) c LEFT JOIN minutes m ON c.timestamp = m.minute
-)
-SELECT symbol, bool_or(auctioned) AND NOT coalesce(bool_or(others_only), false) AS in_auction,
+SELECT symbol, bool_or(auctioned) AND NOT bool_or(others_only) AS in_auction,
        count(*) FILTER (expected AND origin = 'live') AS live,
        count(*) FILTER (expected AND origin IN ('backfill', 'import')) AS backfilled,
        count(*) FILTER (expected AND origin = 'synthetic') AS synthetic
-FROM of_minute GROUP BY symbol
+FROM (
+    SELECT symbol, origin, us BETWEEN {close_us} AND {last_us} - 1 AS auctioned,
+           {minutes} AS expected, expected AND NOT {shorter} AS others_only
+    FROM (SELECT symbol, origin, epoch_us(timestamp) AS us FROM ({candles}))
+) GROUP BY symbol
 """
 
 
@@ -148,12 +146,18 @@ def _count(
     connection: duckdb.DuckDBPyConnection, select: str, session: Session
 ) -> dict[str, tuple[bool, int, int, int]]:
     """Count each symbol's minutes by origin; first, whether it took part in the closing auction."""
-    expected = session.bar_starts("1m")
-    shorter = set(session.bar_starts("1m", closing_auction=True))
-    counted = _COUNT.format(candles=select, close_us=session.close_us, last_us=session.last_us)
-    # As parameters: to register a table has DuckDB import pandas, most of a second for 375 minutes.
-    rows = connection.execute(counted, [expected, [start not in shorter for start in expected]]).fetchall()
+    counted = _COUNT.format(
+        candles=select, close_us=session.close_us, last_us=session.last_us, minutes=_within(session.spans),
+        shorter=_within(session.spans_of(closing_auction=True)),
+    )  # fmt: skip
+    rows = connection.execute(counted).fetchall()
     return {symbol: (takes_part, *origins) for symbol, takes_part, *origins in rows}
+
+
+def _within(spans: Sequence[tuple[int, int]]) -> str:
+    """Spell the condition that `us` is the start of one of the minutes of some stretches."""
+    each = (f"us >= {start} AND us < {end} AND (us - {start}) % {US_PER_MINUTE} = 0" for start, end in spans)
+    return f"({' OR '.join(each) or 'false'})"
 
 
 def _closed_ticks(db: DatabaseManager, exchange: str, day: date) -> set[str] | None:

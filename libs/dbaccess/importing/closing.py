@@ -14,7 +14,7 @@ from libs.core.faults import crash_point
 from libs.dbaccess.connections import attach_day, parquet_source
 from libs.dbaccess.coverage import Minutes, certify_day
 from libs.dbaccess.figures import Figures, figures_of, require_same_figures
-from libs.dbaccess.importing.dayrows import ROWS, fold, stored_select, take_candles, take_ticks
+from libs.dbaccess.importing.dayrows import ROWS, every_row, fold, stored_select, take_candles, take_ticks
 from libs.dbaccess.importing.plan import ImportRequest
 from libs.dbaccess.importing.report import OUTSIDE, DayResult
 from libs.dbaccess.manager import DatabaseManager
@@ -23,13 +23,14 @@ from libs.dbaccess.queries.catalogue import archived_parts
 #: What is derived from what: longer bars that are stored, of those an import brought.
 DERIVED = {"1m": ("5m", "15m", "1d"), "5m": ("15m", "1d"), "15m": ("1d",)}
 _CLOSED_THEN = "the exchange was closed that day"
+#: What a file is held against the rows by; what is the same in every candle is no column of them.
 _COLUMNS = {
-    "candles": ("symbol", "timeframe", "timestamp", "open", "high", "low", "close", "volume", "origin"),
+    "candles": ("symbol", "timestamp", "open", "high", "low", "close", "volume"),
     "ticks": ("symbol", "timestamp", "price", "volume", "bid", "ask", "volume_day", "open_interest", "seq"),
 }
 #: What makes a closed day the same as an imported one: not where its rows came from, nor how they were numbered.
 _COMPARED = {
-    "candles": ("symbol", "timestamp", "open", "high", "low", "close", "volume"),
+    "candles": _COLUMNS["candles"],
     "ticks": ("symbol", "timestamp", "price", "volume", "bid", "ask", "volume_day"),
 }
 
@@ -91,7 +92,8 @@ class DayCloser:
         what = f"{request.exchange} {request.data_type} {day} as staged"
         self._db.close_day(
             connection, request.exchange, request.data_type, request.timeframe, day,
-            stored_select(ROWS, request.data_type, request.timeframe), origin=self._origin,
+            stored_select(ROWS, request.data_type), every_row=every_row(request.data_type, request.timeframe),
+            origin=self._origin,
             verify=lambda found: require_same_figures(expected, found, what=what, source="the import"),
         )  # fmt: skip
         crash_point("import.day.after")
@@ -100,7 +102,7 @@ class DayCloser:
         self, connection: duckdb.DuckDBPyConnection, columns: Mapping[str, Sequence[str]]
     ) -> dict[str, Figures]:
         table = self._request.data_type
-        return figures_of(connection, stored_select(ROWS, table, self._request.timeframe), table, columns[table])
+        return figures_of(connection, stored_select(ROWS, table), table, columns[table])
 
     def _hindrance(self, day: date, session: Session | None) -> str:
         if day in self._open_days:
@@ -132,7 +134,11 @@ class DayCloser:
         timeframe = self._request.timeframe
         if timeframe in {None, "1m"}:
             crash_point("import.certify.before")
-            minutes = Minutes(connection, stored_select(ROWS, "candles", "1m")) if timeframe else None
+            minutes = (
+                Minutes(connection, f"SELECT *, 'import' AS origin FROM ({stored_select(ROWS, 'candles')})")
+                if timeframe
+                else None
+            )
             with self._db.history_lock():
                 certify_day(self._db, self._request.exchange, day, minutes=minutes)
 
@@ -149,7 +155,7 @@ class DayCloser:
             shorter = fold(connection, shorter, timeframe, session)
             self._db.close_day(
                 connection, request.exchange, "candles", timeframe, day,
-                stored_select(shorter, "candles", timeframe), origin=self._origin,
+                stored_select(shorter, "candles"), every_row=every_row("candles", timeframe), origin=self._origin,
             )  # fmt: skip
         return tuple(missing)
 

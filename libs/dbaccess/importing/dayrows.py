@@ -7,9 +7,9 @@ from datetime import date
 
 import duckdb
 
-from libs.contracts.market import TIMEFRAMES
+from libs.contracts.market import TIMEFRAMES, Origin
 from libs.contracts.sessions import Session
-from libs.core.clock import US_PER_MINUTE, day_start_us
+from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us
 from libs.dbaccess.importing.rows import VALUES
 from libs.dbaccess.importing.staging import SCRATCH
 
@@ -127,30 +127,34 @@ def _with_volumes(ticks: str, there: Collection[str], whole: Collection[str]) ->
 def fold(connection: duckdb.DuckDBPyConnection, table: str, timeframe: str, session: Session) -> str:
     """Fold a table of bars into one of longer bars, which start where `Session.bar_start` says; give its name."""
     if timeframe == "1d":
-        start = f"{day_start_us(session.date)}"
-    else:
+        first_us, length = day_start_us(session.date), US_PER_DAY
+    else:  # the first that the date can have, of those that are anchored at the open
         length = TIMEFRAMES[timeframe] * US_PER_MINUTE
-        start = f"ts_us - ((ts_us - {session.open_us}) % {length} + {length}) % {length}"
+        first_us = session.open_us - ((session.open_us - day_start_us(session.date)) // length + 1) * length
     longer = f"{ROWS}_{timeframe}"
+    # Grouped and sorted by a small number, as they are taken.
     _make(
         connection, longer,
-        f"SELECT symbol, {start} AS start_us, arg_min(open, ts_us) AS open, max(high) AS high, min(low) AS low,"
-        f" arg_max(close, ts_us) AS close, sum(volume)::BIGINT AS volume FROM {table}"
-        " GROUP BY symbol, start_us ORDER BY symbol, start_us",
+        f"SELECT symbol, {first_us} + number::BIGINT * {length} AS ts_us, {', '.join(VALUES['candles'])} FROM"
+        f" (SELECT symbol, ((ts_us - {first_us}) // {length})::INTEGER AS number, arg_min(open, ts_us) AS open,"
+        " max(high) AS high, min(low) AS low, arg_max(close, ts_us) AS close, sum(volume)::BIGINT AS volume"
+        f" FROM {table} GROUP BY symbol, number) ORDER BY symbol, number",
     )  # fmt: skip
-    connection.execute(f"ALTER TABLE {longer} RENAME start_us TO ts_us")
     return longer
 
 
-def stored_select(table: str, data_type: str, timeframe: str | None) -> str:
-    """Spell the SELECT that gives a table's rows as they are stored; only the symbol is still a number inside."""
+def stored_select(table: str, data_type: str) -> str:
+    """Spell the SELECT that gives a table's rows as they are stored; only the symbol is still a number inside.
+
+    What `every_row` says of candles is in none of them.
+    """
     timestamp = "make_timestamptz(ts_us) AS timestamp"
-    if data_type == "ticks":
-        return f"SELECT symbol, {timestamp}, {', '.join(VALUES['ticks'])} FROM {table}"
-    return (
-        f"SELECT symbol, '{timeframe}' AS timeframe, {timestamp}, open, high, low, close, volume, 'import' AS origin"
-        f" FROM {table}"
-    )
+    return f"SELECT symbol, {timestamp}, {', '.join(VALUES[data_type])} FROM {table}"
+
+
+def every_row(data_type: str, timeframe: str | None) -> dict[str, str | None]:
+    """Give what all candles of one imported file have in common: none of them was ever published."""
+    return {} if data_type == "ticks" else {"timeframe": timeframe, "origin": Origin.IMPORT.value, "seq": None}
 
 
 def day_number(day: date) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -69,9 +70,12 @@ TABLE_OWNERS: dict[str, str] = {
 }
 
 
-def day_ddl(data_type: str) -> str:
-    """Give the statement that makes the table of a closed day: `ticks` or `candles`."""
-    return {"ticks": market.TICKS, "candles": market.CANDLES_CLOSED}[data_type]
+def day_ddl(data_type: str, every_row: Mapping[str, str | None] = {}) -> str:
+    """Give the statement that makes the table of a closed day, `ticks` or `candles`.
+
+    `every_row` says what is the same in all of its candles and therefore in none of the rows that are written.
+    """
+    return market.TICKS if data_type == "ticks" else market.closed_candles(every_row)
 
 
 def live_ddl() -> dict[str, tuple[str, ...]]:

@@ -10,6 +10,7 @@ import pytest
 
 from libs.core.errors import Refused
 from libs.dbaccess import DatabaseManager, ImmutableDay, OwnershipError, Role, StoreCorrupt
+from libs.dbaccess.connections import duckdb_memory
 from tests.kit.processes import run_code
 
 DAY = date(2026, 2, 2)
@@ -120,6 +121,77 @@ def test_rows_that_do_not_belong_are_refused(db, rows, why):
 def test_other_timeframe_is_refused(db):
     with pytest.raises(Refused, match="5m"), db.historical_writer(*SERIES) as writer:
         writer.append(bars(("TCS", "2026-02-02 09:15")).assign(timeframe="5m"))
+
+
+IMPORTED = {"timeframe": "1m", "origin": "import", "seq": None}
+CANDLE = "'TCS' AS symbol, '2026-02-02 09:{}+05:30'::TIMESTAMPTZ AS timestamp, {} AS volume, {}"
+PRICES = "2.0 AS open, 3.0 AS high, 1.0 AS low, 2.5 AS close"
+
+
+def close(db, *rows: str, every_row=IMPORTED):
+    """Close the day with rows out of an engine of the caller's."""
+    with duckdb_memory() as connection:
+        db.close_day(connection, *SERIES, " UNION ALL ".join(f"SELECT {row}" for row in rows), every_row=every_row)
+
+
+@pytest.mark.parametrize(
+    ("prices", "volume"),
+    [
+        *((PRICES.replace(price, f"'{value}'::DOUBLE"), 1) for price in ("2.0", "3.0", "1.0", "2.5")
+          for value in ("nan", "inf", "-inf")),
+        ("'nan'::DOUBLE AS open, 'nan'::DOUBLE AS high, 'nan'::DOUBLE AS low, 'nan'::DOUBLE AS close", 1),
+        *((PRICES.replace(price, value), 1) for price, value in (
+            ("2.0", "3.1"), ("2.0", "0.9"), ("2.5", "3.1"), ("2.5", "0.9"), ("3.0", "2.4"), ("1.0", "2.1"),
+            ("2.0", "NULL"), ("3.0", "NULL"), ("1.0", "NULL"), ("2.5", "NULL"))),
+        (PRICES, -1),
+        (PRICES, "NULL"),
+    ],
+)  # fmt: skip
+def test_no_impossible_candle_is_closed(db, prices, volume):
+    """Whoever closes a day: the table itself refuses, before the file has a name."""
+    with pytest.raises(duckdb.ConstraintException):
+        close(db, CANDLE.format(15, 1, PRICES), CANDLE.format(16, volume, prices))
+
+    assert list(db.layout.series("nse", "candles", "1m").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("second", "every_row", "error", "why"),
+    [
+        (15, IMPORTED, Refused, "each candle once"),
+        (14, IMPORTED, StoreCorrupt, "lies behind a later one"),
+        (16, IMPORTED | {"timeframe": "5m"}, Refused, "'5m' offered for a file of 1m"),
+        (16, IMPORTED | {"timeframe": "2m"}, Refused, "timeframe '2m'"),
+        (16, IMPORTED | {"origin": "guess"}, Refused, "origin 'guess'"),
+        (16, IMPORTED | {"seq": "7"}, Refused, "seq '7'"),
+        (16, IMPORTED | {"volume": "7"}, Refused, "volume in every candle"),
+    ],
+)
+def test_no_odd_day_is_closed(db, second, every_row, error, why):
+    with pytest.raises(error, match=why):
+        close(db, CANDLE.format(15, 1, PRICES), CANDLE.format(second, 1, PRICES), every_row=every_row)
+
+    assert not db.layout.day(*SERIES).exists()
+
+
+def test_what_is_the_same_in_every_row_is_read_like_any_column(db, closed):
+    """No reader is to know whether a file has it in its rows or in its table."""
+    tuesday = date(2026, 2, 3)
+    with duckdb_memory() as connection:
+        row = CANDLE.format(15, 1, PRICES).replace("-02 ", "-03 ")
+        db.close_day(connection, "nse", "candles", "1m", tuesday, f"SELECT {row}", every_row=IMPORTED)
+        connection.execute(f"ATTACH '{closed}' AS old (READ_ONLY)")
+        connection.execute(f"ATTACH '{db.layout.day('nse', 'candles', '1m', tuesday)}' AS new (READ_ONLY)")
+        both = [
+            [row[:2] for row in connection.execute(f"DESCRIBE {name}.candles").fetchall()] for name in ("old", "new")
+        ]
+        rows = connection.execute(
+            "SELECT timeframe, origin, seq, count(*) FROM (FROM old.candles UNION ALL FROM new.candles)"
+            " WHERE timeframe = '1m' AND origin IN ('live', 'import') GROUP BY ALL ORDER BY origin"
+        ).fetchall()
+
+    assert both[0] == both[1]
+    assert rows == [("1m", "import", None, 1), ("1m", "live", None, 3)]
 
 
 def test_midnight_in_india_parts_the_days(db):

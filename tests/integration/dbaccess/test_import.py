@@ -228,6 +228,20 @@ def test_a_closed_day_takes_the_same_rows_and_no_others(root, tmp_path):
     assert day.read_bytes() == before
 
 
+def test_a_day_that_another_closed_with_the_same_rows_is_there_already(root, tmp_path):
+    """Whoever closed it, in whatever form: captured candles have origin and seq in their rows, imported ones do not."""
+    rows = minutes(count=30)
+    rows.to_csv(tmp_path / "TCS.csv", index=False)
+    captured = rows.assign(symbol="TCS", timeframe="1m", origin="live", seq=range(30)).rename(
+        columns={"date": "timestamp"}
+    )
+    with DatabaseManager(root, Role.INGESTOR).historical_writer("nse", "candles", "1m", MONDAY) as writer:
+        writer.append(captured)
+
+    [day] = take(root, tmp_path / "TCS.csv").days
+    assert (day.state, day.rows, day.derived) == ("same", 30, ("5m", "15m", "1d"))
+
+
 def test_ticks_get_their_missing_volume_and_an_identity(root, tmp_path):
     start = pd.Timestamp("2026-02-02 09:15")
     rows = [("TCS", start, 100.0, 500), ("TCS", start, 100.5, 520), ("INFY", start, 50.0, 10),
