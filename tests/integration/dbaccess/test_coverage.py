@@ -71,11 +71,14 @@ def test_a_share_of_the_closing_auction_misses_nothing_from_then_on(data_root):
     auctioned, whole = minutes("ACC", AUCTION_DAY, 360), minutes("INFY", AUCTION_DAY, 374)
     price = candle("ACC", at_us(AUCTION_DAY, 15 * 60 + 31))
     silent = minutes("TCS", AUCTION_DAY, 360)  # its feed went, and no auction's price came
-    close_day(data_root, AUCTION_DAY, [{**each, "origin": "live"} for each in [*auctioned, price, *whole, *silent]])
+    # traded on to the end: what printed after it makes it none of the auction's
+    late = [*minutes("SBIN", AUCTION_DAY, 375), candle("SBIN", at_us(AUCTION_DAY, 15 * 60 + 31))]
+    rows = [*auctioned, price, *whole, *late, *silent]
+    close_day(data_root, AUCTION_DAY, [{**each, "origin": "live"} for each in rows])
     (day,) = coverage(stores(data_root), "nse", AUCTION_DAY, AUCTION_DAY)
 
     found = {each.symbol: (each.bars_expected, each.bars_live, each.bars_missing) for each in day.certificates}
-    assert found == {"ACC": (360, 360, 0), "INFY": (375, 374, 1), "TCS": (375, 360, 15)}
+    assert found == {"ACC": (360, 360, 0), "INFY": (375, 374, 1), "SBIN": (375, 375, 0), "TCS": (375, 360, 15)}
 
 
 def test_a_short_session_expects_its_own_minutes(data_root):
