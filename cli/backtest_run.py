@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from libs.settings import Settings
+    from services.backtest.progress import Progress
     from services.backtest.request import RunRequest
-    from services.backtest.runner import Progress
 
 _BAR_WIDTH = 30
 

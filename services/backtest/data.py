@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from hashlib import blake2b
 from typing import Any
 
@@ -13,23 +13,17 @@ from numpy.typing import NDArray
 
 from libs.contracts.sessions import Session
 from libs.core.clock import trading_date
-from libs.core.errors import Refused
-from libs.dbaccess import DatabaseManager, MarketDataQuery
+from libs.dbaccess import DatabaseManager
 from libs.dbaccess.calendars import load_calendar
 from libs.indicators.columns import session_days
 from libs.orders.instrument import Instrument
 from libs.trading.columns import Columns
+from services.backtest.bars import DAYS_AT_ONCE, BarsReader, NoCandles
 from services.backtest.request import RunRequest
 
 #: A price that opens this far from yesterday's close is more likely a split or a bonus than a move.
 CORPORATE_GAP_RATIO = 0.2
 _FINE_TICK, _TICK = 0.01, 0.05
-#: Open days hold some 700 KiB each, and reading more of them at once is hardly faster.
-_DAYS_AT_ONCE = 10
-
-
-class NoCandles(Refused, FileNotFoundError):
-    """History has no candles of what was asked for; names the symbols."""
 
 
 class SymbolData(msgspec.Struct, frozen=True):
@@ -68,36 +62,31 @@ class RunData(msgspec.Struct, frozen=True):
         }
 
 
-def load(
-    db: DatabaseManager, request: RunRequest, warmup_bars: int, *, days_at_once: int = _DAYS_AT_ONCE
+def load_data(
+    db: DatabaseManager, request: RunRequest, warmup_bars: int, *, days_at_once: int = DAYS_AT_ONCE
 ) -> RunData:  # fmt: skip
-    """Read the run's bars, and so many before them for its warm-up, from closed days; refuse a run without any."""
-    missing: list[date] = []
+    """Read a run's bars and wait for them."""
+    with BarsReader(db, request, days_at_once=days_at_once) as bars:
+        return load(bars, warmup_bars)
+
+
+def load(bars: BarsReader, warmup_bars: int) -> RunData:
+    """Take the run's bars, and so many before them for its warm-up, from closed days; refuse a run without any."""
+    request = bars.request
+    found = bars.bars()
+    columns = tuple(Columns(*each) for each in found.columns)
     warm_up: tuple[Columns, ...] = ()
-    with MarketDataQuery(db, closed_days_only=True, days_at_once=days_at_once) as query:
-        first, last = request.start, request.end + timedelta(days=1)
-        found = query.candle_columns(
-            request.symbols_all, request.exchange, request.timeframe, first, last,
-            on_missing=lambda coverage: missing.extend(coverage.missing),
-        )  # fmt: skip
-        columns = tuple(Columns(*each) for each in found)
-        if warmup_bars:
-            warm_up = tuple(
-                Columns(*part)
-                for each in columns
-                for part in query.last_candle_columns(
-                    each.symbol, request.exchange, request.timeframe, warmup_bars, before=first
-                )
-            )
+    if warmup_bars:
+        warm_up = tuple(Columns(*part) for each in columns for part in bars.before(each.symbol, warmup_bars))
     absent = sorted(set(request.symbols_all) - {each.symbol for each in columns})
     if absent:
         raise NoCandles(
             f"no {request.timeframe} candles of {', '.join(absent)} on {request.exchange} from {request.start} to "
             f"{request.end}; `fleet coverage --symbols {','.join(absent)}` shows what there is"
         )
-    sessions = tuple(load_calendar(db.layout.root, request.exchange).sessions(request.start, request.end))
+    sessions = tuple(load_calendar(bars.db.layout.root, request.exchange).sessions(request.start, request.end))
     return RunData(
-        columns, warm_up, _fingerprint((*warm_up, *columns)), tuple(missing),
+        columns, warm_up, _fingerprint((*warm_up, *columns)), found.days_missing,
         tuple(
             _quality(each, _bars_expected(sessions, request.timeframe, each.timestamps)) for each in columns
         ),

@@ -21,7 +21,7 @@ from libs.trading.strategy_slot import WARMUP_BARS_MAX
 from libs.trading.vector_host import VectorHost
 from libs.trading.warmup import WarmupSensitivity, warmup_sensitivity
 from services.backtest.account import make_desk
-from services.backtest.data import RunData, load
+from services.backtest.data import RunData, load_data
 from services.backtest.form import EVENT, VECTORISED, make_host, run_form
 from services.backtest.loops import make_loop
 from services.backtest.recorder import RunRecorder
@@ -76,7 +76,7 @@ def look_ahead(db: DatabaseManager, request: RunRequest, *, cuts: int = 10) -> L
     if cuts < 2:
         raise Refused(f"{cuts} cuts; at least 2")
     calendar, risk = load_calendar(db.layout.root, request.exchange), request.risk(db.settings.risk)
-    data = load(db, request, max(make_host(request, calendar).warmup_needed().values(), default=0))
+    data = load_data(db, request, max(make_host(request, calendar).warmup_needed().values(), default=0))
     probe = make_host(request, calendar, VectorHost)
     assert isinstance(probe, VectorHost)
     forms = (EVENT, VECTORISED) if probe.prepare(data.columns, data.warm_up) else (EVENT,)
@@ -103,7 +103,7 @@ def warm_up_check(db: DatabaseManager, request: RunRequest) -> WarmupSensitivity
     calendar = load_calendar(db.layout.root, request.exchange)
     needed = max(make_host(request, calendar).warmup_needed().values(), default=0)
     wanted = sorted({min(int(needed * factor), WARMUP_BARS_MAX) for factor in _WARMUP_FACTORS})
-    data = load(db, request, wanted[-1])
+    data = load_data(db, request, wanted[-1])
     # A day that begins with fewer bars than a length asks for would miss signals for want of data.
     there = min((len(each) for each in data.warm_up), default=0) if len(data.warm_up) == len(data.columns) else 0
     lengths = [length for length in wanted if length <= there]

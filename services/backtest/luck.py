@@ -20,7 +20,7 @@ from libs.trading.significance import (
     trade_order_risk,
 )
 from services.backtest import reading
-from services.backtest.data import load
+from services.backtest.data import load_data
 from services.backtest.request import RunRequest
 
 
@@ -38,7 +38,7 @@ def judge_luck(db: DatabaseManager, run_id: str, *, rounds: int = 1000, seed: in
     run = reading.describe(db, run_id)["run"]
     request = msgspec.convert(run["settings"]["request"], RunRequest)
     trades = held_trades(reading.trades(db, run_id))
-    data = load(db, request, 0)
+    data = load_data(db, request, 0)
     if data.bars != run["bars"] and run["state"] == "complete":
         raise Refused(f"{run_id} saw {run['bars']:,} bars, of which there are {data.bars:,} now; run it again")
     chance = np.random.default_rng(seed)

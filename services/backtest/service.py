@@ -24,8 +24,8 @@ from services.backtest import cleanup, index
 from services.backtest.jobs import JobQueue
 from services.backtest.manifest import NAME
 from services.backtest.owner import ACTIONS
+from services.backtest.progress import Progress
 from services.backtest.request import make_request
-from services.backtest.runner import Progress
 from services.backtest.settings import check
 
 _TURN_S = 0.2

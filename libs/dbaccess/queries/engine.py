@@ -70,6 +70,13 @@ class Engine:
             self._cursors.put(cursor)
         self._pool = ThreadPoolExecutor(settings.threads_max, thread_name_prefix="query")
         self._closing.callback(self._pool.shutdown)
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """End what is being read, from any thread; it raises `duckdb.InterruptException` where it was asked for."""
+        self._is_stopped = True
+        for cursor in self._all_cursors:
+            cursor.interrupt()
 
     def close(self) -> None:
         """Detach everything and end the threads."""
@@ -125,6 +132,7 @@ class Engine:
         sql = " UNION ALL ".join(_selects(arms, aliases))
         cursor = self._cursors.get()
         try:
+            self._refuse_if_stopped()
             return fetch(cursor, sql, parameters)
         except duckdb.InterruptException:
             raise
@@ -139,6 +147,10 @@ class Engine:
             raise (_damage(arms) or e) from e
         finally:
             self._cursors.put(cursor)
+
+    def _refuse_if_stopped(self) -> None:
+        if self._is_stopped:
+            raise duckdb.InterruptException("stopped between two statements")
 
 
 def _files(arms: Iterable[Arm], once: Collection[Path]) -> list[StoredFile]:

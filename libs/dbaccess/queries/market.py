@@ -130,6 +130,10 @@ class MarketDataQuery:
         """How many closed days are open and warm."""
         return self._reader.days_attached
 
+    def stop(self) -> None:
+        """End, from another thread, whatever is being read; its reader gets an error. Only `close` is left to do."""
+        self._reader.stop()
+
     def close(self) -> None:
         """Let go of every file. The query is of no use afterwards."""
         self._reader.close()

@@ -109,6 +109,12 @@ class Reader:
         """How many day files the engine has open."""
         return len(self._engine.attached) if self._engine else 0
 
+    def stop(self) -> None:
+        """Read nothing any more, and end what is being read, without waiting for its turn."""
+        self._closed = True
+        if engine := self._engine:
+            engine.stop()
+
     def close(self) -> None:
         """Let go of every file, for good."""
         with self._turn:
@@ -181,6 +187,8 @@ class Reader:
     def _warm_engine(self) -> Engine:
         if self._engine is None:
             self._engine = Engine(self._settings, days_at_once=self._days_at_once)
+            if self._closed:  # while it was being made
+                self._engine.stop()
         return self._engine
 
     def _drop_engine(self) -> None:

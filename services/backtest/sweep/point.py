@@ -22,14 +22,14 @@ from libs.strategies.user import load_directory
 from libs.trading.columns import Columns
 from services.backtest import metrics
 from services.backtest.account import make_desk
-from services.backtest.data import RunData, load
+from services.backtest.data import RunData, load_data
 from services.backtest.equity import Deals, Valuation
 from services.backtest.form import OUTRIGHT, choose_form, goes_bar_by_bar, make_host, run_form
 from services.backtest.loops import make_loop, ticks_of
 from services.backtest.outright import Account, Outright
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest
-from services.backtest.runner import without_collection
+from services.backtest.simulation import without_collection
 
 DONE, FAILED = "done", "failed"
 #: More days are read side by side than for a run: a sweep has its bars in memory for long, and is waited for.
@@ -115,7 +115,7 @@ class Bench:
         self._calendar = load_calendar(root, plan.request.exchange)
         self._db = DatabaseManager(root, Role.BACKTEST, settings=settings, clock=clock)
         began_ns = clock.monotonic_ns()
-        self._data = load(self._db, plan.request, plan.warmup_bars, days_at_once=_DAYS_AT_ONCE)
+        self._data = load_data(self._db, plan.request, plan.warmup_bars, days_at_once=_DAYS_AT_ONCE)
         self.load_seconds = (clock.monotonic_ns() - began_ns) / 1e9
         self._outright: Outright | None = None
         #: By the branch of the parameters: what was proved; empty where it was not.

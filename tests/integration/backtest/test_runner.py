@@ -6,17 +6,20 @@ import json
 import os
 import re
 import signal
+import threading
 
 import msgspec
 import pytest
 
 from libs.core.errors import Refused
-from libs.dbaccess import DiskRefused, OwnershipError
+from libs.dbaccess import DiskRefused, OwnershipError, StoreCorrupt
+from libs.dbaccess.queries import reader
 from libs.dbaccess.runs import unfinished_runs
 from libs.trading import replay as replaying
 from services.backtest import BacktestRunner, RunInterrupted, reading
 from services.backtest.cleanup import clean_up, delete
 from services.backtest.index import listed_runs, put, read_run, rebuild, reconcile
+from services.backtest.runner import RunFailed
 from tests.kit.backtest import FIRST, LAST, index_manager, make_history, runner_manager
 from tests.kit.clock import ManualClock
 from tests.kit.commands import fleet_here
@@ -219,9 +222,9 @@ def test_ctrl_c_in_mid_day_counts_no_bar_behind(root, monkeypatch):
 @pytest.mark.parametrize("moment", ["begin", "load", "write_results"])
 def test_ctrl_c_never_loses_what_there_is(root, monkeypatch, moment):
     """Not before the first row is written, not while results are; and the engine that reads makes it its own error."""
-    from services.backtest import run_file, runner
+    from services.backtest import run_file, simulation
 
-    where = runner if moment == "load" else run_file
+    where = simulation if moment == "load" else run_file
     honest = getattr(where, moment)
 
     def interrupted(*given, **named):
@@ -244,6 +247,33 @@ def test_ctrl_c_never_loses_what_there_is(root, monkeypatch, moment):
 
     assert reading.describe(runner_manager(root), run_id)["run"]["state"] == state
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_ends_the_reading_beside_the_start(root, monkeypatch):
+    """Bars are read on a thread of their own, to which no signal comes: it is told, and the run is marked partial."""
+
+    def endless(connection, sql, parameters):
+        os.kill(os.getpid(), signal.SIGINT)
+        return connection.execute("SELECT count(*) FROM range(1000000000000000)").fetchnumpy()
+
+    monkeypatch.setattr(reader, "fetch_columns", endless)
+    with pytest.raises(RunInterrupted) as caught:
+        BacktestRunner(runner_manager(root)).run("sma_cross", ["ACME"], FIRST, LAST)
+
+    assert reading.describe(runner_manager(root), caught.value.run_id)["run"]["state"] == "partial"
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("bars", "query"))]
+
+
+def test_what_the_reading_finds_is_the_runs_error(tmp_path):
+    make_history(tmp_path / "data")
+    db = runner_manager(tmp_path / "data")
+    path = db.layout.day("nse", "candles", "1m", FIRST)
+    path.chmod(0o600)
+    path.write_bytes(b"no day" * 4096)
+
+    with pytest.raises(RunFailed, match=rf"failed: StoreCorrupt: {path}: not a readable day") as caught:
+        BacktestRunner(db).run("sma_cross", ["ACME"], FIRST, LAST)
+    assert isinstance(caught.value.__cause__, StoreCorrupt)
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(root, monkeypatch):

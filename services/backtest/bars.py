@@ -1,0 +1,70 @@
+"""The candles a run asks for, read from closed days on a thread of their own."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from typing import NamedTuple, Self
+
+from libs.core.errors import Refused
+from libs.dbaccess import DatabaseManager, MarketDataQuery
+from libs.dbaccess.queries.columns import CandleColumns
+from services.backtest.request import RunRequest
+
+#: An open day holds some 200 KiB; with fewer at once, each costs half as much time again.
+DAYS_AT_ONCE = 32
+
+
+class NoCandles(Refused, FileNotFoundError):
+    """History has no candles of what was asked for; names the symbols."""
+
+
+class Bars(NamedTuple):
+    """What was found: columns of each symbol that has any, and the trading days that are not there."""
+
+    columns: tuple[CandleColumns, ...]
+    days_missing: tuple[date, ...]
+
+
+class BarsReader:
+    """Begins to read when it is made, so that its owner can do something else meanwhile; a context, or close it.
+
+    What went wrong is raised by `bars`, in the thread that asks for them.
+    """
+
+    def __init__(self, db: DatabaseManager, request: RunRequest, *, days_at_once: int = DAYS_AT_ONCE) -> None:
+        self.db = db
+        self.request = request
+        self._query = MarketDataQuery(db, closed_days_only=True, days_at_once=days_at_once)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bars")
+        self._read = self._thread.submit(_read, self._query, request)
+
+    def bars(self) -> Bars:
+        """Give what the request asks for, when it is there."""
+        return self._read.result()
+
+    def before(self, symbol: str, count: int) -> tuple[CandleColumns, ...]:
+        """Give so many candles of a symbol before the request's first day; nothing where there are none."""
+        request = self.request
+        return self._query.last_candle_columns(symbol, request.exchange, request.timeframe, count, before=request.start)
+
+    def close(self) -> None:
+        """Stop reading, if it still goes on, and let go of every file."""
+        self._query.stop()
+        self._thread.shutdown()
+        self._query.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _read(query: MarketDataQuery, request: RunRequest) -> Bars:
+    missing: list[date] = []
+    found = query.candle_columns(
+        request.symbols_all, request.exchange, request.timeframe, request.start, request.end + timedelta(days=1),
+        on_missing=lambda coverage: missing.extend(coverage.missing),
+    )  # fmt: skip
+    return Bars(found, tuple(missing))

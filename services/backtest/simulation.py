@@ -1,0 +1,132 @@
+"""One run from its bars to the rows of its file."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from libs.contracts.market import TIMEFRAMES
+from libs.core.clock import US_PER_MINUTE
+from libs.dbaccess import DatabaseManager
+from libs.dbaccess.calendars import load_calendar
+from libs.dbaccess.runs import RunConnection
+from libs.strategies import registry
+from libs.trading.columns import Columns
+from libs.trading.desk import Desk
+from services.backtest import metrics, run_file
+from services.backtest.account import make_desk
+from services.backtest.bars import BarsReader
+from services.backtest.data import RunData, load
+from services.backtest.doubts import doubts_of_data, doubts_of_fills
+from services.backtest.equity import equity_curve
+from services.backtest.form import choose_form, make_host, run_form
+from services.backtest.loops import make_loop, ticks_of
+from services.backtest.progress import Progress
+from services.backtest.recorder import RunRecorder
+from services.backtest.request import RunRequest
+from services.backtest.stopping import Stopping
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Let no garbage collection walk over the run's records: there are many, they stay, and none is in a circle."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+class Simulation:
+    """One run from its data to its rows."""
+
+    def __init__(
+        self, db: DatabaseManager, request: RunRequest, run_id: str, progress: Callable[[Progress], None] | None
+    ) -> None:
+        self._db = db
+        self._request = request
+        self._run_id = run_id
+        self._progress = progress
+        self._risk = request.risk(db.settings.risk)
+        self._data: RunData | None = None
+        self._desk: Desk | None = None
+        self._recorder: RunRecorder | None = None
+        self._ran: tuple[Columns, ...] = ()
+
+    def begin(self, connection: RunConnection, created_us: int) -> None:
+        """Write what was asked, with everything that decides the run."""
+        settings = {"request": msgspec.to_builtins(self._request), "risk": msgspec.structs.asdict(self._risk)}
+        run_file.begin(
+            connection, self._run_id, self._request, settings=settings, created_us=created_us,
+            strategy_version=str(registry.find(self._request.strategy).version),
+        )  # fmt: skip
+
+    def go(self, bars: BarsReader, stopping: Stopping) -> None:
+        """Run the bars that are being read."""
+        request = self._request
+        stopping.at_once()
+        calendar = load_calendar(self._db.layout.root, request.exchange)
+        warmup = max(make_host(request, calendar).warmup_needed().values(), default=0)
+        data = self._data = load(bars, warmup)
+        bars.close()  # its engine keeps memory
+        desk = self._desk = make_desk(request, data, self._risk)
+        recorder = self._recorder = RunRecorder(desk, self._on_progress if self._progress else None)
+        recorder.log.extend(doubts_of_data(data))
+        form, why = choose_form(request, data, self._risk, calendar)
+        recorder.note("info", "run.form", form=form, why=why)
+        with ticks_of(self._db, request, data) as ticks, without_collection():
+            loop = make_loop(request, desk, calendar, ticks)
+            stopping.after_the_day()
+            host = run_form(form, request, data, loop, recorder, calendar, stopping.goes_on)
+        if ticks is not None:
+            recorder.note(
+                "info", "data.ticks", fingerprint=ticks.fingerprint, bars_known_after_ms=ticks.grace_us // 1000
+            )
+        for fault in host.take_faults():
+            recorder.note("warning", f"strategy.{fault.kind.value}", fault.timestamp_us, **msgspec.to_builtins(fault))
+        if recorder.bars < data.bars:
+            raise KeyboardInterrupt
+        recorder.on_events(loop.end(self._last_us(data.columns)))
+        for note in doubts_of_fills(data.columns, recorder.fills, desk):
+            recorder.log.append(note)
+        self._ran = data.columns
+
+    def write(self, connection: RunConnection, state: str, error: str, finished_us: int) -> None:
+        """Write what there is: of a run that did not come to its end, up to the last bar that was run."""
+        data, desk, recorder = self._data, self._desk, self._recorder
+        if data is not None and desk is not None and recorder is not None:
+            ran = self._ran = self._ran or _up_to(data.columns, recorder.ran_until_us)
+            curve = equity_curve(ran, recorder.fills, self._request.cash_paise)
+            figures = metrics.compute(ran, curve, recorder.fills, self._request.cash_paise)
+            run_file.write_results(connection, recorder, desk, curve, figures)
+        run_file.end(
+            connection, state=state, error=error, bars=sum(map(len, self._ran)), finished_us=finished_us,
+            fingerprint=data.fingerprint if data else "", data=data.describe() if data else {},
+        )  # fmt: skip
+
+    def tell(self, state: str) -> None:
+        """Tell whoever watches that it is over."""
+        if self._progress and self._data and self._desk:
+            done, last_us = sum(map(len, self._ran)), self._last_us(self._ran)
+            self._progress(Progress(self._run_id, done, self._data.bars, last_us, self._desk.equity_paise, state))
+
+    def _last_us(self, columns: Sequence[Columns]) -> int:
+        """Give the end of the last bar; 0 where there is none."""
+        bar_us = TIMEFRAMES[self._request.timeframe] * US_PER_MINUTE
+        return max((int(each.timestamps[-1]) + bar_us for each in columns), default=0)
+
+    def _on_progress(self, done: int, at_us: int, equity_paise: int) -> None:
+        assert self._progress is not None
+        assert self._data is not None
+        self._progress(Progress(self._run_id, done, self._data.bars, at_us, equity_paise))
+
+
+def _up_to(columns: Sequence[Columns], until_us: int) -> tuple[Columns, ...]:
+    """Give the bars that begin before an instant: nothing behind it may be in the figures."""
+    parts = (each.part(0, int(each.timestamps.searchsorted(until_us))) for each in columns)
+    return tuple(part for part in parts if len(part))
