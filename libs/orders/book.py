@@ -53,6 +53,11 @@ class OrderBook:
     def __iter__(self) -> Iterator[Order]:
         return iter(self._orders.values())
 
+    def listed(self) -> Iterator[Order | PlainOrder]:
+        """Give every order as it is kept, in the order they came: plain ones need not be spelled out for a list."""
+        yield from self._spelled.values()
+        yield from self._noted
+
     def unsettled(self) -> list[Order]:
         """List what may still trade or still owes us trades, unknown orders among them."""
         return [order for order in self._orders.values() if not order.is_settled]

@@ -11,6 +11,7 @@ import numpy as np
 
 from libs.core.clock import trading_date
 from libs.indicators.columns import Floats, Integers, session_days
+from libs.orders.direct import PlainOrder
 from libs.orders.model import Fill
 from libs.orders.positions import Position, PositionKey, after_fill
 from libs.strategies.wishes import Flags
@@ -38,7 +39,7 @@ class RoundTrip(msgspec.Struct, frozen=True):
         return self.profit_paise - self.fees_paise
 
 
-def round_trips(fills: Sequence[Fill]) -> list[RoundTrip]:
+def round_trips(fills: Sequence[Fill | PlainOrder]) -> list[RoundTrip]:
     """Fold fills into trades. A fill that turns a position over ends one and begins the next; its fees end with it."""
     trips: list[RoundTrip] = []
     held: dict[PositionKey, tuple[Position, Position]] = {}  # now, and as it was when the trade began
@@ -157,7 +158,9 @@ def return_figures(returns: Floats) -> dict[str, float | None]:
     }
 
 
-def compute(columns: Sequence[Columns], curve: EquityCurve, fills: Sequence[Fill], cash_paise: int) -> Metrics:
+def compute(
+    columns: Sequence[Columns], curve: EquityCurve, fills: Sequence[Fill | PlainOrder], cash_paise: int
+) -> Metrics:
     """Work out every figure of a run."""
     metrics: Metrics = {}
 

@@ -17,11 +17,14 @@ from libs.trading.loop import LoopEvent
 
 _SAYS = ("ignored", "rejected", "approved")
 
+#: A trade as it was kept: a plain order, which traded once and whole, has everything that is asked of its fill.
+Trade = Fill | PlainOrder
+
 
 class TradeRow(NamedTuple):
-    """One fill with what it meant; `profit_paise` is realised by it before fees, None when it opened."""
+    """One trade with what it meant; `profit_paise` is realised by it before fees, None when it opened."""
 
-    fill: Fill
+    trade: Trade
     signal_id: str
     direction: str
     profit_paise: int | None
@@ -48,9 +51,9 @@ class RunRecorder:
         self._reasons: dict[str, str] = {}
         self._finished_us: dict[str, int] = {}
         self._fills: list[Fill] = []
-        #: What was not spelled out yet: orders that were placed, and trades.
+        #: Orders that were placed and not spelled out yet.
         self._placed: list[PlainOrder] = []
-        self._traded: list[Fill | PlainOrder] = []
+        self._traded: list[Trade] = []
         self.log: list[LogRow] = []
         self.bars = 0
         self._days_until_us = 0
@@ -59,7 +62,7 @@ class RunRecorder:
     def ran_until_us(self) -> int:
         """Say how far it came for certain: every bar that began before this instant was run."""
         signal_us = self.signals[-1].timestamp_us if self.signals else -1
-        fill_us = self.fills[-1].timestamp_us if self.fills else -1
+        fill_us = self._traded[-1].timestamp_us if self._traded else -1
         return max(self._days_until_us, signal_us + 1, fill_us + 1)
 
     def on_signals(self, signals: Sequence[SignalEvent]) -> None:
@@ -110,10 +113,15 @@ class RunRecorder:
         return self._finished_us
 
     @property
+    def traded(self) -> Sequence[Trade]:
+        """Give every trade as it was kept, in order."""
+        return self._traded
+
+    @property
     def fills(self) -> list[Fill]:
-        """Give every trade, in order."""
-        self._fills += [each if isinstance(each, Fill) else self._fill_of(each) for each in self._traded]
-        self._traded.clear()
+        """Give every trade spelled out, in order."""
+        new = self._traded[len(self._fills) :]
+        self._fills += [each if isinstance(each, Fill) else self._fill_of(each) for each in new]
         return self._fills
 
     def on_day(self, bars_done: int, at_us: int) -> None:
@@ -127,23 +135,23 @@ class RunRecorder:
         self.log.append(LogRow(at_us, level, event, detail))
 
     def trades(self) -> list[TradeRow]:
-        """Give every fill with the side of its position, what it realised and why its order was placed."""
+        """Give every trade with the side of its position, what it realised and why its order was placed."""
         positions: dict[PositionKey, Position] = {}
         rows = []
-        for fill in self.fills:
-            key = PositionKey(fill.strategy_id, fill.symbol, fill.exchange, fill.product)
+        for trade in self._traded:
+            key = PositionKey(trade.strategy_id, trade.symbol, trade.exchange, trade.product)
             before = positions.get(key) or Position(key)
-            after = positions[key] = after_fill(before, fill)
-            order = self._desk.orders.get(fill.order_id)
-            is_long = (fill.side is Side.BUY) == (order.purpose is Purpose.ENTRY)
-            closes = before.quantity != 0 and (before.quantity > 0) != (fill.side is Side.BUY)
+            after = positions[key] = after_fill(before, trade)
+            order = trade if isinstance(trade, PlainOrder) else self._desk.orders.get(trade.order_id)
+            is_long = (trade.side is Side.BUY) == (order.purpose is Purpose.ENTRY)
+            closes = before.quantity != 0 and (before.quantity > 0) != (trade.side is Side.BUY)
             rows.append(
                 TradeRow(
-                    fill,
+                    trade,
                     order.signal_id,
                     "long" if is_long else "short",
                     after.realised_paise - before.realised_paise if closes else None,
-                    self.reasons.get(fill.order_id, ""),
+                    self.reasons.get(trade.order_id, ""),
                 )
             )
         return rows

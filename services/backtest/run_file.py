@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
+from libs.contracts.orders import OrderStatus, OrderType
 from libs.core.version import CODE_VERSION
 from libs.dbaccess.columns import Column, floats, insert, integers, stamps, texts
 from libs.dbaccess.runs import RunConnection, commit_so_far
 from libs.indicators.columns import session_days
+from libs.orders.direct import PlainOrder, trade_id
 from libs.orders.model import Order
 from libs.orders.positions import Position
 from libs.trading.desk import Desk
@@ -112,46 +114,58 @@ def _signals(recorder: RunRecorder) -> dict[str, Column]:
 
 
 def _orders(desk: Desk, recorder: RunRecorder) -> dict[str, Column]:
-    orders = list(desk.orders)
+    rows = [
+        _plain_row(order) if isinstance(order, PlainOrder) else _order_row(order, recorder)
+        for order in desk.orders.listed()
+    ]
+    kinds = {"quantity": integers, "quantity_filled": integers, "price": floats, "price_trigger": floats,
+             "created": stamps, "finished": stamps}  # fmt: skip
+    columns = zip(*rows, strict=True) if rows else [[]] * len(_ORDER)
+    return {name: kinds.get(name, texts)(list(values)) for name, values in zip(_ORDER, columns, strict=True)}
+
+
+_ORDER = (
+    "order_id", "signal_id_reference", "strategy_id", "symbol", "side", "order_type", "purpose", "quantity",
+    "quantity_filled", "price", "price_trigger", "status", "reason", "created", "finished",
+)  # fmt: skip
+
+
+def _order_row(o: Order, recorder: RunRecorder) -> tuple[Any, ...]:
+    return (
+        o.order_id, o.signal_id, o.strategy_id, o.symbol, o.side.value, o.order_type.value, o.purpose.value,
+        o.quantity, o.quantity_traded, o.price, o.price_trigger, o.status.value,
+        o.reason or recorder.reasons.get(o.order_id, ""), o.created_us, recorder.finished_us.get(o.order_id),
+    )  # fmt: skip
+
+
+def _plain_row(o: PlainOrder) -> tuple[Any, ...]:
+    """Give the row its order would have, were it spelled out."""
+    is_filled = bool(o.trade_number)
+    status = OrderStatus.FILLED if is_filled else OrderStatus.ACKNOWLEDGED
+    return (
+        o.order_id, o.signal_id, o.strategy_id, o.symbol, o.side.value, OrderType.MARKET.value, o.purpose.value,
+        o.quantity, o.quantity if is_filled else 0, None, None, status.value,
+        o.reason, o.created_us, o.timestamp_us if is_filled else None,
+    )  # fmt: skip
+
+
+def _trades(rows: Sequence[TradeRow]) -> dict[str, Column]:
+    trades = [row.trade for row in rows]
+    names = [trade_id(t.trade_number) if isinstance(t, PlainOrder) else t.trade_id for t in trades]
     return {
-        "order_id": texts([o.order_id for o in orders]),
-        "signal_id_reference": texts([o.signal_id for o in orders]),
-        "strategy_id": texts([o.strategy_id for o in orders]),
-        "symbol": texts([o.symbol for o in orders]),
-        "side": texts([o.side.value for o in orders]),
-        "order_type": texts([o.order_type.value for o in orders]),
-        "purpose": texts([o.purpose.value for o in orders]),
-        "quantity": integers([o.quantity for o in orders]),
-        "quantity_filled": integers([o.quantity_traded for o in orders]),
-        "price": floats([o.price for o in orders]),
-        "price_trigger": floats([o.price_trigger for o in orders]),
-        "status": texts([o.status.value for o in orders]),
-        "reason": texts([_order_reason(o, recorder) for o in orders]),
-        "created": stamps([o.created_us for o in orders]),
-        "finished": stamps([recorder.finished_us.get(o.order_id) for o in orders]),
-    }
-
-
-def _order_reason(order: Order, recorder: RunRecorder) -> str:
-    return order.reason or recorder.reasons.get(order.order_id, "")
-
-
-def _trades(trades: Sequence[TradeRow]) -> dict[str, Column]:
-    fills = [trade.fill for trade in trades]
-    return {
-        "trade_id": texts([f.trade_id for f in fills]),
-        "order_id": texts([f.order_id for f in fills]),
-        "signal_id_reference": texts([t.signal_id for t in trades]),
-        "strategy_id": texts([f.strategy_id for f in fills]),
-        "symbol": texts([f.symbol for f in fills]),
-        "timestamp": stamps([f.timestamp_us for f in fills]),
-        "side": texts([f.side.value for f in fills]),
-        "direction": texts([t.direction for t in trades]),
-        "quantity": integers([f.quantity for f in fills]),
-        "price": floats([f.price for f in fills]),
-        "fees_paise": integers([f.fees_paise for f in fills]),
-        "profit_paise": integers([t.profit_paise for t in trades]),
-        "reason": texts([t.reason for t in trades]),
+        "trade_id": texts(names),
+        "order_id": texts([t.order_id for t in trades]),
+        "signal_id_reference": texts([row.signal_id for row in rows]),
+        "strategy_id": texts([t.strategy_id for t in trades]),
+        "symbol": texts([t.symbol for t in trades]),
+        "timestamp": stamps([t.timestamp_us for t in trades]),
+        "side": texts([t.side.value for t in trades]),
+        "direction": texts([row.direction for row in rows]),
+        "quantity": integers([t.quantity for t in trades]),
+        "price": floats([t.price for t in trades]),
+        "fees_paise": integers([t.fees_paise for t in trades]),
+        "profit_paise": integers([row.profit_paise for row in rows]),
+        "reason": texts([row.reason for row in rows]),
     }
 
 

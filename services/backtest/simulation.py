@@ -92,7 +92,7 @@ class Simulation:
         if recorder.bars < data.bars:
             raise KeyboardInterrupt
         recorder.on_events(loop.end(self._last_us(data.columns)))
-        for note in doubts_of_fills(data.columns, recorder.fills, desk):
+        for note in doubts_of_fills(data.columns, recorder.traded, desk):
             recorder.log.append(note)
         self._ran = data.columns
 
@@ -101,8 +101,8 @@ class Simulation:
         data, desk, recorder = self._data, self._desk, self._recorder
         if data is not None and desk is not None and recorder is not None:
             ran = self._ran = self._ran or _up_to(data.columns, recorder.ran_until_us)
-            curve = equity_curve(ran, recorder.fills, self._request.cash_paise)
-            figures = metrics.compute(ran, curve, recorder.fills, self._request.cash_paise)
+            curve = equity_curve(ran, recorder.traded, self._request.cash_paise)
+            figures = metrics.compute(ran, curve, recorder.traded, self._request.cash_paise)
             run_file.write_results(connection, recorder, desk, curve, figures)
         run_file.end(
             connection, state=state, error=error, bars=sum(map(len, self._ran)), finished_us=finished_us,
