@@ -14,6 +14,7 @@ from libs.dbaccess import DatabaseManager, Store
 from libs.dbaccess.roles import require_owner
 from libs.strategies.user import load_directory
 from services.backtest.bars import BarsReader, NoCandles
+from services.backtest.collection import without_collection
 from services.backtest.progress import Progress
 from services.backtest.request import RunRequest, make_request
 from services.backtest.stopping import Stopping
@@ -82,7 +83,7 @@ class BacktestRunner:
                 self._db, request.exchange, request.start, request.end,
                 percent=request.coverage_min_percent, symbols=request.symbols_all,
             )  # fmt: skip
-        with Stopping() as stopping, BarsReader(self._db, request) as bars:
+        with Stopping() as stopping, without_collection(), BarsReader(self._db, request) as bars:
             # To import what runs them, and to make the run's file, takes about as long as to read a year of minutes.
             from services.backtest.simulation import Simulation
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -28,18 +26,6 @@ from services.backtest.progress import Progress
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest
 from services.backtest.stopping import Stopping
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Let no garbage collection walk over the run's records: there are many, they stay, and none is in a circle."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 class Simulation:
@@ -79,7 +65,7 @@ class Simulation:
         recorder.log.extend(doubts_of_data(data))
         form, why = choose_form(request, data, self._risk, calendar)
         recorder.note("info", "run.form", form=form, why=why)
-        with ticks_of(self._db, request, data) as ticks, without_collection():
+        with ticks_of(self._db, request, data) as ticks:
             loop = make_loop(request, desk, calendar, ticks)
             stopping.after_the_day()
             host = run_form(form, request, data, loop, recorder, calendar, stopping.goes_on)

@@ -22,6 +22,7 @@ from libs.strategies.user import load_directory
 from libs.trading.columns import Columns
 from services.backtest import metrics
 from services.backtest.account import make_desk
+from services.backtest.collection import without_collection
 from services.backtest.data import RunData, load_data
 from services.backtest.equity import Deals, Valuation
 from services.backtest.form import OUTRIGHT, choose_form, goes_bar_by_bar, make_host, run_form
@@ -29,7 +30,6 @@ from services.backtest.loops import make_loop, ticks_of
 from services.backtest.outright import Account, Outright
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest
-from services.backtest.simulation import without_collection
 
 DONE, FAILED = "done", "failed"
 #: More days are read side by side than for a run: a sweep has its bars in memory for long, and is waited for.
