@@ -9,7 +9,8 @@ from __future__ import annotations
 import gc
 import resource
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any
 
@@ -106,7 +107,9 @@ def request_of(symbols: list[str], **limits: Any) -> RunRequest:
     )  # fmt: skip
 
 
-def measured(columns: list[Columns], form: str, **limits: Any) -> tuple[float, int, int]:
+def measured(
+    columns: list[Columns], form: str, clock: Callable[[], float] = time.perf_counter, **limits: Any
+) -> tuple[float, int, int]:
     """Seconds, fills and profit of one run of the loop."""
     request = request_of([each.symbol for each in columns], **(dict.fromkeys(_ACCOUNT, 0) | limits))
     data, calendar = RunData(tuple(columns), (), "", (), ()), Calendar.load("nse")
@@ -115,7 +118,7 @@ def measured(columns: list[Columns], form: str, **limits: Any) -> tuple[float, i
     loop = TradingLoop(desk, request.fills, calendar.session)
     gc.collect()
     gc.disable()
-    seconds = timed(lambda: run_form(form, request, data, loop, recorder, calendar))
+    seconds = timed(lambda: run_form(form, request, data, loop, recorder, calendar), clock)
     gc.enable()
     return seconds, len(recorder.fills), desk.equity_paise - request.cash_paise
 

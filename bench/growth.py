@@ -1,7 +1,8 @@
 """`python -m bench.growth`: how time and memory grow with bars, symbols, strategies, days, ticks and subscribers.
 
 A curve is linear when a unit of work costs the same at its largest size as at its smallest; a quarter more is allowed.
-Every size is run several times in turn with the others, and the least is taken: growth is wanted, not the noise.
+Every size is run several times in turn with the others, for as long, and the least is taken: growth is wanted, not the
+noise. What one process does is processor time.
 """
 
 from __future__ import annotations
@@ -25,19 +26,28 @@ from bench.table import Measure, print_measures, timed
 from libs.dbaccess import DatabaseManager, MarketDataQuery
 from libs.messaging import Publisher
 from libs.trading.strategy_host import StrategyHost, StrategyInstance
-from services.backtest.form import EVENT
+from services.backtest.form import EVENT, VECTORISED
 from tests.kit.regimes import market
 
 PROJECT = Path(__file__).resolve().parents[1]
-ROUNDS = 3
+ROUNDS = 4
 LINEAR = 1.25
 FLOOD_S = 8
 SENT = 3000 * BATCH
 
 
 def least(sizes: Sequence[int], work: Callable[[int], float]) -> list[float]:
-    """The least of some rounds at each size, sizes in turn."""
-    rounds = [[work(size) for size in sizes] for _ in range(ROUNDS)]
+    """The least of some rounds at each size, sizes in turn.
+
+    A small size is run as often as the largest holds it: a short run finds a quiet moment more easily than a long one,
+    and the least of each would then grow with the size on a busy machine.
+    """
+
+    def averaged(size: int) -> float:
+        times = sizes[-1] // size
+        return sum(work(size) for _ in range(times)) / times
+
+    rounds = [[averaged(size) for size in sizes] for _ in range(ROUNDS)]
     return [min(column) for column in zip(*rounds, strict=True)]
 
 
@@ -51,27 +61,31 @@ def traced(work: Callable[[], object]) -> float:
 
 
 def backtest_bars() -> Iterator[Curve]:
-    columns = walk("S00", 240, 0)
-    sizes = [375 * days for days in (30, 60, 120, 240)]
+    columns = walk("S00", 1200, 0)
 
-    def run(size: int) -> float:
-        return measured([columns.part(0, size)], EVENT)[0]
+    def run(form: str, days: int) -> float:
+        return measured([columns.part(0, 375 * days)], form, time.process_time)[0]
 
-    yield Curve("backtest, bar by bar", "bars of one symbol", "s", sizes, least(sizes, run))
-    memory = [traced(lambda size=size: run(size)) for size in sizes[1:]]
-    yield Curve("backtest, memory", "bars of one symbol", "MiB", sizes[1:], memory)
+    for form, name, days in ((VECTORISED, "passing over", 1200), (EVENT, "bar by bar", 160)):
+        lengths = [days // 8, days // 4, days // 2, days]
+        spent = least(lengths, lambda length, form=form: run(form, length))
+        yield Curve(f"backtest, {name}", "bars of one symbol", "s", [375 * each for each in lengths], spent)
+        memory = [traced(lambda length=length, form=form: run(form, length)) for length in lengths[1:]]
+        yield Curve(f"backtest, {name}, memory", "bars of one symbol", "MiB", [375 * n for n in lengths[1:]], memory)
 
 
 def backtest_symbols() -> Iterator[Curve]:
     columns = [walk(f"S{number:02d}", 20, number) for number in range(16)]
     sizes = [2, 4, 8, 16]
 
-    def run(size: int) -> float:
-        return measured(columns[:size], EVENT)[0]
+    def run(form: str, size: int) -> float:
+        return measured(columns[:size], form, time.process_time)[0]
 
-    yield Curve("backtest, bar by bar", "symbols of 7,500 bars", "s", sizes, least(sizes, run))
-    memory = [traced(lambda size=size: run(size)) for size in sizes[:3]]
-    yield Curve("backtest, memory", "symbols of 7,500 bars", "MiB", sizes[:3], memory)
+    for form, name in ((VECTORISED, "passing over"), (EVENT, "bar by bar")):
+        spent = least(sizes, lambda size, form=form: run(form, size))
+        yield Curve(f"backtest, {name}", "symbols of 7,500 bars", "s", sizes, spent)
+        memory = [traced(lambda size=size, form=form: run(form, size)) for size in sizes[:3]]
+        yield Curve(f"backtest, {name}, memory", "symbols of 7,500 bars", "MiB", sizes[:3], memory)
 
 
 def strategies() -> Iterator[Curve]:
@@ -82,7 +96,7 @@ def strategies() -> Iterator[Curve]:
         host = StrategyHost(
             StrategyInstance(strategy="sma_cross", name=f"s{number}", symbols=("ALFA",)) for number in range(size)
         )
-        return timed(lambda: [host.on_bar(bar) for bar in bars])
+        return timed(lambda: [host.on_bar(bar) for bar in bars], time.process_time)
 
     yield Curve("strategy host", "strategies on a bar", "s", sizes, least(sizes, run))
     memory = [traced(lambda size=size: run(size)) for size in sizes]

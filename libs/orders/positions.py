@@ -19,6 +19,9 @@ from libs.core.money import share, value_paise
 from libs.orders.direct import PlainOrder
 from libs.orders.model import Fill, FillKey, Product
 
+#: Looking a member up on its enum costs as much as a step of what is done with it.
+_BUY = Side.BUY
+
 
 class PositionKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
     """Whose position in what."""
@@ -64,34 +67,34 @@ class Position(msgspec.Struct, frozen=True):
 
 def after_fill(position: Position, fill: Fill | PlainOrder) -> Position:
     """Fold one fill: it adds, reduces, closes, or turns the position over."""
-    p, value = position, value_paise(fill.price, fill.quantity)
-    is_buy = fill.side is Side.BUY
-    signed, signed_value = (fill.quantity, value) if is_buy else (-fill.quantity, -value)
+    p, traded, at_us = position, fill.quantity, fill.timestamp_us
+    value = value_paise(fill.price, traded)
     quantity, cost, realised, opened_us = p.quantity, p.cost_paise, p.realised_paise, p.opened_us
-    if quantity == 0 or (quantity > 0) == is_buy:
-        opened_us = opened_us if quantity else fill.timestamp_us
+    bought, bought_paise, sold, sold_paise = p.bought_quantity, p.bought_paise, p.sold_quantity, p.sold_paise
+    if fill.side is _BUY:
+        signed, signed_value = traded, value
+        bought, bought_paise = bought + traded, bought_paise + value
+    else:
+        signed, signed_value = -traded, -value
+        sold, sold_paise = sold + traded, sold_paise + value
+    after = quantity + signed
+    if not quantity:
+        cost, opened_us = cost + signed_value, at_us
+    elif not after:  # all of it is closed
+        cost, realised = 0, realised - signed_value - cost
+    elif (quantity > 0) == (signed > 0):
         cost += signed_value
     else:
-        closed = abs(quantity)
-        released, closing_value = cost, signed_value
-        if closed != fill.quantity:  # more or less than all of it
-            closed = min(fill.quantity, closed)
-            released = share(cost, closed, abs(quantity))
-            closing_value = share(signed_value, closed, fill.quantity)
+        closed = min(traded, abs(quantity))
+        released, closing_value = share(cost, closed, abs(quantity)), share(signed_value, closed, traded)
         realised -= closing_value + released
         # What turned over is a new position at this fill's price; the two parts add up to the whole value.
-        is_turned = fill.quantity > closed
+        is_turned = traded > closed
         cost = signed_value - closing_value if is_turned else cost - released
-        opened_us = fill.timestamp_us if is_turned else opened_us
-    bought, bought_paise, sold, sold_paise = p.bought_quantity, p.bought_paise, p.sold_quantity, p.sold_paise
-    if is_buy:
-        bought, bought_paise = bought + fill.quantity, bought_paise + value
-    else:
-        sold, sold_paise = sold + fill.quantity, sold_paise + value
-    at_us = fill.timestamp_us
+        opened_us = at_us if is_turned else opened_us
     return Position(
-        p.key, quantity + signed, cost, realised, p.fees_paise + fill.fees_paise, bought, bought_paise, sold,
-        sold_paise, opened_us, max(p.updated_us, at_us),
+        p.key, after, cost, realised, p.fees_paise + fill.fees_paise, bought, bought_paise, sold, sold_paise,
+        opened_us, at_us if at_us > p.updated_us else p.updated_us,  # noqa: FURB136 - a call costs more
     )  # fmt: skip
 
 
@@ -148,9 +151,7 @@ class PositionBook:
 
     def note(self, key: PositionKey, plain: PlainOrder) -> Position:
         """Count a plain order's trade, which nobody told of before, and give the position after it."""
-        before = self._positions.get(key)
-        if before is None:
-            before = Position(key)
+        before = self._positions.get(key) or Position(key)
         if plain.timestamp_us <= before.updated_us:  # its place among those of the instant is by its name
             return self.apply(plain.fill(plain.fees_paise))
         position = self._positions[key] = after_fill(before, plain)

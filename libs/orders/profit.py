@@ -39,31 +39,53 @@ def opening_equity(day: date, cash_paise: int) -> Equity:
     return Equity(day, cash_paise, cash_paise, cash_paise)
 
 
+class _Sum(msgspec.Struct):
+    """What the account, or one strategy of it, made: money moved by fills, and what is open at the last prices."""
+
+    settled_paise: int = 0
+    marked_paise: int = 0
+    quantity: dict[str, int] = msgspec.field(default_factory=dict)
+    value: dict[str, int] = msgspec.field(default_factory=dict)
+
+    def settle(self, symbol: str, paise: int, quantity: int) -> None:
+        self.settled_paise += paise
+        self.quantity[symbol] = self.quantity.get(symbol, 0) + quantity
+
+    def mark(self, symbol: str, price: float) -> None:
+        quantity, known = self.quantity.get(symbol, 0), self.value.get(symbol, 0)
+        if quantity or known:
+            value = self.value[symbol] = value_paise(price, quantity) if quantity else 0
+            self.marked_paise += value - known
+
+
 class Valuation:
-    """Equity price by price: cash, what fills moved, and the open quantities at their last prices.
+    """Equity price by price: cash, what fills moved, and the open quantities at their last prices; by strategy, too.
 
     What comes in is kept and added up when somebody asks: between two questions a price may change often.
     """
 
     def __init__(self, cash_paise: int) -> None:
-        self._cash_paise = cash_paise
-        self._settled_paise = 0
-        self._marked_paise = 0
+        self._account = _Sum(cash_paise)
+        self._strategies: dict[str, _Sum] = {}
         self._prices: dict[str, float] = {}
         #: Of symbols without a last price: that of the last fill.
         self._fill_prices: dict[str, float] = {}
         self._moved: dict[PositionKey, Position] = {}
         self._stale: set[str] = set()
         self._positions: dict[PositionKey, Position] = {}
-        self._quantity: dict[str, int] = {}
-        self._value: dict[str, int] = {}
 
     @property
     def equity_paise(self) -> int:
         """Give cash and positions together, charges taken off."""
         if self._moved or self._stale:
             self._add_up()
-        return self._cash_paise + self._settled_paise + self._marked_paise
+        return self._account.settled_paise + self._account.marked_paise
+
+    def profits_paise(self) -> dict[str, int]:
+        """Give what each strategy that ever traded has made, charges taken off."""
+        if self._moved or self._stale:
+            self._add_up()
+        return {name: each.settled_paise + each.marked_paise for name, each in self._strategies.items()}
 
     def on_position(self, position: Position, price: float) -> None:
         """Take in a position after a fill; `price` marks a symbol that has no last price yet."""
@@ -79,27 +101,29 @@ class Valuation:
 
     def charge(self, paise: int) -> None:
         """Take off a charge no fill carries, such as the depository's."""
-        self._settled_paise -= paise
+        self._account.settled_paise -= paise
 
     def _add_up(self) -> None:
         for key, position in self._moved.items():
             before = self._positions.get(key)
             self._positions[key] = position
-            self._settled_paise += _cash_moved(position)
-            moved = position.quantity
+            paise, quantity = _cash_moved(position), position.quantity
             if before is not None:
-                self._settled_paise -= _cash_moved(before)
-                moved -= before.quantity
-            self._quantity[key.symbol] = self._quantity.get(key.symbol, 0) + moved
+                paise, quantity = paise - _cash_moved(before), quantity - before.quantity
+            strategy = self._strategies.get(key.strategy_id)
+            if strategy is None:
+                strategy = self._strategies[key.strategy_id] = _Sum()
+            for each in (self._account, strategy):
+                each.settle(key.symbol, paise, quantity)
             self._stale.add(key.symbol)
         self._moved.clear()
         for symbol in self._stale:
-            quantity, known = self._quantity.get(symbol, 0), self._value.get(symbol, 0)
-            if quantity or known:
-                price = self._prices.get(symbol)
-                value = value_paise(self._fill_prices[symbol] if price is None else price, quantity) if quantity else 0
-                self._marked_paise += value - known
-                self._value[symbol] = value
+            price = self._prices.get(symbol)
+            if price is None:
+                price = self._fill_prices[symbol]
+            self._account.mark(symbol, price)
+            for each in self._strategies.values():
+                each.mark(symbol, price)
         self._stale.clear()
 
 

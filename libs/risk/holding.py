@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import msgspec
 
 from libs.contracts.orders import OrderStatus, Side
@@ -13,7 +15,9 @@ from libs.orders.model import Order, Purpose
 _BUY, _ENTRY = Side.BUY, Purpose.ENTRY
 
 
-class Holding(msgspec.Struct):
+# Written to a dozen times an order, which costs a struct three times as much as a class with slots.
+@dataclass(slots=True)
+class Holding:
     """One strategy in one instrument: its position, what its orders may still do, and how many are unknown."""
 
     quantity: int = 0
@@ -34,7 +38,8 @@ class Holding(msgspec.Struct):
         return worst if worst > 0 else 0  # noqa: FURB136 - as above
 
 
-class SymbolState(msgspec.Struct):
+@dataclass(slots=True)
+class SymbolState:
     """One instrument: its rules, its last price, and what all strategies together hold in it."""
 
     instrument: Instrument | None = None
@@ -42,8 +47,10 @@ class SymbolState(msgspec.Struct):
     price: float = 0.0
     units: int = 0
     price_at_us: int = 0
-    net: Holding = msgspec.field(default_factory=Holding)
-    holdings: list[tuple[str, Holding]] = msgspec.field(default_factory=list)
+    net: Holding = field(default_factory=Holding)
+    holdings: list[tuple[str, Holding]] = field(default_factory=list)
+    #: Something happened since exposures in it were worked out.
+    is_moved: bool = False
 
 
 class Share(msgspec.Struct, frozen=True):

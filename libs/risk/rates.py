@@ -28,12 +28,12 @@ class RateWindows:
 
     def record(self, now_us: int) -> None:
         """Note a request that left: place, modify or cancel."""
-        ring, size = self._ring, self._size
-        ring[self._next] = now_us
-        at = self._next = (self._next + 1) % size
+        ring, at = self._ring, self._next
+        ring[at] = now_us
+        at = self._next = (at + 1) % self._size
         free_us = entry_free_us = -(1 << 62)
-        if self.windows and ring[at - self._least] + self._longest_us <= now_us:
-            self.free_us, self.entry_free_us = free_us, entry_free_us  # too few of late for any window
+        if ring[at - self._least] + self._longest_us <= now_us and self.windows:
+            self.free_us = self.entry_free_us = free_us  # too few of late for any window
             return
         for length_us, most, most_entries in self._bounds:
             # A place before the ring's first is one at its end, as a list counts.

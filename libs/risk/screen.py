@@ -122,11 +122,11 @@ def _is_within(desk: Desk, state: RiskState, limits: Limits, request: OrderReque
     if worst > limits.position_quantity_max or units * quantity // UNITS_PER_PAISA > limits.order_value_max:
         return False
     in_symbol = worst * units
-    in_account = state.account_exposure - net.exposure + in_symbol
-    in_strategy = state.strategy_exposure.get(desk.strategy_id, 0) - own.exposure + worst_own * units
+    of_account, of_strategy = state.exposed_elsewhere(desk.strategy_id, net, own)
+    in_account = of_account + in_symbol
     if (
         in_symbol > limits.symbol_exposure_max
-        or in_strategy > limits.strategy_exposure_max
+        or of_strategy + worst_own * units > limits.strategy_exposure_max
         or in_account > limits.account_exposure_max
         or in_account > equity.now_paise * limits.account_exposure_percent_max
     ):

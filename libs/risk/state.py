@@ -2,7 +2,8 @@
 
 Exposure is worst case: a position together with everything on its side that may still trade, at the last price;
 counted in ten-thousandths of a rupee, as prices are (`price_units`).
-Kept up to date by the difference each event makes, so that a decision adds nothing up.
+A symbol that something happened to is valued when a decision asks: prices move far more often than decisions are made,
+and all that is added up then is the differences since the last one.
 """
 
 from __future__ import annotations
@@ -57,8 +58,10 @@ class RiskState:
         self.symbols: dict[SymbolKey, SymbolState] = {}
         self.holdings: dict[HoldingKey, Holding] = {}
         self._pairs: dict[HoldingKey, tuple[SymbolState, Holding]] = {}
-        self.strategy_exposure: dict[str, int] = {}
-        self.account_exposure = 0
+        self._strategy_exposure: dict[str, int] = {}
+        self._account_exposure = 0
+        #: Symbols something happened in since exposures were worked out.
+        self._moved: list[SymbolState] = []
         self.strategy_loss: dict[str, int] = {}
         self.trades_account = 0
         self.trades_strategy: dict[str, int] = {}
@@ -110,20 +113,18 @@ class RiskState:
 
     def on_price(self, exchange: str, symbol: str, price: float, at_us: int) -> None:
         """Take in a last price; exposures in the symbol follow it."""
-        state = self.symbols.get((exchange, symbol)) or self.symbol(exchange, symbol)
+        self.price(self.symbol(exchange, symbol), price, at_us)
+
+    def price(self, state: SymbolState, price: float, at_us: int) -> None:
+        """Take in a last price of a symbol whose state is at hand: `on_price`."""
         state.price_at_us = at_us
         if price == state.price:
             return
         state.price, state.units = price, round(price * UNITS_PER_RUPEE)
-        if len(state.holdings) == 1:
-            strategy_id, holding = state.holdings[0]
-            if holding.exposure or holding.quantity or holding.buying or holding.selling:
-                self._expose_both(strategy_id, state, holding)
-            return
-        for strategy_id, holding in state.holdings:
-            if holding.exposure or holding.quantity or holding.buying or holding.selling:
-                self._expose(strategy_id, state, holding)
-        self._expose_net(state)
+        if not state.is_moved and any(
+            holding.exposure or holding.quantity or holding.buying or holding.selling for _, holding in state.holdings
+        ):
+            self._move(state)
 
     def on_funds(self, available_paise: int, unsettled: Iterable[Order]) -> None:
         """Take in what the broker says is free to trade with; the first reading makes it a rule."""
@@ -141,8 +142,7 @@ class RiskState:
         state, holding = self.holding(key.strategy_id, key.exchange, key.symbol, key.product)
         state.net.quantity += position.quantity - holding.quantity
         holding.quantity = position.quantity
-        self._expose(key.strategy_id, state, holding)
-        self._expose_net(state)
+        self._move(state)
 
     def on_order(self, order: Order) -> None:
         """Take in an order after any change, from its intent on: what it may still trade is held back."""
@@ -159,8 +159,7 @@ class RiskState:
         if self.funds.is_known:
             self.funds.on_order(order, state.units)
         self._count_trade(order)
-        self._expose(order.strategy_id, state, holding)
-        self._expose_net(state)
+        self._move(state)
 
     def on_intent(self, order: Order) -> None:
         """Take in an order nothing has happened to: `on_order`, where there is nothing to look up and compare."""
@@ -181,7 +180,7 @@ class RiskState:
             self.funds.on_order(order, state.units)
         if order.purpose is _ENTRY:
             self._count_trade(order)
-        self._expose_both(order.strategy_id, state, holding)
+        self._move(state)
 
     def on_filled(self, order: Order, position: Position) -> None:
         """Take in a settled order together with the position its one trade led to: `on_position`, then `on_order`."""
@@ -194,7 +193,7 @@ class RiskState:
             reserve(share, -1)
         else:  # what was told of before is counted already
             self._count_trade(order)
-        self._expose_both(order.strategy_id, state, holding)
+        self._move(state)
 
     def on_plain(self, plain: PlainOrder, state: SymbolState, holding: Holding) -> None:
         """Take in a plain order's intent: `on_intent`, but that nothing is kept to take it out by."""
@@ -205,7 +204,7 @@ class RiskState:
             self.funds.on_order(plain.order(), state.units)
         if plain.purpose is _ENTRY:
             self._count(plain.order_id, plain.strategy_id, (plain.exchange, plain.symbol), 1)
-        self._expose_both(plain.strategy_id, state, holding)
+        self._move(state)
 
     def on_plain_filled(self, plain: PlainOrder, state: SymbolState, holding: Holding, quantity: int) -> None:
         """Take in a plain order's one trade and the quantity held after it: `on_filled`."""
@@ -213,7 +212,7 @@ class RiskState:
         net.quantity += quantity - holding.quantity
         holding.quantity = quantity
         reserve_plain(plain, holding, net, -plain.quantity)
-        self._expose_both(plain.strategy_id, state, holding)
+        self._move(state)
 
     def keep(self, order: Order) -> None:
         """Take in that a plain order, as it was told of, is an order like others from here on."""
@@ -239,6 +238,28 @@ class RiskState:
             pair = self._pairs[key] = (state, holding)
         return pair
 
+    # -- exposure -----------------------------------------------------------------------------------------------------
+
+    @property
+    def account_exposure(self) -> int:
+        """Give what the account is exposed to."""
+        if self._moved:
+            self._expose()
+        return self._account_exposure
+
+    @property
+    def strategy_exposure(self) -> dict[str, int]:
+        """Give what each strategy is exposed to."""
+        if self._moved:
+            self._expose()
+        return self._strategy_exposure
+
+    def exposed_elsewhere(self, strategy_id: str, net: Holding, own: Holding) -> tuple[int, int]:
+        """Give what account and strategy are exposed to but for a symbol and the strategy's own holding in it."""
+        if self._moved:
+            self._expose()
+        return self._account_exposure - net.exposure, self._strategy_exposure.get(strategy_id, 0) - own.exposure
+
     # -- arithmetic ---------------------------------------------------------------------------------------------------
 
     def _count_trade(self, order: Order) -> None:
@@ -256,29 +277,21 @@ class RiskState:
         self.trades_strategy[strategy_id] = self.trades_strategy.get(strategy_id, 0) + step
         self.trades_symbol[key] = self.trades_symbol.get(key, 0) + step
 
-    def _expose_both(self, strategy_id: str, state: SymbolState, holding: Holding) -> None:
-        if len(state.holdings) == 1:  # nobody else holds it: what is one's own is the net
-            net, quantity = state.net, holding.quantity
-            # `Holding.worst_quantity`, spelled out: this is asked three times an order.
-            worst, short = quantity + holding.buying, holding.selling - quantity
-            if short > worst:  # noqa: PLR1730 - a call costs more than the comparison
-                worst = short
-            exposure = worst * state.units if worst > 0 else 0
-            change = exposure - holding.exposure
-            self.account_exposure += exposure - net.exposure
-            self.strategy_exposure[strategy_id] = self.strategy_exposure.get(strategy_id, 0) + change
-            holding.exposure = net.exposure = exposure
-            return
-        self._expose(strategy_id, state, holding)
-        self._expose_net(state)
+    def _move(self, state: SymbolState) -> None:
+        if not state.is_moved:
+            state.is_moved = True
+            self._moved.append(state)
 
-    def _expose(self, strategy_id: str, state: SymbolState, holding: Holding) -> None:
-        exposure = holding.worst_quantity() * state.units
-        change = exposure - holding.exposure
-        holding.exposure = exposure
-        self.strategy_exposure[strategy_id] = self.strategy_exposure.get(strategy_id, 0) + change
-
-    def _expose_net(self, state: SymbolState) -> None:
-        exposure = state.net.worst_quantity() * state.units
-        self.account_exposure += exposure - state.net.exposure
-        state.net.exposure = exposure
+    def _expose(self) -> None:
+        """Let the exposures follow whatever happened since they were last asked for."""
+        strategies = self._strategy_exposure
+        for state in self._moved:
+            state.is_moved = False
+            for strategy_id, holding in state.holdings:
+                exposure = holding.worst_quantity() * state.units
+                strategies[strategy_id] = strategies.get(strategy_id, 0) + exposure - holding.exposure
+                holding.exposure = exposure
+            exposure = state.net.worst_quantity() * state.units
+            self._account_exposure += exposure - state.net.exposure
+            state.net.exposure = exposure
+        self._moved.clear()

@@ -211,15 +211,16 @@ class StrategyContext:
         leg: int,
         metadata: dict[str, Any],
     ) -> SignalEvent:
-        if self.bar is None:
+        bar = self.bar
+        if bar is None:
             raise Refused(f"strategy {self.strategy_id!r} signals before its first bar")
         # The price it was decided at: what the implied position is restored from.
-        metadata["price"] = self.bar.close
+        metadata["price"] = bar.close
         signal = SignalEvent(
-            self.names.name(self.bar.timestamp_us, kind, leg),
+            self.names.name(bar.timestamp_us, kind, leg),
             self.strategy_id,
             self.symbol,
-            self.bar.timestamp_us,
+            bar.timestamp_us,
             kind,
             confidence,
             metadata,

@@ -59,7 +59,6 @@ class Desk:
         self._fees = Fees(charges) if charges is not None else None
         self._risk = risk or Risk()
         self._valuation = Valuation(cash_paise)
-        self._profits: dict[str, Valuation] = {}
         self._profits_day_start: dict[str, int] = {}
         self._entries: dict[PositionKey, SignalEvent] = {}
         self._square_off_us = NEVER_US
@@ -88,7 +87,7 @@ class Desk:
     def on_day(self, day: date, session: Session | None) -> None:
         """Begin a trading day."""
         self.gate.state.on_day(day)
-        self._profits_day_start = {name: profit.equity_paise for name, profit in self._profits.items()}
+        self._profits_day_start = self._valuation.profits_paise()
         self.on_hours(session)
 
     def on_hours(self, hours: Session | None) -> None:
@@ -102,18 +101,20 @@ class Desk:
 
     def on_price(self, exchange: str, symbol: str, price: float, at_us: int) -> None:
         """Take in a last price."""
-        self.gate.state.on_price(exchange, symbol, price, at_us)
+        self.price(self.gate.state.symbol(exchange, symbol), symbol, price, at_us)
+
+    def price(self, state: SymbolState, symbol: str, price: float, at_us: int) -> None:
+        """Take in a last price of a symbol whose state is at hand."""
+        self.gate.state.price(state, price, at_us)
         self._valuation.on_price(symbol, price)
-        for profit in self._profits.values():
-            profit.on_price(symbol, price)
 
     def mark(self) -> None:
         """Value the account; losses beyond a limit lock entries from here on."""
         state = self.gate.state
         equity = state.equity.marked(state.day, self._valuation.equity_paise)
         state.on_equity(equity, self.gate.limits.resolve("", ""))
-        for name, profit in self._profits.items():
-            state.strategy_loss[name] = max(0, self._profits_day_start.get(name, 0) - profit.equity_paise)
+        for name, paise in self._valuation.profits_paise().items():
+            state.strategy_loss[name] = max(0, self._profits_day_start.get(name, 0) - paise)
 
     @property
     def watches_account(self) -> bool:
@@ -194,7 +195,7 @@ class Desk:
             self._fees.settled(order.order_id)
         position = self.positions.apply(stamped)
         self.gate.state.on_filled(filled, position)
-        self._moved(position, stamped, is_known=True)
+        self._follow(position, stamped.price)
         return filled, stamped
 
     def fill_plain(self, key: PositionKey, plain: PlainOrder, state: SymbolState, holding: Holding) -> None:
@@ -206,7 +207,7 @@ class Desk:
             self.orders.grow(plain.order())
         position = self.positions.note(key, plain)
         self.gate.state.on_plain_filled(plain, state, holding, position.quantity)
-        self._moved(position, plain, is_known=True)
+        self._follow(position, plain.price)
 
     # -- how ----------------------------------------------------------------------------------------------------------
 
@@ -280,19 +281,18 @@ class Desk:
             fill, fees_paise=self._fees.of(fill, self.gate.state.symbol(fill.exchange, fill.symbol).instrument)
         )
 
-    def _moved(self, position: Position, fill: Fill | PlainOrder | None, *, is_known: bool = False) -> None:
-        key = position.key
-        price = fill.price if fill else position.price_average
-        if not is_known:
-            self.gate.state.on_position(position)
+    def _moved(self, position: Position, fill: Fill | None) -> None:
+        self.gate.state.on_position(position)
+        self._follow(position, fill.price if fill else position.price_average)
+
+    def _follow(self, position: Position, price: float) -> None:
+        """Let money and guard follow a position the risk state knows of."""
         self._valuation.on_position(position, price)
-        profit = self._profits.get(key.strategy_id)
-        if profit is None:
-            profit = self._profits[key.strategy_id] = Valuation(0)
-        profit.on_position(position, price)
+        key = position.key
         guard = self.guards.get(key)
         if not position.quantity:
-            self.guards.pop(key, None)
+            if guard is not None:
+                del self.guards[key]
         elif guard is None or guard.is_long != (position.quantity > 0):
             instrument = self.gate.state.symbol(key.exchange, key.symbol).instrument
             plan, signal = self.plan(key.strategy_id), self._entries.get(key)

@@ -52,7 +52,7 @@ class TradingLoop:
         #: How many trades there were.
         self.trades = 0
         #: Marking costs as much as all the rest of a quiet bar; where nothing looks at the account it can wait.
-        self._watches = True
+        self.watches = True
 
     def on_bars(self, minute_us: int, bars: Sequence[OHLCVBar]) -> list[LoopEvent]:
         """Take the bars of one minute, at most one a symbol: fills, exits, marks. Their sequence does not matter."""
@@ -76,7 +76,7 @@ class TradingLoop:
         if guards:
             for bar in touched:
                 events += self.exits(bar)
-        if self._watches:
+        if self.watches:
             self._price(touched)
             self.desk.mark()
         return events
@@ -139,7 +139,7 @@ class TradingLoop:
         self._day = trading_date(minute_us)
         session = self._session_of(self._day)
         self._day_ends_us = day_start_us(self._day) + US_PER_DAY
-        self._watches = self.desk.watches_account
+        self.watches = self.desk.watches_account
         self.settle_prices()
         self.desk.on_day(self._day, session)
         self.desk.mark()

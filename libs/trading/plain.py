@@ -60,18 +60,19 @@ class PlainOrders:
 
     def price(self, price: float, at_us: int) -> bool:
         """Tell the desk a last price; say whether it is news."""
-        if self._symbol.price_at_us >= at_us:
+        symbol = self._symbol
+        if symbol.price_at_us >= at_us:
             return False
-        self._desk.on_price(self.key.exchange, self.key.symbol, price, at_us)
+        self._desk.price(symbol, self.key.symbol, price, at_us)
         return True
 
     def ask(self, signal: SignalEvent, close: float, now_us: int) -> bool:
         """Decide on a signal at its bar's end; False, and nothing decided, where it asks for more than one order."""
-        desk, key, holding = self._desk, self.key, self._holding
+        key, holding = self.key, self._holding
         self.price(close, now_us)
         if not self._fills_whole:
             return False
-        kind, held = signal.signal_type, holding.quantity
+        kind, held, signal_id = signal.signal_type, holding.quantity, signal.signal_id
         if kind is _EXIT_LONG or kind is _EXIT_SHORT:
             is_long = kind is _EXIT_LONG
             quantity = (held if is_long else -held) - holding.exiting
@@ -85,20 +86,30 @@ class PlainOrders:
             if not quantity:
                 return False
             if held:
-                self._recorder.on_events([Ignored(signal.signal_id, NOTHING_LEFT)])
+                self._recorder.on_events([Ignored(signal_id, NOTHING_LEFT)])
             side, purpose, signal_us, reason = _BUY if is_long else _SELL, _ENTRY, now_us, _REASONS[kind]
         request = OrderRequest(
-            order_id=order_id(signal_id=signal.signal_id, purpose=purpose), strategy_id=key.strategy_id,
-            symbol=key.symbol, side=side, quantity=quantity, exchange=key.exchange, product=key.product,
-            purpose=purpose, signal_id=signal.signal_id, signal_us=signal_us,
+            order_id=order_id(signal_id=signal_id, purpose=purpose), strategy_id=key.strategy_id, symbol=key.symbol,
+            side=side, quantity=quantity, exchange=key.exchange, product=key.product, purpose=purpose,
+            signal_id=signal_id, signal_us=signal_us,
         )  # fmt: skip
-        rejected = desk.gate.objection(request, now_us)
+        rejected = self._desk.gate.objection(request, now_us)
         if rejected is not None:
             self._recorder.on_events([Refusal(request, rejected)])
             return True
         if purpose is _ENTRY:
-            desk.entered_by(key, signal)
-        self._send(request, reason, now_us)
+            self._desk.entered_by(key, signal)
+        plain = PlainOrder(
+            request.order_id, signal_id, key.strategy_id, key.symbol, key.exchange, key.product, side, purpose,
+            quantity, now_us, reason,
+        )  # fmt: skip
+        self._desk.orders.note(plain)
+        self._state.on_plain(plain, self._symbol, holding)
+        self._state.rates.record(now_us)
+        self._recorder.on_plain(plain)
+        self.waiting.append(plain)
+        if key.symbol in self._loop.resting:
+            self.hand_over()
         return True
 
     def hand_over(self) -> None:
@@ -118,33 +129,19 @@ class PlainOrders:
             atr=signal.metadata.get("atr"),
         )  # fmt: skip
 
-    def _send(self, request: OrderRequest, reason: str, now_us: int) -> None:
-        key = self.key
-        plain = PlainOrder(
-            request.order_id, request.signal_id, key.strategy_id, key.symbol, key.exchange, key.product, request.side,
-            request.purpose, request.quantity, now_us, reason,
-        )  # fmt: skip
-        self._desk.orders.note(plain)
-        self._state.on_plain(plain, self._symbol, self._holding)
-        self._state.rates.record(now_us)
-        self._recorder.on_plain(plain)
-        self.waiting.append(plain)
-        if key.symbol in self._loop.resting:
-            self.hand_over()
-
     def fill(self, open_price: float, at_us: int) -> bool:
         """Fill what waits at a bar's open; False, with nothing done, where the long way must look for itself."""
-        if not self.waiting or self.waiting[-1].created_us > at_us:
+        waiting, loop = self.waiting, self._loop
+        if not waiting or waiting[-1].created_us > at_us:
             self.hand_over()
             return False
-        loop, desk = self._loop, self._desk
-        for plain in self.waiting:
-            loop.trades += 1
-            plain.trade_number, plain.timestamp_us = loop.trades, at_us
+        for plain in waiting:
+            plain.trade_number = loop.trades = loop.trades + 1
+            plain.timestamp_us = at_us
             plain.price = open_price if self._trades_at_opens else self._slipped(plain, open_price)
-            desk.fill_plain(self.key, plain, self._symbol, self._holding)
+            self._desk.fill_plain(self.key, plain, self._symbol, self._holding)
             self._recorder.on_plain_filled(plain)
-        self.waiting.clear()
+        waiting.clear()
         return True
 
     def _slipped(self, plain: PlainOrder, open_price: float) -> float:

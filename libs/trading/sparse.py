@@ -50,7 +50,7 @@ def replay_sparse(
         if not keep_going():
             break
         lanes = [host.lane(part, rows[part.symbol]) for part in day]
-        _Day(lanes, host, loop, recorder, orders, timeframe).run()
+        _Day(lanes, host, loop, recorder, orders, bar_us).run()
         for part in day:
             rows[part.symbol] += len(part)
             done += len(part)
@@ -62,8 +62,8 @@ class _Track:
     """One symbol's day: how far it is visited, and what its next visit is for."""
 
     __slots__ = (
-        "bars", "count", "guard", "guard_row", "key", "lane", "next_row", "number", "orders", "row", "say_row",
-        "series", "stamps", "symbol",
+        "bar", "bars", "count", "guard", "guard_row", "key", "lane", "number", "orders", "row", "say_row", "series",
+        "stamps", "symbol",
     )  # fmt: skip
 
     def __init__(self, number: int, lane: Lane, orders: PlainOrders) -> None:
@@ -71,10 +71,12 @@ class _Track:
         self.lane, self.orders = lane, orders
         self.bars, self.stamps, self.count = lane.bars, lane.bars.timestamps, len(lane.bars)
         self.key, self.symbol = orders.key, orders.key.symbol
+        #: The bar its visit is at, or the next one will be.
         self.row = -1
-        self.next_row = NEVER
+        #: The last bar that was made for its strategy.
+        self.bar: OHLCVBar | None = None
         #: The next bar on which its strategy may say something; it moves with what the strategy says only.
-        self.say_row = -1
+        self.say_row = lane.next_row(-1)
         self.guard: Protection | None = None
         self.guard_row = NEVER
         self.series: tuple[list[int], list[float]] | None = None
@@ -85,16 +87,14 @@ class _Day:
 
     def __init__(
         self, lanes: list[Lane], host: VectorHost, loop: TradingLoop, recorder: Recorder,
-        orders: dict[str, PlainOrders], timeframe: str,
+        orders: dict[str, PlainOrders], bar_us: int,
     ) -> None:  # fmt: skip
         self._host, self._loop, self._recorder = host, loop, recorder
         self._desk = loop.desk
         self._tracks = [_Track(number, lane, orders[lane.bars.symbol]) for number, lane in enumerate(lanes)]
         self._by_key = {each.key: each for each in self._tracks}
         self._by_symbol = {each.symbol: each for each in self._tracks}
-        self._timeframe, self._exchange = timeframe, self._tracks[0].key.exchange
-        self._bar_us = TIMEFRAMES[timeframe] * US_PER_MINUTE
-        self._watches = loop.desk.watches_account
+        self._bar_us = bar_us
         self._heads: list[tuple[int, int]] = []  # the next visits: when, and which track
 
     def run(self) -> None:
@@ -104,41 +104,36 @@ class _Day:
         events = self._loop.on_bars(first_us, ())  # the day begins
         if events:
             self._recorder.on_events(events)
-        for each in tracks:
-            self._look_ahead(each)
-        now_us, heads = first_us - 1, self._heads
+        self._look_ahead(tracks)
+        now_us, heads, watches = first_us - 1, self._heads, self._loop.watches
         while heads:
             at_us, number = heappop(heads)
             due = [tracks[number]]
             while heads and heads[0][0] == at_us:  # by their numbers, which is by symbol
                 due.append(tracks[heappop(heads)[1]])
-            if self._watches:
+            if watches:
                 self._pass_over(now_us, at_us)
-            for each in due:
-                each.row = each.next_row
-            self._visit(at_us, due)
-            for each in due:
-                self._look_ahead(each)
+                self._trade_and_mark(at_us, due)
+            else:
+                self._trade(at_us, due)
+            self._decide(at_us + self._bar_us, due)
+            self._look_ahead(due)
             now_us = at_us
-        if self._watches:
+        if watches:
             self._pass_over(now_us, NEVER_US)
         for each in tracks:
             each.orders.hand_over()
-        if self._price_last() and self._watches:
+        if self._price_last() and watches:
             self._desk.mark()
 
-    def _visit(self, at_us: int, due: list[_Track]) -> None:
-        if not self._watches:
-            self._trade(at_us, due)
-        else:
-            is_moved = self._price_held(at_us + 1, due)
-            touched = [each for each in due if self._is_touched(each)]
-            self._trade(at_us, due)
-            for each in touched:
-                each.orders.price(each.bars.close.item(each.row), at_us + self._bar_us)
-            if touched or is_moved:
-                self._desk.mark()
-        self._decide(at_us + self._bar_us, due)
+    def _trade_and_mark(self, at_us: int, due: list[_Track]) -> None:
+        is_moved = self._price_held(at_us + 1, due)
+        touched = [each for each in due if self._is_touched(each)]
+        self._trade(at_us, due)
+        for each in touched:
+            each.orders.price(each.bars.close.item(each.row), at_us + self._bar_us)
+        if touched or is_moved:
+            self._desk.mark()
 
     def _is_touched(self, each: _Track) -> bool:
         """Whether the account has anything in a symbol that a bar of it can move."""
@@ -161,40 +156,41 @@ class _Day:
 
     def _decide(self, now_us: int, due: list[_Track]) -> None:
         signals: list[SignalEvent] = []
-        bars: dict[str, OHLCVBar] = {}
         for each in due:
             row = each.row
             if row >= each.say_row:
-                bar = bars[each.symbol] = self._bar(each)
-                self._host.decide(each.lane, row, bar, signals)
-                each.say_row = each.lane.next_row(row)
+                lane = each.lane
+                bar = each.bar = self._bar(each)
+                self._host.decide(lane, row, bar, signals)
+                each.say_row = lane.next_row(row)
         if not signals:
             return
         self._recorder.on_signals(signals)
         for signal in sorted(signals, key=signal_order) if len(signals) > 1 else signals:
-            bar, orders = bars[signal.symbol], self._by_symbol[signal.symbol].orders
-            if not orders.ask(signal, bar.close, now_us):
-                orders.hand_over()
-                self._recorder.on_events(self._loop.on_signal(signal, bar, now_us))
+            each = self._by_symbol[signal.symbol]
+            assert each.bar is not None  # the signal is of it
+            if not each.orders.ask(signal, each.bar.close, now_us):
+                each.orders.hand_over()
+                self._recorder.on_events(self._loop.on_signal(signal, each.bar, now_us))
 
     def _bar(self, each: _Track) -> OHLCVBar:
-        return each.bars.bar(each.row, self._timeframe, self._exchange)
+        slot = each.lane.slot
+        return each.bars.bar(each.row, slot.timeframe, slot.exchange)
 
-    def _look_ahead(self, each: _Track) -> None:
-        """Find the next bar of a symbol on which something can happen."""
-        row = each.row
-        if each.orders.waiting or each.symbol in self._loop.resting:
-            found = row + 1
-        else:
-            found = each.say_row
-            if found < 0:  # the day begins
-                found = each.say_row = each.lane.next_row(row)
-            guard = self._desk.guards.get(each.key)
-            if guard is not None and not guard.is_idle:
-                found = min(found, self._guard_row(each, guard))
-        if found < each.count:
-            each.next_row = found
-            heappush(self._heads, (each.stamps.item(found), each.number))
+    def _look_ahead(self, due: list[_Track]) -> None:
+        """Find the next bars of symbols on which something can happen."""
+        resting, guards = self._loop.resting, self._desk.guards
+        for each in due:
+            if each.orders.waiting or each.symbol in resting:
+                found = each.row + 1
+            else:
+                found = each.say_row
+                guard = guards.get(each.key)
+                if guard is not None and not guard.is_idle:
+                    found = min(found, self._guard_row(each, guard))
+            if found < each.count:
+                each.row = found
+                heappush(self._heads, (each.stamps.item(found), each.number))
 
     def _guard_row(self, each: _Track, guard: Protection) -> int:
         """Find the next bar on which the account's own exits can act."""
@@ -218,10 +214,9 @@ class _Day:
     def _price_held(self, before_us: int, due: Sequence[_Track] = ()) -> bool:
         """Tell the desk the last prices, up to an instant, of what is held and not due; say whether any was new."""
         is_new = False
-        if not self._desk.guards:
-            return False
-        for each, _ in self._held():
-            if each not in due:
+        for key in self._desk.guards:
+            each = self._by_key.get(key)
+            if each is not None and each not in due:
                 stamps, closes = self._series_of(each)
                 row = bisect_left(stamps, before_us) - 1
                 is_new |= row >= 0 and each.orders.price(closes[row], stamps[row] + self._bar_us)
@@ -238,7 +233,7 @@ class _Day:
         """Mark the account over the bars between two visits: at once where no limit can be crossed on the way."""
         if not self._desk.guards:
             return
-        low = high = self._desk.equity_paise
+        low = high = 0
         stretches = []
         for each, quantity in self._held():
             stamps, closes = self._series_of(each)
@@ -254,6 +249,8 @@ class _Day:
             stretches.append((each, start, end))
         if not stretches:
             return
+        equity_paise = self._desk.equity_paise
+        low, high = equity_paise + low, equity_paise + high
         is_exact = len(stretches) == 1 or high <= self._desk.gate.state.equity.peak_paise
         if not (is_exact and mark_stretch(self._desk.gate, low, high)):
             self._step_through(stretches)

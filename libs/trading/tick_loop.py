@@ -63,7 +63,7 @@ class TickLoop(TradingLoop):
         for symbol in symbols:
             events += self._walk(symbol, self._walked_us, known_us)
         self._walked_us = known_us
-        if self._watches and symbols:
+        if self.watches and symbols:
             touched = set(symbols)
             self._price([bar for bar in bars if bar.symbol in touched])
             self.desk.mark()

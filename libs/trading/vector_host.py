@@ -43,7 +43,8 @@ class Lane:
     """One symbol's day: what its strategy wishes, and the next bar on which something may come of it."""
 
     __slots__ = (
-        "_at", "_leave_at", "_places", "_touch_at", "_wishes", "bars", "closing", "sides", "slot", "start", "tells",
+        "_at", "_count", "_leave_at", "_may_leave", "_places", "_touch_at", "_wishes", "bars", "closing",
+        "sides", "slot", "start", "tells",
     )  # fmt: skip
 
     def __init__(self, slot: Slot, wishes: Wishes, bars: Columns, start: int, closing: int, skip: int) -> None:
@@ -54,16 +55,18 @@ class Lane:
         self._wishes = wishes
         #: Whether entries are told anything.
         self.tells = wishes.how is not tells_nothing
+        self._may_leave = wishes.leave_long is not None or wishes.leave_short is not None
         #: The first bar on which the strategy is out because the session ends.
         self.closing = closing
-        count = len(bars)
+        count = self._count = len(bars)
         sides = wishes.side[start : start + count]
         places = np.flatnonzero(sides)
         if skip or closing < count:
             places = places[(places < closing) & (places >= skip)]
-        self._places: list[int] = places.tolist()
+        rows: list[int] = places.tolist()
         #: What is wished, where it is and counts.
-        self.sides: dict[int, int] = dict(zip(self._places, sides[places].tolist(), strict=True))
+        self.sides: dict[int, int] = dict(zip(rows, sides[places].tolist(), strict=True))
+        self._places = [*rows, NEVER]
         self._at = 0
         self._touch_at = self._leave_at = NEVER
 
@@ -76,11 +79,6 @@ class Lane:
         flags = self._wishes.leave_long if direction > 0 else self._wishes.leave_short
         return bool(direction) and flags is not None and bool(flags[self.start + row])
 
-    def may_say(self, row: int) -> bool:
-        """Whether the strategy may say something on a bar it wishes nothing on."""
-        slot = self.slot
-        return row >= self.closing or slot.is_guarded or self.leaves(row, slot.position.direction)
-
     @property
     def leave_reason(self) -> str:
         """Why it would be left."""
@@ -89,16 +87,17 @@ class Lane:
     def next_row(self, row: int) -> int:
         """Give the next bar after a row on which the strategy may say something."""
         places, at = self._places, self._at
-        while at < len(places) and places[at] <= row:
+        while places[at] <= row:
             at += 1
         self._at = at
-        found = places[at] if at < len(places) else NEVER
-        position = self.slot.position
-        if position.direction:
-            if row < self.closing < len(self.bars):
+        found, slot = places[at], self.slot
+        direction = slot.position.direction
+        if direction:
+            if row < self.closing < self._count:
                 found = min(found, self.closing)
-            found = min(found, self._next_leave(row, position.direction))
-            if self.slot.is_guarded:
+            if self._may_leave:
+                found = min(found, self._next_leave(row, direction))
+            if slot.is_guarded:
                 found = min(found, self._next_touch(row))
         return found
 
@@ -234,8 +233,8 @@ class VectorHost(StrategyHost):
 
     def decide(self, lane: Lane, row: int, bar: OHLCVBar, signals: list[SignalEvent]) -> None:
         """Do on one bar what `on_bar` does."""
-        slot, context = lane.slot, lane.slot.context
-        before = slot.position
+        slot = lane.slot
+        before, context = slot.position, slot.context
         context.bar = bar
         is_ours = True
         if slot.is_guarded and (reason := touched(before, bar)):

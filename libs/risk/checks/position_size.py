@@ -29,11 +29,11 @@ def check(case: Case) -> Rejected | None:
     held = own.quantity + own.buying + buying
     if (short := own.selling + selling - own.quantity) > held:
         held = short
-    exposure = state.strategy_exposure.get(request.strategy_id, 0)
-    in_strategy = exposure - own.exposure + held * units
+    of_account, of_strategy = state.exposed_elsewhere(request.strategy_id, net, own)
+    in_strategy = of_strategy + held * units
     if in_strategy > limits.strategy_exposure_max:
         return _rejected("strategy's exposure", in_strategy, limits.strategy_exposure_max)
-    in_account = state.account_exposure - net.exposure + in_symbol
+    in_account = of_account + in_symbol
     if in_account > limits.account_exposure_max:
         return _rejected("account's exposure", in_account, limits.account_exposure_max)
     most = state.equity.now_paise * limits.account_exposure_percent_max  # a per cent of a paisa is a unit

@@ -34,6 +34,10 @@ def test_running_equity_is_the_equity(seed):
         valuation.on_position(positions.apply(fill), prices[symbol])
 
     assert valuation.equity_paise == 10_000_000 + sum(p.profit_paise(prices[p.key.symbol]) for p in positions)
+    assert valuation.profits_paise() == {
+        name: sum(p.profit_paise(prices[p.key.symbol]) for p in positions if p.key.strategy_id == name)
+        for name in {p.key.strategy_id for p in positions}
+    }
 
 
 def test_fills_mark_until_a_price_is_told():

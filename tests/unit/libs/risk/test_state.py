@@ -12,7 +12,7 @@ from libs.contracts.orders import OrderStatus as S
 from libs.contracts.orders import Side
 from libs.core.errors import Refused
 from libs.core.money import UNITS_PER_RUPEE
-from libs.orders.model import Child, Purpose
+from libs.orders.model import Child, Product, Purpose
 from libs.orders.positions import Position, PositionKey
 from libs.orders.profit import Equity
 from libs.risk.limits import NO_LIMIT, LimitTree, Override
@@ -24,11 +24,13 @@ from tests.kit.risk import DAY, NOW_US, make_gate
 
 @pytest.mark.parametrize("seed", range(20))
 def test_exposure_is_the_sum_whatever_happened(seed):
-    """Hundreds of orders, fills and prices later, the running exposures equal those computed anew."""
+    """Hundreds of orders, fills and prices later, the running exposures equal those computed anew; whenever asked."""
     rng = random.Random(seed)
     state = make_gate().state
     orders, positions = {}, {}
     for i in range(300):
+        if i % 40 == 39:
+            assert_exposures_are_sums(state, orders, positions)
         symbol, strategy = rng.choice(["ACME", "BETA"]), rng.choice(["trend", "revert"])
         action = rng.random()
         if action < 0.3:
@@ -49,6 +51,12 @@ def test_exposure_is_the_sum_whatever_happened(seed):
             orders[order.order_id] = order
             state.on_order(order)
 
+    assert_exposures_are_sums(state, orders, positions)
+    alive = [o for o in orders.values() if o.status is not S.REJECTED]
+    assert state.trades_account == len(alive)
+
+
+def assert_exposures_are_sums(state, orders, positions):
     by_strategy, account = {"trend": 0, "revert": 0}, 0
     for symbol in ("ACME", "BETA"):
         units = state.symbol("nse", symbol).units
@@ -64,8 +72,10 @@ def test_exposure_is_the_sum_whatever_happened(seed):
         account += max(net[0] + net[1], net[2] - net[0], 0) * units
     assert {name: state.strategy_exposure.get(name, 0) for name in by_strategy} == by_strategy
     assert state.account_exposure == account
-    alive = [o for o in orders.values() if o.status is not S.REJECTED]
-    assert state.trades_account == len(alive)
+    for strategy, exposure in by_strategy.items():
+        state_of, own = state.holding(strategy, "nse", "ACME", Product.INTRADAY)
+        elsewhere = (account - state_of.net.exposure, exposure - own.exposure)
+        assert state.exposed_elsewhere(strategy, state_of.net, own) == elsewhere
 
 
 def test_order_that_came_to_nothing_is_no_trade_of_the_day():

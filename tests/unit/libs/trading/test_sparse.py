@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import astuple
 from datetime import date
 
-import msgspec
 import pytest
 
 from libs.settings.risk import Risk
@@ -37,7 +37,7 @@ def outcome(form: str, request, data: RunData):
         "orders": list(desk.orders), "equity": desk.equity_paise, "account": state.equity, "locks": state.locks,
         "faults": host.take_faults(), "positions": list(desk.positions), "exposure": state.account_exposure,
         "reasons": recorder.reasons, "finished": recorder.finished_us, "log": recorder.log, "guards": desk.guards,
-        "holdings": {key: msgspec.structs.astuple(holding) for key, holding in state.holdings.items()},
+        "holdings": {key: astuple(holding) for key, holding in state.holdings.items()},
         "of strategies": (state.strategy_exposure, state.strategy_loss, state.trades_strategy, state.trades_symbol),
         "known": (state.order_ids, state.signals_answered, state.trades_account),
         "prices": {key: (symbol.price, symbol.price_at_us) for key, symbol in state.symbols.items()},
