@@ -30,7 +30,7 @@ from services.backtest.form import EVENT, VECTORISED
 from tests.kit.regimes import market
 
 PROJECT = Path(__file__).resolve().parents[1]
-ROUNDS = 4
+ROUNDS = 3
 LINEAR = 1.25
 FLOOD_S = 8
 SENT = 3000 * BATCH
@@ -75,7 +75,7 @@ def backtest_bars() -> Iterator[Curve]:
 
 
 def backtest_symbols() -> Iterator[Curve]:
-    columns = [walk(f"S{number:02d}", 20, number) for number in range(16)]
+    columns = [walk(f"S{number:02d}", 10, number) for number in range(16)]
     sizes = [2, 4, 8, 16]
 
     def run(form: str, size: int) -> float:
@@ -83,9 +83,9 @@ def backtest_symbols() -> Iterator[Curve]:
 
     for form, name in ((VECTORISED, "passing over"), (EVENT, "bar by bar")):
         spent = least(sizes, lambda size, form=form: run(form, size))
-        yield Curve(f"backtest, {name}", "symbols of 7,500 bars", "s", sizes, spent)
+        yield Curve(f"backtest, {name}", "symbols of 3,750 bars", "s", sizes, spent)
         memory = [traced(lambda size=size, form=form: run(form, size)) for size in sizes[:3]]
-        yield Curve(f"backtest, {name}, memory", "symbols of 7,500 bars", "MiB", sizes[:3], memory)
+        yield Curve(f"backtest, {name}, memory", "symbols of 3,750 bars", "MiB", sizes[:3], memory)
 
 
 def strategies() -> Iterator[Curve]:
