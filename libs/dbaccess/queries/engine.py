@@ -62,7 +62,8 @@ class Engine:
             duckdb_memory(memory_max_mib=settings.memory_max_mib, threads_max=1)
         )
         connection.execute("SET temp_directory = ''")  # or it would spill into the caller's working directory
-        connection.execute("SET parquet_metadata_cache = true")  # a footer is read once a file, not once a question
+        # A footer is read once a file, not once a question; said to one connection, its cursors would not hear of it.
+        connection.execute("SET GLOBAL parquet_metadata_cache = true")
         self.attached = AttachedDays(connection, settings.attached_days_max)
         self._cursors: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
         self._all_cursors = [connection.cursor() for _ in range(settings.threads_max)]

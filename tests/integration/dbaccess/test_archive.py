@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from libs.core.clock import day_start_us
@@ -19,6 +20,7 @@ from libs.dbaccess.backup import BackupManager, list_copies, restore_market
 from libs.dbaccess.health import HealthCheck
 from libs.dbaccess.layout import Layout
 from libs.dbaccess.queries import sql_door
+from libs.dbaccess.queries.engine import Engine
 from tests.kit.clock import ManualClock
 from tests.kit.commands import fleet_here
 from tests.kit.market_days import MONDAY, at_us, close_day, minutes, tick
@@ -115,10 +117,48 @@ def test_old_days_move_and_callers_see_no_change(root, before):
     assert part.stat().st_mode & 0o777 == 0o444
     with duckdb.connect() as connection:
         listed = connection.execute(f"SELECT symbol, timestamp FROM read_parquet('{part}')").fetchall()
+        encodings = connection.execute(
+            "SELECT encodings FROM parquet_metadata(?) WHERE path_in_schema = 'seq'", [str(part)]
+        ).fetchall()
     assert listed == sorted(listed)
+    assert encodings == [("DELTA_BINARY_PACKED",)]
+    assert pq.read_table(part, columns=["symbol", "seq"]).num_rows == len(listed)  # tools of others read it too
     check = HealthCheck(root, settings=settings())
     assert check.run_all(deep=True), [each for each in check.findings if each.state != "green"]
     assert archive_days(owner(root), report=quiet).days == []
+
+
+def test_footers_are_kept_by_every_cursor_that_reads():
+    engine = Engine(settings().query)
+    try:
+        kept = [
+            each.execute("SELECT current_setting('parquet_metadata_cache')").fetchall() for each in engine._all_cursors
+        ]
+    finally:
+        engine.close()
+
+    assert kept == [[(True,)]] * settings().query.threads_max
+
+
+def test_what_was_archived_in_version_1_of_the_format_is_read_and_verified(root, before):
+    """A folder from before the upgrade: the run that wrote it was killed, so its day is compared and then removed."""
+    for day in ("2026-02-02", "2026-02-03"):
+        hot_day = Layout(root).day("nse", "ticks", None, date.fromisoformat(day))
+        part = Layout(root).market / f"nse/archive/ticks/date={day}/part-0.parquet"
+        part.parent.mkdir(parents=True, mode=0o700)
+        with duckdb.connect() as connection:
+            connection.execute(f"ATTACH '{hot_day}' AS day (READ_ONLY)")
+            connection.execute(
+                f"COPY (FROM day.ticks ORDER BY symbol, timestamp, seq) TO '{part}'"
+                " (FORMAT parquet, PARQUET_VERSION v1, COMPRESSION zstd, ROW_GROUP_SIZE 2048)"
+            )
+        part.chmod(0o444)
+        written = part.read_bytes()
+    archive_days(owner(root), report=quiet)
+
+    assert part.read_bytes() == written
+    assert_same(root, before)
+    assert hot(root) == ["candles/1m/2027-05-03.duckdb", "ticks/2027-05-03.duckdb"]
 
 
 POINTS = [f"archive.{step}.{when}" for step in ("rename", "remove") for when in ("before", "after")]
