@@ -30,7 +30,7 @@ def add(subparsers: Any) -> None:
         epilog=_EPILOG, formatter_class=RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("what", choices=("candles", "ticks"))
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV (also .gz) or Parquet")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV (also .gz, .zst) or Parquet")
     parser.add_argument("--exchange", help="by default the settings'")
     parser.add_argument("--timeframe", default="1m", choices=list(TIMEFRAMES), help="of the candles; default 1m")
     parser.add_argument("--tz", default="Asia/Kolkata", help="zone of times that name none; default Asia/Kolkata")

@@ -11,8 +11,8 @@ from libs.core.errors import Refused
 #: Field to the spellings it is known by, lower case, letters and digits only.
 _COMMON = {
     "symbol": "symbol tradingsymbol ticker tckrsymb scrip scripname stock instrument instrumentname name code sym",
-    "timestamp": "timestamp datetime dateandtime datetimeist time date ts tradedate traddt tradingdate epoch unixtime "
-    "starttime bartime candletime localtime exchangetimestamp lasttradetime ltt index indexlevel0 unnamed0",
+    "timestamp": "timestamp datetime dateandtime datetimeist time date ts tradedate traddt tradingdate date1 epoch "
+    "unixtime starttime bartime candletime localtime exchangetimestamp lasttradetime ltt index indexlevel0 unnamed0",
     "volume": "volume vol v qty quantity tradedqty totaltradedquantity tottrdqty ttltrdqnty ttltradgvol noofshares "
     "volumetraded",
     "open_interest": "openinterest oi",
@@ -44,6 +44,10 @@ _NAME_ENDS = re.compile(
     r"candles?|ticks?|ohlcv?|data|historical|intraday|\d{4}-?\d{2}-?\d{2}|\d{4})$",
     re.IGNORECASE,
 )
+
+
+#: How charts name what they export: exchange, symbol, and the bars' length behind a comma.
+_CHART = re.compile(r"^(?:NSE|BSE|NFO|MCX)_(.+), \w+$")
 
 
 def guess(names: Sequence[str], data_type: str, chosen: Mapping[str, str], path: Path) -> dict[str, str]:
@@ -108,6 +112,7 @@ def symbol_of_file(path: Path) -> str:
     for suffix in (".gz", ".zst", ".csv", ".txt", ".tsv", ".parquet", ".pq"):
         if stem.lower().endswith(suffix):
             stem = stem[: -len(suffix)]
+    stem = _CHART.sub(r"\1", stem)
     while match := _NAME_ENDS.search(stem):
         stem = stem[: match.start()]
     return stem

@@ -19,13 +19,16 @@ _DATES = (
     "%d-%m-%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%Y/%m/%d", "%Y%m%d", "%d-%m-%y",
     "%d/%m/%y", "%m/%d/%Y", "%m-%d-%Y", "%b %d %Y",
 )  # fmt: skip
-_TIMES = ("", " %H:%M:%S", " %H:%M", " %H:%M:%S.%f", " %I:%M:%S %p", " %I:%M %p", "T%H:%M:%S", " %H%M%S", " %H%M")
+_TIMES = ("", " %H:%M:%S", " %H:%M", " %H:%M:%S.%f", " %I:%M:%S %p", " %I:%M %p", "T%H:%M:%S", " %H%M%S", " %H%M",
+          " %I:%M:%S%p", ", %H:%M:%S", ", %I:%M:%S %p")  # fmt: skip
 _ISO_TIMES = (" %H%M%S", " %H%M", " %I:%M:%S %p", " %I:%M %p")
 _FORMATS = (
     *(f"{day}{hour}" for hour in _TIMES for day in _DATES),
     *(f"%Y-%m-%d{hour}" for hour in _ISO_TIMES),
 )
 _PARSED_MIN = 0.5
+#: What Parquet's instants come as; pandas writes them in nanoseconds.
+_AWARE = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
 _PLAIN_ISO = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "%Y-%m-%d %H:%M:%S"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"), "%Y-%m-%dT%H:%M:%S"),
@@ -65,8 +68,8 @@ def moments_of(
     """Look at a sample of a column (an SQL expression of a source) and choose the form that reads most of it."""
     _in_zone("now()", zone)  # refuses a zone there is not, before the connection is told
     connection.execute(f"SET TimeZone = {quote(zone)}")
-    if kind == "TIMESTAMP WITH TIME ZONE":
-        return Moments("instants with their own zone", f"epoch_us({column})")
+    if kind in _AWARE:
+        return Moments("instants with their own zone", f"epoch_us(CAST({column} AS TIMESTAMPTZ))")
     if kind.startswith("TIMESTAMP") or kind == "DATE":
         return Moments(f"{kind.lower()}, taken in {zone}", _in_zone(f"CAST({column} AS TIMESTAMP)", zone))
     text = f"CAST({column} AS VARCHAR)"

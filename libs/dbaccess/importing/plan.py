@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 from collections.abc import Mapping, Sequence
 from csv import reader as csv_reader
+from io import BytesIO
 from pathlib import Path
+from typing import IO, cast
 
 import duckdb
 import msgspec
@@ -153,12 +155,25 @@ def _named(cells: Sequence[str], path: Path) -> list[str]:
 
 
 def _first_line(path: Path) -> str:
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-        raw: bytes = file.readline(65_536)
+    try:
+        with _unpacked(path) as file:
+            raw: bytes = file.readline(65_536)
+    except OSError as e:
+        raise Refused(f"{path}: cannot be read: {e}") from e
     try:
         line = raw.decode("utf-8-sig").strip("\r\n")
     except UnicodeDecodeError as e:
-        raise Refused(f"{path}: not text in UTF-8: {e}") from e
+        raise Refused(f"{path}: not text in UTF-8 (packed files must end in .gz or .zst): {e}") from e
     if not line:
         raise Refused(f"{path}: is empty, or begins with an empty line")
     return line
+
+
+def _unpacked(path: Path) -> IO[bytes]:
+    if path.suffix == ".gz":
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    if path.suffix == ".zst":
+        import pyarrow as pa  # Python itself has no zstd yet
+
+        return BytesIO(pa.CompressedInputStream(pa.OSFile(str(path)), "zstd").read(65_536))
+    return path.open("rb")

@@ -19,6 +19,9 @@ VALUES = {
     },
 }  # fmt: skip
 
+#: Thousands set apart, as in the West or in India.
+_GROUPED = quote(r"\s*[+-]?\d{1,3}(,\d{2,3})*,\d{3}(\.\d*)?\s*")
+
 UNREADABLE_TIME = "the time cannot be read"
 NO_PRICE = "a price is missing or no number"
 NOT_ABOVE_ZERO = "a price is not above zero"
@@ -84,11 +87,13 @@ def _strict_value(column: str | None, kind: str) -> str:
 
 
 def _value(column: str | None, kind: str) -> str:
-    """Read a number; 1,234.50 is one too."""
+    """Read a number; 1,234.50 and 1,00,000 are such, and 100,5 is none: it would be taken for ten times as much."""
     if column is None:
         return f"NULL::{kind}"
     name = identifier(column)
-    return f"coalesce(TRY_CAST({name} AS {kind}), TRY_CAST(replace(CAST({name} AS VARCHAR), ',', '') AS {kind}))"
+    text = f"CAST({name} AS VARCHAR)"
+    grouped = f"CASE WHEN regexp_full_match({text}, {_GROUPED}) THEN TRY_CAST(replace({text}, ',', '') AS {kind}) END"
+    return f"coalesce(TRY_CAST({name} AS {kind}), {grouped})"
 
 
 def _refused(request: ImportRequest, *, strict: bool) -> str:

@@ -34,7 +34,7 @@ _LOOK_S = 0.25
 #: Compressed text and Parquet come to about so many times their size.
 _PACKED = 8
 _PREFIXES = ("NSE:", "BSE:", "NFO:", "MCX:", "NSE_EQ|", "NSE_EQ:")
-_SUFFIXES = (".NS", ".BO", "-EQ")
+_SUFFIXES = (".NS", ".BO", ".NSE", ".BSE", "-EQ")
 BAD_SYMBOL = "the symbol is none an exchange would list"
 
 
