@@ -82,7 +82,7 @@ class Engine:
         if bar.timeframe != "1m" or not is_price(bar.close):
             return
         state = self.desk.gate.state.symbol(bar.exchange, bar.symbol)
-        if end_us >= state.price_at_us:
+        if end_us > state.price_at_us:  # a tick of that instant is the next bar's, and newer
             self.desk.on_price(bar.exchange, bar.symbol, bar.close, end_us)
         if not self._exits_on_bars:
             return

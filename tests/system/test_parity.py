@@ -9,7 +9,9 @@ import pytest
 
 from cli.main import main
 from cli.parity_sides import carried, span_of
+from libs.contracts import OHLCVBar
 from libs.dbaccess import DatabaseManager, EODRollover, Role
+from libs.feeds.replay import in_order, ticks_of
 from services.backtest import BacktestRunner
 from tests.kit.backtest import make_history
 from tests.kit.market_days import at_us, candle, close_day
@@ -100,3 +102,29 @@ def test_what_cannot_be_compared_is_refused_by_name(history, capsys, options, co
 
     assert parity("--strategy", "sma_cross", "--root", history, *given) == code
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.matrix
+@pytest.mark.timeout(900)
+def test_the_fleet_fills_on_ticks_as_the_backtest_does(tmp_path, capsys):  # noqa: F811  # the short one
+    """The paper broker on captured ticks, exits on ticks, through a night: prices, quantities, fees and profits."""
+    root = make_history(tmp_path / "h", ("ACME", "BETA"), last=NEXT, count=45)
+    for day in (DAY, NEXT):
+        with DatabaseManager(root).historical_reader("nse", "candles", "1m", day) as connection:
+            found = connection.execute(
+                "SELECT symbol, epoch_us(timestamp), open, high, low, close, volume FROM candles ORDER BY 2, 1"
+            ).fetchall()
+        ticks = in_order(ticks_of(OHLCVBar(symbol, "1m", *values, "nse") for symbol, *values in found))
+        close_day(root, day, [
+            {"symbol": each.symbol, "timestamp": each.timestamp_us, "price": each.price, "volume": each.volume,
+             "bid": each.price - 0.05, "ask": each.price + 0.05, "volume_day": each.volume_day, "seq": number}
+            for number, each in enumerate(ticks, 1)
+        ], timeframe=None)  # fmt: skip
+    code = parity(
+        "--from", DAY, "--to", NEXT, "--strategy", "sma_cross,bollinger_breakout", "--symbols", "ACME,BETA", "--root",
+        root, "--fill", "next_tick", "--timeout", 400, "--json",
+    )  # fmt: skip
+    found = json.loads(capsys.readouterr().out)
+
+    assert (code, found["differences"]) == (0, [])
+    assert min(found["fleet"][name] for name in ("signals", "orders", "trades", "exits")) >= 5

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import tomllib
 from datetime import date
 
 import msgspec
 import numpy as np
 import pytest
 
+from cli import parity_day
 from cli.parity_plan import settings_tree
 from cli.parity_sides import candle_rows, run_rows, span_of
+from cli.parity_stage import stage_environment
+from libs.core.errors import Refused
 from libs.core.version import CODE_VERSION
 from libs.dbaccess import DatabaseManager
 from libs.trading.parity import Kind, Row, What, differences
@@ -135,3 +140,31 @@ def test_two_rows_about_the_same_are_told_apart():
 
     found = differences([row, row], [row, other])
     assert [(each.name, each.fields) for each in found] == [("exit sell 2", {"price": (1.0, 2.0)})]
+
+
+@pytest.mark.parametrize(
+    ("fill", "step", "exit_source"), [("next_bar_open", False, "bar"), ("next_tick", True, "tick")]
+)
+def test_the_stage_runs_what_the_recording_ran(root, usual, tmp_path, fill, step, exit_source):
+    """Its user's own strategies, whatever root the command's settings name; and the fills that were asked for."""
+    request = msgspec.structs.replace(usual[0], fill=fill)
+    stage_environment(tmp_path, DatabaseManager(root, settings=settings()), DAY, request, "ticks")
+    made = tomllib.loads((tmp_path / "stage.toml").read_text())
+
+    assert made["strategies"]["user_directory"] == str(root / "strategies")
+    assert (made["replay"]["root"], made["replay"]["step"]) == (str(root), step)
+    assert (made["execution"]["paper_fill"], made["execution"]["exit_source"]) == (fill, exit_source)
+
+
+def test_a_live_day_on_a_read_only_root_says_what_it_needs(root, tmp_path, monkeypatch):
+    """Whoever reads the live buffer pins its segments, in the root itself."""
+
+    def nothing_can_be_written(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(parity_day, "candle_rows", nothing_can_be_written)
+    asked = parity_day.Asked(start=DAY, end=DAY, strategies=("sma_cross",), symbols=SYMBOLS)
+
+    with pytest.raises(Refused, match="fleet rollover --date 2026-02-02"):
+        parity_day.compare_days(root, settings(), asked, tmp_path / "into")
+    assert not (tmp_path / "into").exists()

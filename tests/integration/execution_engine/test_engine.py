@@ -301,3 +301,29 @@ def test_another_day_begins(rig):
 
 def _reducing(cause: str) -> StateChange:
     return StateChange(state=TradingState.REDUCING, cause=cause, reason="a test", set_by="rule", at_us=1)
+
+
+def test_an_exit_within_a_bar_takes_no_room_from_what_is_decided_behind_it(tmp_path):
+    """One request a second may leave: the stop went at the bar's open, a minute before its end and the entry."""
+    lives_on_bars = {"paper_fill": "next_bar_open", "exit_source": "bar", "stop_percent": 1.0}
+    with engine_rig(tmp_path, order_rate_max=[1, 500, 2000], **lives_on_bars) as rig:
+        rig.bar(100.0)
+        rig.signal("enter_long")
+        rig.clock.advance(60)
+        rig.bar(100.0)
+        rig.clock.advance(60)
+        rig.bar(98.0)
+        rig.bar(50.0, "BETA")
+        assert rig.positions() == {}
+        rig.signal("enter_long", "BETA")
+
+        assert rig.rows("SELECT decision, reason FROM processed_signals WHERE symbol = 'BETA'") == [("approved", "")]
+
+
+def test_a_tick_at_a_bars_end_is_newer_than_its_close(tmp_path):
+    """Exchanges stamp trades by the second: the first of a minute must not be undone by the bar that closes later."""
+    with engine_rig(tmp_path) as rig:
+        rig.tick(101.0, seconds=0)
+        rig.bar(100.0)
+
+        assert rig.engine.desk.gate.state.symbol("nse", "ACME").price == 101.0
