@@ -95,7 +95,7 @@ def by_vectorbt(columns: Path, pairs: list[Pair]) -> tuple[dict[Pair, int], floa
     script = [environment(), HERE / "sweep_by_vectorbt.py", columns, str(QUANTITY), json.dumps(pairs)]
     printed, seconds, _ = timed_process(script)
     found = json.loads(printed.strip().splitlines()[-1])
-    return {(fast, slow): paise for fast, slow, paise in found}, seconds
+    return {(fast, slow): to_paise(units) for fast, slow, units in found}, seconds
 
 
 def by_numba(columns: Path, pairs: list[Pair]) -> tuple[dict[Pair, int], float]:
@@ -104,7 +104,8 @@ def by_numba(columns: Path, pairs: list[Pair]) -> tuple[dict[Pair, int], float]:
         [environment(), HERE / "sweep_by_numba.py", columns, str(QUANTITY), json.dumps(pairs)]
     )
     found = json.loads(printed.strip().splitlines()[-1])
-    return {(fast, slow): paise for fast, slow, paise in found["profits"]}, float(found["seconds"]) / len(pairs)
+    profits = {(fast, slow): to_paise(units) for fast, slow, units in found["profits"]}
+    return profits, float(found["seconds"]) / len(pairs)
 
 
 def processor_seconds() -> float:

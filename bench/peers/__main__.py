@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from bench.backtest import _ACCOUNT, QUANTITY, reference, walk
+from bench.backtest import _ACCOUNT, QUANTITY, reference, to_paise, walk
 from bench.table import Measure, print_measures
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE, trading_date
 from libs.core.money import value_paise
@@ -134,10 +134,10 @@ def timed_process(command: Sequence[str | Path], **environment: str) -> tuple[st
 
 
 def by_peer(script: str, columns: Path) -> Outcome:
-    """Run a peer's script in the peers' environment."""
+    """Run a peer's script in the peers' environment; it gives profit in ten-thousandths, and a half is rounded here."""
     printed, seconds, peak = timed_process([environment(), HERE / script, columns, str(QUANTITY)])
     found = json.loads(printed.strip().splitlines()[-1])
-    return Outcome(found["fills"], found["paise"], seconds, peak)
+    return Outcome(found["fills"], to_paise(found["units"]), seconds, peak)
 
 
 def options_of(first: str, last: str, symbols: str = SYMBOL) -> list[str]:

@@ -1,4 +1,4 @@
-"""SMA(10/30) cross by backtesting.py. Arguments: columns, quantity. Prints fills, paise and the loop's seconds."""
+"""SMA(10/30) cross by backtesting.py. Arguments: columns, quantity. Prints fills, profit and the loop's seconds."""
 
 import json
 import sys
@@ -44,5 +44,5 @@ start = time.perf_counter()
 stats = test.run()
 seconds = time.perf_counter() - start
 closed, left = stats["_trades"], stats["_strategy"].trades
-paise = round(100 * (closed["PnL"].sum() + sum(trade.pl for trade in left)))
-print(json.dumps({"fills": 2 * len(closed) + len(left), "paise": int(paise), "seconds": seconds}))
+units = round(10_000 * (closed["PnL"].sum() + sum(trade.pl for trade in left)))
+print(json.dumps({"fills": 2 * len(closed) + len(left), "units": int(units), "seconds": seconds}))

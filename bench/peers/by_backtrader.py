@@ -1,4 +1,4 @@
-"""SMA(10/30) cross by backtrader. Arguments: columns, quantity. Prints fills, paise and the loop's seconds."""
+"""SMA(10/30) cross by backtrader. Arguments: columns, quantity. Prints fills, profit and the loop's seconds."""
 
 import json
 import sys
@@ -44,5 +44,5 @@ brain.broker.setcash(100_000_000)
 start = time.perf_counter()
 brain.run()
 seconds = time.perf_counter() - start
-paise = round(100 * (brain.broker.getvalue() - 100_000_000))
-print(json.dumps({"fills": len(fills), "paise": int(paise), "seconds": seconds}))
+units = round(10_000 * (brain.broker.getvalue() - 100_000_000))
+print(json.dumps({"fills": len(fills), "units": int(units), "seconds": seconds}))

@@ -1,4 +1,4 @@
-"""SMA(10/30) cross by nautilus_trader. Arguments: columns, quantity. Prints fills, paise and the loop's seconds.
+"""SMA(10/30) cross by nautilus_trader. Arguments: columns, quantity. Prints fills, profit and the loop's seconds.
 
 Its simulated exchange fills a market order given on a bar at that bar's close; the bench compares with that.
 """
@@ -85,4 +85,4 @@ start = time.perf_counter()
 engine.run()
 seconds = time.perf_counter() - start
 worth = cross.cash + cross.held * Decimal(str(columns["close"][-1]))
-print(json.dumps({"fills": cross.fills, "paise": round(100 * worth), "seconds": seconds}))
+print(json.dumps({"fills": cross.fills, "units": round(10_000 * worth), "seconds": seconds}))

@@ -1,4 +1,4 @@
-"""SMA(10/30) cross by vectorbt. Arguments: columns, quantity. Prints fills, paise and the loop's seconds."""
+"""SMA(10/30) cross by vectorbt. Arguments: columns, quantity. Prints fills, profit and the loop's seconds."""
 
 import json
 import sys
@@ -18,6 +18,6 @@ portfolio = vbt.Portfolio.from_signals(
     close, (above & ~before & may).shift(1, fill_value=False), (before & ~above & may).shift(1, fill_value=False),
     price=opens, size=quantity, init_cash=100_000_000, freq="1min",
 )  # fmt: skip
-fills, paise = len(portfolio.orders.records), round(100 * portfolio.total_profit())
+fills, units = len(portfolio.orders.records), round(10_000 * portfolio.total_profit())
 seconds = time.perf_counter() - start
-print(json.dumps({"fills": fills, "paise": int(paise), "seconds": seconds}))
+print(json.dumps({"fills": fills, "units": int(units), "seconds": seconds}))

@@ -37,5 +37,5 @@ close, opens = (np.rint(columns[name] * 10_000).astype(np.int64) for name in ("c
 is_last = columns["is_last"]
 profit(close[:500], opens[:500], is_last[:500], 2, 3, quantity)
 begin = time.perf_counter()
-found = [[fast, slow, round(int(profit(close, opens, is_last, fast, slow, quantity)) / 100)] for fast, slow in pairs]
+found = [[fast, slow, int(profit(close, opens, is_last, fast, slow, quantity))] for fast, slow in pairs]
 print(json.dumps({"profits": found, "seconds": time.perf_counter() - begin}))

@@ -1,4 +1,4 @@
-"""SMA crosses of many pairs by vectorbt. Arguments: columns, quantity, pairs. Prints fast, slow and paise of each."""
+"""SMA crosses of many pairs by vectorbt. Arguments: columns, quantity, pairs. Prints fast, slow and profit of each."""
 
 import json
 import sys
@@ -25,5 +25,5 @@ portfolio = vbt.Portfolio.from_signals(
     close, pd.DataFrame(entries), pd.DataFrame(exits), price=pd.Series(columns["open"]), size=quantity,
     init_cash=100_000_000, freq="1min",
 )  # fmt: skip
-profits = (100 * portfolio.total_profit()).round().astype(int)
+profits = (10_000 * portfolio.total_profit()).round().astype(int)
 print(json.dumps([[fast, slow, int(profits[fast, slow])] for fast, slow in pairs]))
