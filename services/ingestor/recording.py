@@ -77,7 +77,9 @@ def open_recording(settings: Settings, clock: Clock, target: DatabaseManager, ca
     rest = islice(ticks, _held(target, day), None)
     grace_us = settings.ingestor.grace_ms * 1000
     ends_us = max(closed_us, session.last_us if replay.source == "candles" else 0) + grace_us
-    pauses = [minute_us + US_PER_MINUTE + grace_us for minute_us in session.minutes] if replay.step else []
+    # Before a minute is closed, so that all have heard its ticks when they hear what is said of it, and when it is.
+    closings = (minute_us + US_PER_MINUTE + grace_us for minute_us in session.minutes)
+    pauses = [each for at_us in closings for each in (at_us - 1, at_us)] if replay.step else []
     fills = list(_bars(source, exchange, day, _FILLS)) if replay.source == "ticks" else []
     return Recording(ReplayFeed(rest, clock, speed=replay.speed, is_held=replay.hold, pauses=pauses), ends_us, fills)
 
