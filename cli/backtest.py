@@ -252,12 +252,9 @@ def add_points(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("--metric", choices=METRICS, default="sharpe", help="what is best; default sharpe")
     parser.add_argument(
-        "--workers",
-        type=_at_least(1),
-        default=os.cpu_count() or 1,
-        metavar="N",
+        "--workers", type=_at_least(1), default=os.cpu_count() or 1, metavar="N",
         help="at most so many at once; default all",
-    )
+    )  # fmt: skip
     parser.add_argument("--cluster", metavar="tcp://HOST:PORT", help="a Dask scheduler whose workers see the data root")
     parser.add_argument("--out", metavar="FILE", help="results; by default one file below data/backtest/sweeps")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")

@@ -8,9 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from cli.exits import FAILED, OK
+from cli.exits import FAILED, OK, WrongUsage
 from cli.output import add_json, print_json, print_table
-from libs.core.errors import Refused
 
 _SHOWN_MAX = 20
 
@@ -66,9 +65,9 @@ def run(options: Namespace) -> int:
     root = (options.root or Path(settings.data_root)).absolute()
     start, end = options.start or options.date, options.end or options.start or options.date
     if options.date and options.end:
-        raise Refused("--to goes with --from; --date names one day")
+        raise WrongUsage("--to goes with --from; --date names one day")
     if end < start:
-        raise Refused(f"--to {end} is before --from {start}")
+        raise WrongUsage(f"--to {end} is before --from {start}")
     asked = Asked(
         start=start, end=end, fill=options.fill, strategies=_names(options.strategy), symbols=_names(options.symbols),
         source=options.source or "", run_id=options.run_id or "", traded=options.traded, timeout_s=options.timeout,

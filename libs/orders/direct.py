@@ -69,6 +69,10 @@ class PlainOrder(msgspec.Struct):
         )  # fmt: skip
 
 
+#: A trade as it was kept: a plain order, which traded once and whole, has everything that is asked of its fill.
+KeptTrade = Fill | PlainOrder
+
+
 def broker_id(order_id: str) -> str:
     """Name the simulated exchange's order behind one of ours."""
     return f"sim-{order_id}"

@@ -16,7 +16,7 @@ from libs.contracts.orders import Side
 from libs.core.clock import trading_day
 from libs.core.errors import Corrupt
 from libs.core.money import share, value_paise
-from libs.orders.direct import PlainOrder
+from libs.orders.direct import KeptTrade, PlainOrder
 from libs.orders.model import Fill, FillKey, Product
 
 #: Looking a member up on its enum costs as much as a step of what is done with it.
@@ -65,7 +65,7 @@ class Position(msgspec.Struct, frozen=True):
         return self.realised_paise + self.unrealised_paise(price) - self.fees_paise
 
 
-def after_fill(position: Position, fill: Fill | PlainOrder) -> Position:
+def after_fill(position: Position, fill: KeptTrade) -> Position:
     """Fold one fill: it adds, reduces, closes, or turns the position over."""
     p, traded, at_us = position, fill.quantity, fill.timestamp_us
     value = value_paise(fill.price, traded)

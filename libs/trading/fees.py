@@ -8,7 +8,7 @@ from libs.contracts.orders import Side
 from libs.core.clock import trading_date
 from libs.core.money import value_paise
 from libs.orders.charges import ChargeBook
-from libs.orders.direct import PlainOrder
+from libs.orders.direct import KeptTrade
 from libs.orders.instrument import Instrument
 from libs.orders.model import Fill
 
@@ -27,7 +27,7 @@ class Fees:
         if fill.side is Side.SELL:
             self._debited.add((trading_date(fill.timestamp_us), fill.symbol))
 
-    def of(self, fill: Fill | PlainOrder, instrument: Instrument | None) -> int:
+    def of(self, fill: KeptTrade, instrument: Instrument | None) -> int:
         """Work out what a trade adds; what it has already where nobody knows the instrument."""
         if instrument is None:
             return fill.fees_paise

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from libs.core.clock import trading_date
+from libs.orders.direct import KeptTrade
 from libs.trading.columns import Columns
 from libs.trading.desk import Desk
 from services.backtest.data import RunData
-from services.backtest.recorder import LogRow, Trade
+from services.backtest.recorder import LogRow
 
 
 def doubts_of_data(data: RunData) -> Iterator[LogRow]:
@@ -31,7 +32,7 @@ def doubts_of_data(data: RunData) -> Iterator[LogRow]:
             yield _doubt("data.corporate_gap", symbol=symbol.symbol, day=day_text, ratio=ratio)
 
 
-def doubts_of_fills(columns: Sequence[Columns], fills: Sequence[Trade], desk: Desk) -> Iterator[LogRow]:
+def doubts_of_fills(columns: Sequence[Columns], fills: Sequence[KeptTrade], desk: Desk) -> Iterator[LogRow]:
     """Tell of fills in minutes nothing traded in, and of positions that were never closed."""
     for each in columns:
         if each.volume.all():

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from libs.contracts.orders import Side
 from libs.core.money import UNITS_PER_PAISA, UNITS_PER_RUPEE
 from libs.indicators.columns import Floats, Integers
-from libs.orders.direct import PlainOrder
-from libs.orders.model import Fill
+from libs.orders.direct import KeptTrade
 from libs.trading.columns import Columns
 
 #: So many rows are worked on at a time: what a core keeps near it.
@@ -68,7 +67,7 @@ class Deals(msgspec.Struct, frozen=True, dict=True):
     rows: Integers | None = None
 
     @classmethod
-    def of(cls, fills: Sequence[Fill | PlainOrder]) -> Deals:
+    def of(cls, fills: Sequence[KeptTrade]) -> Deals:
         """Take fills one by one."""
         places: dict[str, int] = {}
         return cls(
@@ -174,7 +173,7 @@ class Valuation:
         return units[np.maximum(last, 0)], int(np.searchsorted(last, 0))
 
 
-def equity_curve(columns: Sequence[Columns], fills: Sequence[Fill | PlainOrder], cash_paise: int) -> EquityCurve:
+def equity_curve(columns: Sequence[Columns], fills: Sequence[KeptTrade], cash_paise: int) -> EquityCurve:
     """Value the account at the close of every bar, as `Valuation.curve` does."""
     return Valuation(columns).curve(Deals.of(fills), cash_paise)
 

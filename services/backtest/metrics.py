@@ -11,8 +11,7 @@ import numpy as np
 
 from libs.core.clock import trading_date
 from libs.indicators.columns import Floats, Integers, session_days
-from libs.orders.direct import PlainOrder
-from libs.orders.model import Fill
+from libs.orders.direct import KeptTrade
 from libs.orders.positions import Position, PositionKey, after_fill
 from libs.strategies.wishes import Flags
 from libs.trading.columns import Columns
@@ -39,7 +38,7 @@ class RoundTrip(msgspec.Struct, frozen=True):
         return self.profit_paise - self.fees_paise
 
 
-def round_trips(fills: Sequence[Fill | PlainOrder]) -> list[RoundTrip]:
+def round_trips(fills: Sequence[KeptTrade]) -> list[RoundTrip]:
     """Fold fills into trades. A fill that turns a position over ends one and begins the next; its fees end with it."""
     trips: list[RoundTrip] = []
     held: dict[PositionKey, tuple[Position, Position]] = {}  # now, and as it was when the trade began
@@ -158,9 +157,7 @@ def return_figures(returns: Floats) -> dict[str, float | None]:
     }
 
 
-def compute(
-    columns: Sequence[Columns], curve: EquityCurve, fills: Sequence[Fill | PlainOrder], cash_paise: int
-) -> Metrics:
+def compute(columns: Sequence[Columns], curve: EquityCurve, fills: Sequence[KeptTrade], cash_paise: int) -> Metrics:
     """Work out every figure of a run."""
     metrics: Metrics = {}
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from libs.contracts.orders import Side
 from libs.contracts.signals import SignalEvent
-from libs.orders.direct import PlainOrder
+from libs.orders.direct import KeptTrade, PlainOrder
 from libs.orders.model import FINAL, Fill, Purpose
 from libs.orders.news import FillRecorded, Transition
 from libs.orders.positions import Position, PositionKey, after_fill
@@ -17,14 +17,11 @@ from libs.trading.loop import LoopEvent
 
 _SAYS = ("ignored", "rejected", "approved")
 
-#: A trade as it was kept: a plain order, which traded once and whole, has everything that is asked of its fill.
-Trade = Fill | PlainOrder
-
 
 class TradeRow(NamedTuple):
     """One trade with what it meant; `profit_paise` is realised by it before fees, None when it opened."""
 
-    trade: Trade
+    trade: KeptTrade
     signal_id: str
     direction: str
     profit_paise: int | None
@@ -53,7 +50,7 @@ class RunRecorder:
         self._fills: list[Fill] = []
         #: Orders that were placed and not spelled out yet.
         self._placed: list[PlainOrder] = []
-        self._traded: list[Trade] = []
+        self._traded: list[KeptTrade] = []
         self.log: list[LogRow] = []
         self.bars = 0
         self._days_until_us = 0
@@ -113,7 +110,7 @@ class RunRecorder:
         return self._finished_us
 
     @property
-    def traded(self) -> Sequence[Trade]:
+    def traded(self) -> Sequence[KeptTrade]:
         """Give every trade as it was kept, in order."""
         return self._traded
 

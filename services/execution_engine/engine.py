@@ -59,6 +59,7 @@ class Engine:
         self.prices_refused = 0
 
     # -- the market ---------------------------------------------------------------------------------------------------
+
     def on_tick(self, tick: Tick) -> None:
         """Take in a price, and leave what it stops out."""
         self.market.heard(tick.timestamp_us)
@@ -180,8 +181,7 @@ class Engine:
         self.store.publish_held()
 
     def _place(self, placed: Placed) -> None:
-        order_id = placed.order.order_id
-        now_us = self.market.now_us()
+        order_id, now_us = placed.order.order_id, self.market.now_us()
         if not self.desk.orders.get(order_id).is_sent:
             with self.store.transaction() as entry:
                 self.books.take(entry, order_id, ev.Sending(at_us=now_us))
