@@ -48,6 +48,34 @@ def test_version_is_the_packages():
     assert fleet("--version").stdout.split() == ["tradefleet", CODE_VERSION]
 
 
+def test_end_loses_nothing_and_takes_nothing_apart():
+    """What was said is out, what was to be done at exit is done, threads are waited for; then the process is gone."""
+    done = run_code(
+        """
+        import atexit
+        import threading
+        import time
+        from cli import main
+
+        class Kept:
+            def __del__(self):
+                print("taken apart")
+
+        def command():
+            atexit.register(print, "handled")
+            threading.Thread(target=lambda: (time.sleep(0.05), print("waited for"))).start()
+            print("said")
+            return 3
+
+        kept = Kept()
+        main.main = command
+        main.run()
+        """
+    )
+
+    assert (done.returncode, done.stdout.split("\n"), done.stderr) == (3, ["said", "waited for", "handled", ""], "")
+
+
 def test_no_command_is_wrong_usage():
     assert fleet().returncode == 2
     assert fleet("nonsense").returncode == 2
