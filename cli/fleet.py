@@ -17,7 +17,7 @@ from cli.output import add_json, print_json, print_table
 from libs.core.clock import SystemClock
 from libs.core.errors import Refused
 from libs.runtime.idle import idle_programs
-from libs.settings import PROJECT_ROOT, load_settings
+from libs.settings import PROJECT_ROOT, Settings, load_settings
 
 _PURPOSES = {
     "up": "start the fleet under supervisord",
@@ -63,6 +63,7 @@ def _up(options: Namespace) -> int:
     if _control("pid").returncode == 0:
         print("the fleet is up already")
         return _print_status()
+    _copy_before_deployment(settings)
     _RUN.mkdir(mode=0o700, parents=True, exist_ok=True)
     done = subprocess.run(
         [sys.executable, "-m", "supervisor.supervisord", "-c", _configuration()],
@@ -114,11 +115,21 @@ def _restart(options: Namespace) -> int:
     if _control("pid").returncode != 0:
         print("fleet: the fleet is not running; start it with `fleet up`", file=sys.stderr)
         return FAILED
+    _copy_before_deployment(load_settings())
     done = _control("restart", options.service)
     print(done.stdout.strip())
     if "no such process" in done.stdout:
         return NOT_FOUND
     return OK if "started" in done.stdout else FAILED
+
+
+def _copy_before_deployment(settings: Settings) -> None:
+    """Whatever code a service is started with the first time, the stores are copied before it."""
+    from libs.dbaccess import BackupManager
+    from libs.dbaccess.backup import copy_before_deployment
+
+    for store, path in copy_before_deployment(BackupManager(settings.data_root, settings=settings)).items():
+        print(f"this code is new here; {store} was copied before: {path}")
 
 
 def _print_status() -> int:

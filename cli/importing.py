@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     from libs.dbaccess.importing import FilePlan, ImportReport, ImportRequest
     from libs.settings import Settings
 
+#: So many names of what is passed over are shown.
+_NAMED_MAX = 10
 _EPILOG = """Columns are found by their names (date/datetime/timestamp, o/open, ltp, vol, ...), also in two parts
 (date and time), and shown; --dry-run shows them and takes nothing. Times without a zone are of --tz.
 A file without a symbol column is of the symbol in its name, or --symbol. 5m, 15m and 1d are derived.
-A day is closed once and for ever: give the files of all symbols together.
+A day is closed once and for ever: give the files of all symbols together, or the folder they lie in.
   fleet import candles RELIANCE_minute.csv TCS_minute.csv --tz Asia/Kolkata"""
 
 
@@ -30,7 +33,9 @@ def add(subparsers: Any) -> None:
         epilog=_EPILOG, formatter_class=RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("what", choices=("candles", "ticks"))
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV (also .gz, .zst) or Parquet")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="CSV (also .gz, .zst), Parquet, or a folder"
+    )
     parser.add_argument("--exchange", help="by default the settings'")
     parser.add_argument("--timeframe", default="1m", choices=list(TIMEFRAMES), help="of the candles; default 1m")
     parser.add_argument("--tz", default="Asia/Kolkata", help="zone of times that name none; default Asia/Kolkata")
@@ -53,12 +58,13 @@ def run(options: Namespace) -> int:
 
     settings = load_settings()
     request = _request(options, settings)
+    files = _files(options.files)
     if options.dry_run:
-        return _show_plans(options, request)
+        return _show_plans(options, request, files)
     db = DatabaseManager(options.data_root or settings.data_root, Role.INGESTOR, settings=settings)
     try:
         with progress() as report:
-            found = import_files(db, options.files, request, report=report)
+            found = import_files(db, files, request, report=report)
     except KeyboardInterrupt:
         print(
             "fleet: stopped; days that are closed stay, no day is half, and the same command goes on", file=sys.stderr
@@ -92,10 +98,22 @@ def _request(options: Namespace, settings: Settings) -> ImportRequest:
     )
 
 
-def _show_plans(options: Namespace, request: ImportRequest) -> int:
+def _files(named: Sequence[Path]) -> Sequence[Path]:
+    """Find the files, and say what of a folder is left where it lies."""
+    from libs.dbaccess.importing.folders import files_in
+
+    files, passed_over = files_in(named)
+    if passed_over:
+        names = ", ".join(str(path) for path in passed_over[:_NAMED_MAX])
+        more = f" and {len(passed_over) - _NAMED_MAX} more" if len(passed_over) > _NAMED_MAX else ""
+        print(f"fleet: not CSV or Parquet, passed over: {names}{more}", file=sys.stderr)
+    return files
+
+
+def _show_plans(options: Namespace, request: ImportRequest, files: Sequence[Path]) -> int:
     from libs.dbaccess.importing import plan_files
 
-    plans = plan_files(options.files, request)
+    plans = plan_files(files, request)
     if options.json:
         print_json({"plans": plans})
     else:

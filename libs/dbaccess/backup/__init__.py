@@ -1,5 +1,6 @@
 """Copies of the stores: made beside a living owner, checked before they count, pruned by age, put back on demand."""
 
+from libs.dbaccess.backup.deployment import copy_before_deployment, note_deployment
 from libs.dbaccess.backup.listing import Copy, list_copies, newest_copy
 from libs.dbaccess.backup.manager import BackupManager
 from libs.dbaccess.backup.market import MARKET_LIST
@@ -11,8 +12,10 @@ __all__ = [
     "BackupManager",
     "Copy",
     "Restored",
+    "copy_before_deployment",
     "list_copies",
     "newest_copy",
+    "note_deployment",
     "restore_market",
     "restore_sqlite",
 ]

@@ -127,6 +127,7 @@ def _put(source: Path, target: Path, expected: str, db: DatabaseManager) -> None
     def copy(staged: Path) -> None:
         copy_checked(source, staged, expected, checksum)
         read_whole(staged)
+        staged.touch()  # not the copy's time: until it is listed, the catalogue's row is of another file
         staged.chmod(CLOSED_FILE)
 
     place(target, copy)

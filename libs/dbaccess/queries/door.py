@@ -27,6 +27,7 @@ from libs.dbaccess.queries.hints import Hints, hints_of
 from libs.dbaccess.queries.live import LivePart, live_part
 from libs.dbaccess.queries.reader import Stores
 from libs.dbaccess.queries.series import Series, empty_view, series_select, stored_series
+from libs.dbaccess.queries.symbols import symbol_days
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,10 +74,10 @@ def sql_door(
 ) -> Iterator[Opened]:
     """Run one SELECT over history, archive and live as one; nothing else is read and nothing is written.
 
-    `start`, `end` and `symbols` narrow the views themselves. Plain conditions on timestamp, timeframe and exchange in
-    the statement keep days closed that cannot matter. Stops after `query.timeout_s`, and at Ctrl-C: the engine looks up
-    between two blocks of rows only, and there are statements of one block that take minutes. Whoever has a process to
-    spare for it says by `give_up`, which is told why, how that ends; all others wait for the engine.
+    `start`, `end` and `symbols` narrow the views themselves. Plain conditions on timestamp, timeframe, exchange and
+    symbol in the statement keep days closed that cannot matter. Stops after `query.timeout_s`, and at Ctrl-C: the
+    engine looks up between two blocks of rows only, and there are statements of one block that take minutes. Whoever
+    has a process to spare for it says by `give_up`, which is told why, how that ends; all others wait for the engine.
     """
     start_us, end_us = to_interval(start, end)
     names = tuple(dict.fromkeys(symbol_name(symbol) for symbol in symbols))
@@ -89,6 +90,9 @@ def sql_door(
         runner = _Patience(connection, db.clock, settings.timeout_s, stack, give_up)
         hints = _checked(connection, sql)
         hints = replace(hints, start_us=max(hints.start_us, start_us), end_us=min(hints.end_us, end_us))
+        if names:
+            wanted = frozenset(names)
+            hints = replace(hints, symbols=wanted if hints.symbols is None else hints.symbols & wanted)
         first, last = trading_date(hints.start_us), trading_date(max(hints.end_us - 1, hints.start_us))
         live = stack.enter_context(live_part(db.layout, db.settings.live, first, last))
         found, aliases = _attached(db, sql, hints, live, AttachedDays(connection, settings.attached_days_max))
@@ -145,12 +149,17 @@ def _series(db: Stores, sql: str, hints: Hints, live: LivePart | None) -> list[S
     wanted = [("candles", timeframe) for timeframe in TIMEFRAMES if "candles" in sql.lower()]
     chosen = [pair for pair in wanted if hints.timeframes is None or pair[1] in hints.timeframes]
     pairs: Iterable[tuple[str, str | None]] = [*chosen, *([("ticks", None)] if "ticks" in sql.lower() else [])]
-    found = [
-        stored_series(catalogue, live, exchange_name(exchange), table, timeframe, (hints.start_us, hints.end_us))
-        for exchange in sorted(exchanges)
-        if hints.exchanges is None or exchange in hints.exchanges
-        for table, timeframe in pairs
-    ]
+    with symbol_days(db.layout, db.settings.sqlite, hints.symbols) as holding:
+        found = [
+            holding.narrowed(
+                stored_series(
+                    catalogue, live, exchange_name(exchange), table, timeframe, (hints.start_us, hints.end_us)
+                )
+            )
+            for exchange in sorted(exchanges)
+            if hints.exchanges is None or exchange in hints.exchanges
+            for table, timeframe in pairs
+        ]
     return [series for series in found if series.days]
 
 

@@ -1,4 +1,4 @@
-"""What a statement says about dates, timeframes and exchanges, so that days it cannot want stay closed.
+"""What a statement says about dates, timeframes, exchanges and symbols, so that days it cannot want stay closed.
 
 Only what is certain counts: one plain SELECT over one view, whose WHERE is a chain of ANDs. Everything else reads all.
 """
@@ -17,7 +17,9 @@ from libs.core.clock import US_PER_DAY, to_us
 from libs.dbaccess.queries.bounds import EARLIEST_US, LATEST_US
 
 _VIEWS = {"candles", "ticks"}
-_COLUMNS = {"timestamp", "timeframe", "exchange"}
+_COLUMNS = {"timestamp", "timeframe", "exchange", "symbol"}
+#: Columns compared with names, and the hint each gives.
+_CHOICES = {"timeframe": "timeframes", "exchange": "exchanges", "symbol": "symbols"}
 #: Functions whose value is known before rows are read; the engine spells operators and intervals as functions too.
 _FUNCTIONS = {
     "+",
@@ -52,6 +54,7 @@ class Hints:
     end_us: int = LATEST_US
     timeframes: frozenset[str] | None = None
     exchanges: frozenset[str] | None = None
+    symbols: frozenset[str] | None = None
 
 
 def hints_of(connection: duckdb.DuckDBPyConnection, sql: str) -> Hints:
@@ -127,13 +130,13 @@ def _bounded(hints: Hints, kind: str, moment_us: int | None) -> Hints:
 
 
 def _chosen(hints: Hints, column: dict[str, Any], values: list[dict[str, Any]]) -> Hints:
-    name = _column(column)
+    hint = _CHOICES.get(_column(column))
     texts = [value.get("literal", {}).get("text") for value in values if _is_text(value)]
-    if len(texts) != len(values) or name not in {"timeframe", "exchange"}:
+    if len(texts) != len(values) or hint is None:
         return hints
-    known = hints.timeframes if name == "timeframe" else hints.exchanges
+    known: frozenset[str] | None = getattr(hints, hint)
     chosen = frozenset(texts) if known is None else known & frozenset(texts)
-    return replace(hints, timeframes=chosen) if name == "timeframe" else replace(hints, exchanges=chosen)
+    return replace(hints, **{hint: chosen})  # type: ignore[arg-type]  # all three are names
 
 
 def _is_text(value: dict[str, Any]) -> bool:

@@ -106,17 +106,20 @@ class EODRollover:
                 frozen.prove_unique(each)
             # All are looked at before one is closed: a day that is refused is refused whole.
             standing = [each for each in found if self._stands(frozen, exchange, each)]
+            days = sorted({each.day for each in found})
+            for each_day in days:
+                record_step(self._db, exchange, each_day, "begun")
             done = [self._close(frozen, exchange, each, stands=each in standing) for each in found]
-            for date_ in sorted({each.day for each in found}):
+            for each_day in days:
                 crash_point("rollover.certify.before")
-                certify_day(self._db, exchange, date_, self._symbols)
+                certify_day(self._db, exchange, each_day, self._symbols)
             tables = [table for table in TABLES if any(each.data_type == table for each in found)]
             ddl = schema.live_ddl()
             kept = sum(write_fresh(self._paths, frozen, table, ddl[table], day) for table in tables)
         swap_in(self._paths, tables)
         self._settle()
-        for date_ in sorted({each.day for each in found}):
-            record_step(self._db, exchange, date_, "dropped", rows_kept=kept)
+        for each_day in days:
+            record_step(self._db, exchange, each_day, "dropped", rows_kept=kept)
         return done, kept
 
     def _settle(self) -> None:

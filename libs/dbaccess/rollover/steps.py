@@ -13,9 +13,11 @@ INSERT INTO rollover_steps (exchange, trading_date, number, step, detail_json, r
 SELECT ?1, ?2, coalesce(max(number), 0) + 1, ?3, ?4, ?5
 FROM rollover_steps WHERE exchange = ?1 AND trading_date = ?2
 """
+#: An older version told of a day without noting it, and did not write `begun` either: its days are not told anew.
 _UNTOLD = """
-SELECT trading_date FROM rollover_steps WHERE exchange = ?
-GROUP BY trading_date HAVING max(step = 'told') = 0 ORDER BY trading_date
+SELECT trading_date FROM rollover_steps WHERE exchange = ? GROUP BY trading_date
+HAVING max(step = 'begun') = 1 AND max(step IN ('closed', 'same')) = 1 AND max(step = 'told') = 0
+ORDER BY trading_date
 """
 
 
@@ -27,7 +29,10 @@ def record_step(db: DatabaseManager, exchange: str, day: date, step: str, **deta
 
 
 def untold_days(db: DatabaseManager, exchange: str) -> list[date]:
-    """Give the days that went into history and of which no `told` is recorded, oldest first."""
+    """Give the days that went into history and of which no `told` is recorded, oldest first.
+
+    Only of days whose rollover noted that it had `begun`: who notes that notes `told`, too.
+    """
     with db.ledger_reader() as ledger:
         rows = ledger.execute(_UNTOLD, (exchange,)).fetchall()
     return [date.fromisoformat(day) for (day,) in rows]

@@ -298,3 +298,44 @@ def test_what_was_exported_comes_back(root, tmp_path):
 
         assert (report.rows_same, report.rows_refused) == (20, 0)
     pd.testing.assert_frame_equal(stored(root, "TCS"), before)
+
+
+def test_a_folder_is_read_file_by_file_with_one_report(root, tmp_path):
+    """People keep a file a symbol; what is not data is named, so that nobody takes it for imported."""
+    folder = tmp_path / "minutes"
+    (folder / "older").mkdir(parents=True)
+    for name in ("TCS", "INFY"):
+        minutes(count=3).to_csv(folder / f"{name}.csv", index=False)
+    minutes(count=3).to_parquet(folder / "ACC.parquet")
+    (folder / "notes.txt").write_text("from the old machine\n")
+    (folder / ".INFY.csv.swp").write_text("half\n")
+    (folder / "older" / "SBIN.csv").write_text("date,open\n")
+    done = fleet_here("import", "candles", folder, folder / "TCS.csv", "--data-root", root, "--json")
+    found = json.loads(done.stdout)
+
+    assert done.returncode == 0
+    assert [plan["symbol"] for plan in found["plans"]] == ["ACC", "INFY", "TCS"]
+    assert (found["rows_taken"], found["rows_repeated"]) == (9, 0)
+    assert done.stderr == f"fleet: not CSV or Parquet, passed over: {folder}/notes.txt, {folder}/older\n"
+    planned = fleet_here("import", "candles", folder, "--dry-run", "--data-root", root, "--json")
+    assert json.loads(planned.stdout)["plans"] == found["plans"]
+
+
+@pytest.mark.parametrize(
+    ("inside", "said"), [([], "found nothing"), (["notes.txt", "more"], "found only more/, notes.txt")]
+)
+def test_a_folder_without_data_and_a_file_that_is_not_there_are_named(root, tmp_path, inside, said):
+    folder = tmp_path / "minutes"
+    folder.mkdir()
+    for name in inside:
+        (folder / name).write_text("") if "." in name else (folder / name).mkdir()
+    done = fleet_here("import", "candles", folder, "--data-root", root)
+    gone = fleet_here("import", "candles", tmp_path / "gone.csv", "--data-root", root)
+
+    assert (done.returncode, gone.returncode) == (4, 4)
+    assert f"{folder}: expected files ending in .csv" in done.stderr
+    assert said in done.stderr
+    assert (
+        gone.stderr
+        == f"fleet: {tmp_path}/gone.csv: no such file; expected a CSV or Parquet file, or a folder of them\n"
+    )

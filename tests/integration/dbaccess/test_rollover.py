@@ -237,9 +237,9 @@ def test_steps_are_in_the_ledger(root):
 
     friday, monday = FRIDAY.isoformat(), MONDAY.isoformat()
     assert [row for row in steps if row[0] == friday] == [
-        (friday, 1, "closed"), (friday, 2, "closed"), (friday, 3, "dropped")
+        (friday, 1, "begun"), (friday, 2, "closed"), (friday, 3, "closed"), (friday, 4, "dropped")
     ]  # fmt: skip
-    assert [row[2] for row in steps if row[0] == monday] == ["closed"] * 5 + ["dropped"]
+    assert [row[2] for row in steps if row[0] == monday] == ["begun", *["closed"] * 5, "dropped"]
 
 
 def test_ingestor_rolls_over_between_two_buffers_under_one_lock(root):

@@ -346,3 +346,62 @@ def test_ctrl_c_stops_a_long_statement(market):
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+@pytest.fixture
+def by_symbol(data_root):
+    """INFY on Tuesday, TCS on Wednesday, both on Thursday."""
+    for day, symbols in ((TUESDAY, ["INFY"]), (WEDNESDAY, ["TCS"]), (THURSDAY, ["INFY", "TCS"])):
+        close_day(data_root, day, [row for symbol in symbols for row in minutes(symbol, day, 2)])
+    return data_root
+
+
+def spoil(path, *, later_s=0):
+    """Put bytes in a day's place that nobody can open, of the size and time of the day's own."""
+    found = path.stat()
+    path.chmod(0o600)
+    path.write_bytes(b"x" * found.st_size)
+    path.chmod(0o444)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + later_s * 1_000_000_000))
+
+
+@pytest.mark.parametrize(
+    ("condition", "symbols", "days"),
+    [
+        ("symbol = 'INFY'", [], {TUESDAY, THURSDAY}),
+        ("symbol IN ('TCS', 'ACC') AND close > 0", [], {WEDNESDAY, THURSDAY}),
+        ("true", ["TCS"], {WEDNESDAY, THURSDAY}),
+        ("symbol = 'INFY'", ["TCS"], set()),
+        ("symbol = 'NOSUCH'", [], set()),
+        ("symbol <> 'INFY'", [], {TUESDAY, WEDNESDAY, THURSDAY}),
+        ("symbol = 'INFY' OR close > 0", [], {TUESDAY, WEDNESDAY, THURSDAY}),
+        ("upper(symbol) = 'INFY'", [], {TUESDAY, WEDNESDAY, THURSDAY}),
+    ],
+)
+def test_days_without_the_symbol_are_not_opened(by_symbol, condition, symbols, days):
+    """The others are made such that opening one fails."""
+    sql = f"SELECT symbol, timestamp FROM candles WHERE {condition} ORDER BY ALL"
+    expected = asked(by_symbol, f"SELECT * FROM ({sql.replace('candles', '(SELECT * FROM candles)')})", symbols=symbols)
+    for day in {TUESDAY, WEDNESDAY, THURSDAY} - days:
+        spoil(stores(by_symbol).layout.day("nse", "candles", "1m", day))
+
+    assert files(by_symbol, sql, symbols=symbols) == len(days)
+    assert asked(by_symbol, sql, symbols=symbols) == expected
+
+
+def test_what_the_catalogue_does_not_know_for_certain_is_opened(by_symbol):
+    """A day not listed, one written after it was listed, one of another size; and without a catalogue every day."""
+    sql = "SELECT count(*)::INT FROM candles WHERE symbol = 'INFY'"
+    layout = stores(by_symbol).layout
+    layout.catalogue.rename(by_symbol / "elsewhere.db")
+    assert files(by_symbol, sql) == 3
+    (by_symbol / "elsewhere.db").rename(layout.catalogue)
+    assert (files(by_symbol, sql), asked(by_symbol, sql)) == (2, [(4,)])
+    other = layout.day("nse", "candles", "1m", WEDNESDAY)
+    spoil(other, later_s=3600)
+
+    with pytest.raises(StoreCorrupt, match=str(WEDNESDAY)):
+        files(by_symbol, sql)
+    layout.catalogue.write_bytes(b"no catalogue")
+    with pytest.raises(StoreCorrupt, match=str(WEDNESDAY)):
+        files(by_symbol, sql)

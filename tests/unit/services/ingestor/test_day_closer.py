@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ from libs.calendar import Calendar
 from libs.contracts import SessionChanged
 from libs.core.clock import US_PER_MINUTE
 from libs.dbaccess import EODRollover
-from libs.dbaccess.rollover import untold_days
+from libs.dbaccess.rollover import record_step, untold_days
 from services.ingestor.rollover import BufferDoor, DayCloser
 from tests.kit.crashes import Crash, crashing_at
 from tests.kit.rollover import FRIDAY, MONDAY, TUESDAY, fill, ingestor
@@ -124,6 +124,24 @@ def test_word_of_a_day_that_a_command_rolled_over_comes_with_the_next_start(tmp_
         closer.tell()
 
     assert told(bench) == [str(FRIDAY), str(MONDAY)]
+
+
+def test_days_that_an_older_version_rolled_over_are_not_told_anew(tmp_path):
+    """It said `eod` and noted nothing of it: after an upgrade every day of the ledger would be said again."""
+    root = copy_of(captured, tmp_path / "data")
+    old_days = [FRIDAY - timedelta(days=n) for n in (3, 2, 1)]
+    for day in old_days:
+        for step in ("closed", "same", "dropped"):
+            record_step(ingestor(root), "nse", day, step)
+    bench = Bench(tmp_path)
+    with living(root, bench) as closer:
+        bench.time(at_open(TUESDAY))
+        closer.tell()
+        assert told(bench) == []
+        asyncio.run(closer.close(MONDAY, nothing, nothing))
+
+    assert told(bench) == [str(FRIDAY), str(MONDAY)]
+    assert untold_days(ingestor(root), "nse") == []
 
 
 def at_open(day: date) -> int:
