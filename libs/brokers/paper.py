@@ -50,8 +50,7 @@ class PaperBroker:
 
     def place(self, order: Order, approved: Approved) -> None:
         require_approval(order, approved)
-        sent_ns = self._clock.monotonic_ns()
-        now_us = self._market_us()
+        sent_ns, now_us = self._clock.monotonic_ns(), self._now_us(order)
         self._rest(order, order.quantity, now_us, known_us=approved.request.signal_us)
         crash_point("engine.place.sent")
         self._answer(order, "place", ev.Accepted(at_us=now_us, broker_order_ids=(_name(order),)), sent_ns)
@@ -72,7 +71,7 @@ class PaperBroker:
         self.reported([self._report(order.order_id, OrderStatus.CANCELLED, now_us)])
 
     def change(self, order: Order, change: Change) -> None:
-        sent_ns, now_us = self._clock.monotonic_ns(), self._market_us()
+        sent_ns, now_us = self._clock.monotonic_ns(), self._now_us(order)
         crash_point("engine.change.sent")
         resting = self._resting.get(order.symbol, [])
         if all(each.order_id != order.order_id for each in resting):
@@ -163,6 +162,10 @@ class PaperBroker:
             )
         )  # fmt: skip
         self._note(order, OrderStatus.OPEN, terms.quantity, order.quantity_traded, now_us, change)
+
+    def _now_us(self, order: Order) -> int:
+        """Read the market's time; an order may be ahead of it, for a signal can overtake the ticks before it."""
+        return max(self._market_us(), order.created_us)
 
     def _since(self, now_us: int, known_us: int) -> int:
         """Say what may fill an order that came now: a bar is chosen by its minute, however late its signal arrived."""

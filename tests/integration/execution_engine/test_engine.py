@@ -8,8 +8,10 @@ from msgspec.structs import replace
 from libs.contracts.orders import OrderStatus
 from libs.contracts.risk import TradingState
 from libs.dbaccess.trading.control import StateChange
+from services.execution_engine.deciding import SignalPlace
 from tests.kit.crashes import Crash, crashing_at
-from tests.kit.engine import engine_rig
+from tests.kit.engine import engine_rig, make_signal
+from tests.kit.orders import MINUTE_US
 
 
 @pytest.fixture
@@ -327,3 +329,20 @@ def test_a_tick_at_a_bars_end_is_newer_than_its_close(tmp_path):
         rig.bar(100.0)
 
         assert rig.engine.desk.gate.state.symbol("nse", "ACME").price == 101.0
+
+
+def test_an_order_fills_on_no_tick_older_than_its_signal(rig):
+    """A signal comes over another socket than the ticks and may overtake those of its own bar: they are the past.
+
+    After a restart the order rests from when it was made, as well; without one it must do no better.
+    """
+    now_us = rig.clock.now_us()
+    bar_end_us = (now_us // MINUTE_US + 1) * MINUTE_US
+    signal = replace(make_signal(rig.clock, "enter_long"), timestamp_us=bar_end_us - MINUTE_US)
+    rig.engine.on_signal(signal, SignalPlace("store", 1))
+    rig.tick(90.0, seconds=1)
+    late = rig.positions()
+    rig.tick(100.0, seconds=(bar_end_us - rig.clock.now_us()) / 1e6)
+
+    assert late == {}, "bought on a tick of the bar the signal was made of"
+    assert rig.rows("SELECT quantity, price FROM trades") == [(10, 100.05)]
