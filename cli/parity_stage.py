@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from libs.settings import Settings
     from services.backtest.request import RunRequest
 
-#: How far back a warm-up of 5,000 minutes reaches, holidays and all.
-_DAYS_BEFORE = 60
 _NEVER = 3_600_000
 #: A replayed day runs faster than the clock on the wall, so nothing may be given up by that clock.
 _PATIENT = {
@@ -55,6 +53,7 @@ def lay_out(source: DatabaseManager, into: Path, request: RunRequest) -> tuple[P
     roots = (into / "fleet", into / "past")
     first, exchange = request.start, request.exchange
     closed = closed_days(source.layout.series(exchange, "candles", "1m"))
+    oldest = warm_from(source, request)
     ticks = closed_days(source.layout.series(exchange, "ticks", None)) if request.fill == NEXT_TICK else []
     for root in roots:
         root.mkdir(mode=0o700, parents=True)
@@ -65,7 +64,7 @@ def lay_out(source: DatabaseManager, into: Path, request: RunRequest) -> tuple[P
             link(learned, layout.calendar(exchange))
         last = request.end if root == roots[1] else first - timedelta(days=1)
         for each, path in closed:
-            if first - timedelta(days=_DAYS_BEFORE) <= each <= last:
+            if oldest <= each <= last:
                 link(path, layout.day(exchange, "candles", "1m", each))
         for each, path in ticks:
             if first <= each <= last:
@@ -78,6 +77,23 @@ def lay_out(source: DatabaseManager, into: Path, request: RunRequest) -> tuple[P
         target.write_bytes(_instruments_file(request.instruments))
     _configure(roots[0], source.settings, request)
     return roots
+
+
+def warm_from(source: DatabaseManager, request: RunRequest) -> date:
+    """Give the day of the oldest bar that warms a strategy up on the first day."""
+    from libs.core.clock import trading_date
+    from libs.dbaccess import MarketDataQuery
+    from libs.dbaccess.calendars import load_calendar
+    from services.backtest.form import make_host
+
+    oldest = request.start
+    needed = make_host(request, load_calendar(source.layout.root, request.exchange)).warmup_needed()
+    with MarketDataQuery(source, closed_days_only=True) as query:
+        for (exchange, symbol, timeframe), count in needed.items():
+            for found in query.last_candle_columns(symbol, exchange, timeframe, count, before=request.start):
+                if len(found.timestamps):
+                    oldest = min(oldest, trading_date(int(found.timestamps[0])))
+    return oldest
 
 
 def _instruments_file(instruments: tuple[Instrument, ...]) -> bytes:

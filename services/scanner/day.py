@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from libs.contracts import MinuteClosed, OHLCVBar, SignalEvent
-from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import Clock, day_start_us, trading_date
 from libs.dbaccess import DatabaseManager, MarketDataQuery
 from libs.settings import Settings
@@ -15,10 +14,6 @@ from libs.trading.strategy_host import Budget, StrategyFault, StrategyHost, Stra
 from services.scanner.history import bars_of
 from services.scanner.minutes import Minute, Minutes
 from services.scanner.suspensions import Suspensions
-
-#: Sessions of so many minutes, with room for holidays: how far back the bars of a warm-up may lie.
-_BARS_A_DAY = 375
-_SPARE_DAYS = 10
 
 
 class Runner:
@@ -102,16 +97,13 @@ class Runner:
             self.host.withhold(instance, symbol, windows)
 
     def _begin(self, timestamp_us: int) -> None:
-        """Warm up with what history has of the days before."""
+        """Warm up with the last bars before the day, however old they are: a backtest takes the same ones."""
         self._began = True
         today = trading_date(timestamp_us)
         needed = self.host.warmup_needed()
         with MarketDataQuery(self._manager) as query:
             for (exchange, symbol, timeframe), count in sorted(needed.items()):
-                if not count:
-                    continue
-                days = count * TIMEFRAMES[timeframe] // _BARS_A_DAY + _SPARE_DAYS
-                start = today - timedelta(days=2 * days)
-                frame = query.get_candles(symbol, exchange, timeframe, start, today, output="arrow")
-                self.host.warm_up(bars_of(frame.slice(max(0, frame.num_rows - count)), exchange))
+                if count:
+                    candles = query.last_candles(symbol, exchange, timeframe, count, before=today, output="arrow")
+                    self.host.warm_up(bars_of(candles, exchange))
         self.host.adopt(self._earlier(day_start_us(today)))
