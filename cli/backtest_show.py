@@ -26,6 +26,7 @@ _FIGURES = (
     ("return_ratio", "return", "percent"), ("cagr", "return a year", "percent"),
     ("volatility", "volatility a year", "percent"), ("sharpe", "Sharpe", "number"), ("sortino", "Sortino", "number"),
     ("calmar", "Calmar", "number"), ("drawdown_max_ratio", "deepest fall", "percent"),
+    ("drawdown_max_daily_ratio", "deepest fall, evenings only", "percent"),
     ("drawdown_days_max", "longest fall, days", "count"), ("exposure", "time in the market", "percent"),
     ("turnover_ratio", "turnover, times cash", "number"), ("trades", "trades", "count"),
     ("win_rate", "won", "percent"), ("profit_factor", "profit factor", "number"),

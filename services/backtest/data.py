@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import date
 from hashlib import blake2b
@@ -88,7 +89,7 @@ def load(bars: BarsReader, warmup_bars: int) -> RunData:
     return RunData(
         columns, warm_up, _fingerprint((*warm_up, *columns)), found.days_missing,
         tuple(
-            _quality(each, _bars_expected(sessions, request.timeframe, each.timestamps)) for each in columns
+            _quality(each, warm_up, _bars_expected(sessions, request.timeframe, each.timestamps)) for each in columns
         ),
     )  # fmt: skip
 
@@ -136,13 +137,17 @@ def _bars_expected(sessions: Sequence[Session], timeframe: str, timestamps: NDAr
     return total
 
 
-def _quality(columns: Columns, bars_expected: int) -> SymbolData:
-    days = session_days(columns.timestamps)
-    firsts = np.flatnonzero(np.diff(days)) + 1
-    ratios = columns.open[firsts] / columns.close[firsts - 1] - 1.0
-    gaps = tuple(
-        (trading_date(int(columns.timestamps[at])).isoformat(), round(float(ratio), 4))
-        for at, ratio in zip(firsts, ratios, strict=True)
-        if abs(ratio) >= CORPORATE_GAP_RATIO
-    )
-    return SymbolData(columns.symbol, len(columns), bars_expected, len(firsts) + 1, gaps)
+def _quality(columns: Columns, warm_up: Sequence[Columns], bars_expected: int) -> SymbolData:
+    """Find the days that open far from the last close there was; averages reach over those of the warm-up, too."""
+    gaps: list[tuple[str, float]] = []
+    close = math.nan
+    for part in (*(each for each in warm_up if each.symbol == columns.symbol and len(each)), columns):
+        firsts = np.flatnonzero(np.diff(session_days(part.timestamps), prepend=-1))
+        before = part.close[firsts - 1]
+        before[0] = close
+        ratios = part.open[firsts] / before - 1.0
+        for at in np.flatnonzero(np.abs(ratios) >= CORPORATE_GAP_RATIO).tolist():
+            day = trading_date(int(part.timestamps[firsts[at]]))
+            gaps.append((day.isoformat(), round(float(ratios[at]), 4)))
+        close = float(part.close[-1])
+    return SymbolData(columns.symbol, len(columns), bars_expected, len(firsts), tuple(gaps))

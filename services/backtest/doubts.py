@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
 
-from libs.core.clock import trading_date
+from libs.contracts.orders import Side
+from libs.core.clock import day_start_us, trading_date
 from libs.orders.direct import KeptTrade
 from libs.trading.columns import Columns
 from libs.trading.desk import Desk
-from services.backtest.data import RunData
+from services.backtest.data import RunData, SymbolData
 from services.backtest.recorder import LogRow
 
 
@@ -49,6 +52,23 @@ def doubts_of_fills(columns: Sequence[Columns], fills: Sequence[KeptTrade], desk
             {"symbol": key.symbol, "strategy_id": key.strategy_id, "quantity": position.quantity,
              "profit_unrealised_paise": position.unrealised_paise(price)},
         )  # fmt: skip
+
+
+def doubts_of_gaps(symbols: Sequence[SymbolData], fills: Sequence[KeptTrade]) -> Iterator[LogRow]:
+    """Tell of positions held into a day that opens as after a split: their profit is the new count of shares' price."""
+    for each in symbols:
+        for day_text, ratio in each.gaps:
+            until_us = day_start_us(date.fromisoformat(day_text))
+            held: Counter[str] = Counter()
+            for fill in fills:
+                if fill.symbol == each.symbol and fill.timestamp_us < until_us:
+                    held[fill.strategy_id] += fill.quantity if fill.side is Side.BUY else -fill.quantity
+            for strategy_id, quantity in held.items():
+                if quantity:
+                    yield _doubt(
+                        "position.over_gap", symbol=each.symbol, strategy_id=strategy_id, day=day_text, ratio=ratio,
+                        quantity=quantity,
+                    )  # fmt: skip
 
 
 def _doubt(event: str, **detail: Any) -> LogRow:

@@ -26,6 +26,7 @@ _SHOWN = (
     ("Return", "return_ratio", "percent"), ("Return a year", "cagr", "percent"),
     ("Volatility a year", "volatility", "percent"), ("Sharpe", "sharpe", "number"), ("Sortino", "sortino", "number"),
     ("Calmar", "calmar", "number"), ("Deepest drawdown", "drawdown_max_ratio", "percent"),
+    ("Deepest drawdown, evenings only", "drawdown_max_daily_ratio", "percent"),
     ("Longest drawdown, days", "drawdown_days_max", "number"), ("Time in the market", "exposure", "percent"),
     ("Turnover, times the cash", "turnover_ratio", "number"), ("Trades", "trades", "number"),
     ("Won", "win_rate", "percent"), ("Profit factor", "profit_factor", "number"),
@@ -61,7 +62,7 @@ def render(db: DatabaseManager, run_id: str) -> str:
         section("Signals", table(("", "Signals"), [
             (reading.spell_decision(each), f"{each['signals']:,}") for each in found["decisions"]])),
         section("Costs", _costs(metrics.get("", {}))),
-        section("Data quality", _quality(run)),
+        section("Data quality", _quality(run, found["log"])),
         section("Parameters", _parameters(run)),
         section("Log", table(
             ("Level", "Event", "Detail"),
@@ -173,7 +174,7 @@ def _costs(own: dict[str, float | None]) -> str:
     return table(("", ""), rows)
 
 
-def _quality(run: dict[str, Any]) -> str:
+def _quality(run: dict[str, Any], log: Sequence[dict[str, Any]]) -> str:
     data = run["data"]
     rows = [
         (each["symbol"], f"{each['bars']:,}", f"{each['bars_expected']:,}", each["days"], len(each["gaps"]))
@@ -181,7 +182,21 @@ def _quality(run: dict[str, Any]) -> str:
     ]
     missing = ", ".join(data.get("days_missing", [])) or "none"
     head = f"<p>Missing days: {escape(missing)}. Fingerprint {escape(run['data_fingerprint'])}.</p>"
-    return head + table(("", "Bars", "Expected", "Days", "Gaps over 20 %"), rows)
+    return head + table(("", "Bars", "Expected", "Days", "Gaps over 20 %"), rows) + _gaps(data, log)
+
+
+def _gaps(data: dict[str, Any], log: Sequence[dict[str, Any]]) -> str:
+    """Name the days that open as after a split, with what was held over them."""
+    details = [msgspec.json.decode(row["detail_json"]) for row in log if row["event"] == "position.over_gap"]
+    held = {(each["symbol"], each["day"]) for each in details}
+    rows = [
+        (each["symbol"], day, f"{ratio:+.2%}", "yes: its profit is doubtful" if (each["symbol"], day) in held else "no")
+        for each in data.get("symbols", [])
+        for day, ratio in each["gaps"]
+    ]
+    if not rows:
+        return ""
+    return "<p>A split or a bonus, likely:</p>" + table(("", "Day", "Opens at", "Held over it"), rows)
 
 
 def _parameters(run: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from services.backtest import metrics, run_file
 from services.backtest.account import make_desk
 from services.backtest.bars import BarsReader
 from services.backtest.data import RunData, load
-from services.backtest.doubts import doubts_of_data, doubts_of_fills
+from services.backtest.doubts import doubts_of_data, doubts_of_fills, doubts_of_gaps
 from services.backtest.equity import equity_curve
 from services.backtest.form import choose_form, make_host, run_form
 from services.backtest.loops import make_loop, ticks_of
@@ -78,8 +78,8 @@ class Simulation:
         if recorder.bars < data.bars:
             raise KeyboardInterrupt
         recorder.on_events(loop.end(self._last_us(data.columns)))
-        for note in doubts_of_fills(data.columns, recorder.traded, desk):
-            recorder.log.append(note)
+        recorder.log.extend(doubts_of_gaps(data.symbols, recorder.traded))
+        recorder.log.extend(doubts_of_fills(data.columns, recorder.traded, desk))
         self._ran = data.columns
 
     def write(self, connection: RunConnection, state: str, error: str, finished_us: int) -> None:
