@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -96,6 +97,26 @@ def after_fill(position: Position, fill: KeptTrade) -> Position:
         p.key, after, cost, realised, p.fees_paise + fill.fees_paise, bought, bought_paise, sold, sold_paise,
         opened_us, at_us if at_us > p.updated_us else p.updated_us,  # noqa: FURB136 - a call costs more
     )  # fmt: skip
+
+
+class Step(NamedTuple):
+    """A fill, and its position before it and after."""
+
+    fill: KeptTrade
+    before: Position
+    after: Position
+
+
+def folded(fills: Iterable[KeptTrade]) -> list[Step]:
+    """Fold fills into their positions one after the other, as they come."""
+    positions: dict[tuple[str, str, str, Product], Position] = {}
+    steps = []
+    for fill in fills:
+        fields = (fill.strategy_id, fill.symbol, fill.exchange, fill.product)
+        before = positions.get(fields) or Position(PositionKey(*fields))
+        after = positions[fields] = after_fill(before, fill)
+        steps.append(Step(fill, before, after))
+    return steps
 
 
 class _Entry(msgspec.Struct):

@@ -173,9 +173,9 @@ class Valuation:
         return units[np.maximum(last, 0)], int(np.searchsorted(last, 0))
 
 
-def equity_curve(columns: Sequence[Columns], fills: Sequence[KeptTrade], cash_paise: int) -> EquityCurve:
+def equity_curve(columns: Sequence[Columns], deals: Deals, cash_paise: int) -> EquityCurve:
     """Value the account at the close of every bar, as `Valuation.curve` does."""
-    return Valuation(columns).curve(Deals.of(fills), cash_paise)
+    return Valuation(columns).curve(deals, cash_paise)
 
 
 def day_rows(timestamps: Integers, days: Integers) -> Integers:

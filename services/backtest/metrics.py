@@ -11,11 +11,11 @@ import numpy as np
 
 from libs.core.clock import trading_date
 from libs.indicators.columns import Floats, Integers, session_days
-from libs.orders.direct import KeptTrade
-from libs.orders.positions import Position, PositionKey, after_fill
+from libs.orders.positions import Position, PositionKey, Step
 from libs.strategies.wishes import Flags
 from libs.trading.columns import Columns
 from services.backtest.equity import Block, Deals, EquityCurve, day_rows, distinct
+from services.backtest.traded import Traded
 
 DAYS_A_YEAR = 252
 #: (metric, scope): value; None where it is not defined.
@@ -38,24 +38,22 @@ class RoundTrip(msgspec.Struct, frozen=True):
         return self.profit_paise - self.fees_paise
 
 
-def round_trips(fills: Sequence[KeptTrade]) -> list[RoundTrip]:
-    """Fold fills into trades. A fill that turns a position over ends one and begins the next; its fees end with it."""
+def round_trips(steps: Iterable[Step]) -> list[RoundTrip]:
+    """Put fills together to trades; one that turns a position over ends one, fees and all, and begins the next."""
     trips: list[RoundTrip] = []
-    held: dict[PositionKey, tuple[Position, Position]] = {}  # now, and as it was when the trade began
-    for fill in fills:
-        key = PositionKey(fill.strategy_id, fill.symbol, fill.exchange, fill.product)
-        now, began = held.get(key) or (Position(key), Position(key))
-        after = after_fill(now, fill)
-        is_over = now.quantity != 0 and (after.quantity == 0 or (after.quantity > 0) != (now.quantity > 0))
-        if is_over:
+    began: dict[PositionKey, Position] = {}  # as each position was when its trade began
+    for fill, now, after in steps:
+        held, left = now.quantity, after.quantity
+        if held and (not left or (left > 0) != (held > 0)):
+            key = now.key
+            first = began.get(key) or Position(key)
             trips.append(
                 RoundTrip(
-                    fill.symbol, now.quantity > 0, now.opened_us, fill.timestamp_us,
-                    after.realised_paise - began.realised_paise, after.fees_paise - began.fees_paise,
+                    fill.symbol, held > 0, now.opened_us, fill.timestamp_us,
+                    after.realised_paise - first.realised_paise, after.fees_paise - first.fees_paise,
                 )
             )  # fmt: skip
-            began = after
-        held[key] = (after, began)
+            began[key] = after
     return trips
 
 
@@ -73,6 +71,11 @@ class Trips(NamedTuple):
             np.array([trip.net_paise for trip in trips], dtype=np.float64),
             np.diff(np.searchsorted(timestamps, ends, side="right"), axis=1).reshape(-1),
         )
+
+    def some(self, which: Sequence[bool]) -> Trips:
+        """Give some of them."""
+        picked = np.array(which, dtype=np.bool_)
+        return Trips(self.net[picked], self.bars[picked])
 
 
 class Timeline:
@@ -157,20 +160,20 @@ def return_figures(returns: Floats) -> dict[str, float | None]:
     }
 
 
-def compute(columns: Sequence[Columns], curve: EquityCurve, fills: Sequence[KeptTrade], cash_paise: int) -> Metrics:
+def compute(columns: Sequence[Columns], curve: EquityCurve, traded: Traded, cash_paise: int) -> Metrics:
     """Work out every figure of a run."""
     metrics: Metrics = {}
 
     def put(figures: dict[str, float | None], scope: str = "") -> None:
         metrics.update({(name, scope): value for name, value in figures.items()})
 
-    timeline, trips = Timeline(curve.timestamps), round_trips(fills)
+    timeline, trips = Timeline(curve.timestamps), round_trips(traded.steps)
     worth = worth_of(curve.blocks(), timeline, cash_paise)
-    put(overall(worth, timeline, Deals.of(fills), Trips.of(trips, curve.timestamps), cash_paise))
+    columns_of_trips, symbols = Trips.of(trips, curve.timestamps), [trip.symbol for trip in trips]
+    put(overall(worth, timeline, traded.deals, columns_of_trips, cash_paise))
     put(_months(worth.evenings, timeline, cash_paise))
-    for symbol in sorted({trip.symbol for trip in trips}):
-        own = [trip for trip in trips if trip.symbol == symbol]
-        put(_trades(Trips.of(own, curve.timestamps)), symbol)
+    for symbol in sorted(set(symbols)):
+        put(_trades(columns_of_trips.some([each == symbol for each in symbols])), symbol)
     put(return_figures(_benchmark(columns)), "benchmark")
     return {key: _known(value) for key, value in metrics.items()}
 

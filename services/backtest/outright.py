@@ -116,9 +116,10 @@ class Outright:
         recorder = RunRecorder(desk)
         loop = TradingLoop(desk, request.fills, self._calendar.session)
         run_form(EVENT, request, sample, loop, recorder, self._calendar)
-        if told(account.deals) != told(Deals.of(recorder.fills)):
+        deals = Deals.of(recorder.traded)
+        if told(account.deals) != told(deals):
             raise NotOutright("fills worked out were not the loop's on a sample of these bars")
-        expected = equity_curve(sample.columns, recorder.fills, request.cash_paise)
+        expected = equity_curve(sample.columns, deals, request.cash_paise)
         if int(account.worth.evenings[-1]) != int(expected.equity[-1]):
             raise NotOutright("the account worked out was not the loop's on a sample of these bars")
         return f"equal on {sample.bars} bars: {len(account.deals)} fills"

@@ -5,27 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from libs.contracts.orders import Side
 from libs.contracts.signals import SignalEvent
 from libs.orders.direct import KeptTrade, PlainOrder
-from libs.orders.model import FINAL, Fill, Purpose
+from libs.orders.model import FINAL, Fill
 from libs.orders.news import FillRecorded, Transition
-from libs.orders.positions import Position, PositionKey, after_fill
 from libs.trading.decisions import Ignored, Placed, Refusal
 from libs.trading.desk import Desk
 from libs.trading.loop import LoopEvent
 
 _SAYS = ("ignored", "rejected", "approved")
-
-
-class TradeRow(NamedTuple):
-    """One trade with what it meant; `profit_paise` is realised by it before fees, None when it opened."""
-
-    trade: KeptTrade
-    signal_id: str
-    direction: str
-    profit_paise: int | None
-    reason: str
+_APPROVED = ("approved", "")
 
 
 class LogRow(NamedTuple):
@@ -131,28 +120,6 @@ class RunRecorder:
         """Add a line to the log."""
         self.log.append(LogRow(at_us, level, event, detail))
 
-    def trades(self) -> list[TradeRow]:
-        """Give every trade with the side of its position, what it realised and why its order was placed."""
-        positions: dict[PositionKey, Position] = {}
-        rows = []
-        for trade in self._traded:
-            key = PositionKey(trade.strategy_id, trade.symbol, trade.exchange, trade.product)
-            before = positions.get(key) or Position(key)
-            after = positions[key] = after_fill(before, trade)
-            order = trade if isinstance(trade, PlainOrder) else self._desk.orders.get(trade.order_id)
-            is_long = (trade.side is Side.BUY) == (order.purpose is Purpose.ENTRY)
-            closes = before.quantity != 0 and (before.quantity > 0) != (trade.side is Side.BUY)
-            rows.append(
-                TradeRow(
-                    trade,
-                    order.signal_id,
-                    "long" if is_long else "short",
-                    after.realised_paise - before.realised_paise if closes else None,
-                    self.reasons.get(trade.order_id, ""),
-                )
-            )
-        return rows
-
     def _fill_of(self, plain: PlainOrder) -> Fill:
         """Give a plain order's trade; without fees it is the very one its order has."""
         return plain.fill(plain.fees_paise) if plain.fees_paise else self._desk.orders.get(plain.order_id).fills[0]
@@ -161,10 +128,14 @@ class RunRecorder:
         if not self._placed:
             return
         for plain in self._placed:
-            self._reasons[plain.order_id] = plain.reason
-            self._decide(plain.signal_id, "approved", "")
+            order_id, signal_id = plain.order_id, plain.signal_id
+            self._reasons[order_id] = plain.reason
+            if signal_id in self._decisions:
+                self._decide(signal_id, *_APPROVED)
+            elif signal_id:
+                self._decisions[signal_id] = _APPROVED
             if plain.trade_number:
-                self._finished_us[plain.order_id] = plain.timestamp_us
+                self._finished_us[order_id] = plain.timestamp_us
         self._placed = [plain for plain in self._placed if not plain.trade_number]
 
     def _refused(self, event: Refusal) -> None:

@@ -26,6 +26,7 @@ from services.backtest.progress import Progress
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest
 from services.backtest.stopping import Stopping
+from services.backtest.traded import Traded
 
 
 class Simulation:
@@ -87,9 +88,10 @@ class Simulation:
         data, desk, recorder = self._data, self._desk, self._recorder
         if data is not None and desk is not None and recorder is not None:
             ran = self._ran = self._ran or _up_to(data.columns, recorder.ran_until_us)
-            curve = equity_curve(ran, recorder.traded, self._request.cash_paise)
-            figures = metrics.compute(ran, curve, recorder.traded, self._request.cash_paise)
-            run_file.write_results(connection, recorder, desk, curve, figures)
+            traded = Traded(recorder.traded)
+            curve = equity_curve(ran, traded.deals, self._request.cash_paise)
+            figures = metrics.compute(ran, curve, traded, self._request.cash_paise)
+            run_file.write_results(connection, recorder, desk, traded, curve, figures)
         run_file.end(
             connection, state=state, error=error, bars=sum(map(len, self._ran)), finished_us=finished_us,
             fingerprint=data.fingerprint if data else "", data=data.describe() if data else {},

@@ -25,6 +25,7 @@ from services.backtest.data import RunData
 from services.backtest.equity import equity_curve
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import make_request
+from services.backtest.traded import Traded
 from tests.kit.columns import CALENDAR, DAYS
 from tests.kit.naive_account import MINUTE, TICK, Bar, NaiveAccount, Options, Said
 
@@ -182,10 +183,11 @@ def test_the_engine_does_what_a_patient_hand_does(first, count):
         odd = next((pair for pair in zip(found, hand.fills, strict=False) if pair[0] != pair[1]), None)
         assert odd is None, f"{where}\nengine {odd[0]}\nhand   {odd[1]}"
         assert len(found) == len(hand.fills), where
-        curve = equity_curve(columns, recorder.fills, asked.cash)
+        traded = Traded(recorder.traded)
+        curve = equity_curve(columns, traded.deals, asked.cash)
         assert list(zip(curve.equity.tolist(), curve.exposure.tolist(), strict=True)) == hand.worth, where
         assert desk.equity_paise == hand.worth[-1][0], where
-        check_figures(hand, minutes, metrics.compute(columns, curve, recorder.fills, asked.cash), asked.cash, where)
+        check_figures(hand, minutes, metrics.compute(columns, curve, traded, asked.cash), asked.cash, where)
         happened += len(found)
     assert happened > 200
 

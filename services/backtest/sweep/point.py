@@ -24,12 +24,13 @@ from services.backtest import metrics
 from services.backtest.account import make_desk
 from services.backtest.collection import without_collection
 from services.backtest.data import RunData, load_data
-from services.backtest.equity import Deals, Valuation
+from services.backtest.equity import Valuation
 from services.backtest.form import OUTRIGHT, choose_form, goes_bar_by_bar, make_host, run_form
 from services.backtest.loops import make_loop, ticks_of
 from services.backtest.outright import Account, Outright
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest
+from services.backtest.traded import Traded
 
 DONE, FAILED = "done", "failed"
 #: More days are read side by side than for a run: a sweep has its bars in memory for long, and is waited for.
@@ -204,10 +205,10 @@ class Bench:
             loop = make_loop(request, desk, self._calendar, ticks)
             faults = list(run_form(form, request, data, loop, recorder, self._calendar).take_faults())
         error = f"{len(faults)} faults of the strategy, first: {faults[0].kind.value}" if faults else ""
-        deals, cash_paise = Deals.of(recorder.fills), request.cash_paise
-        worth = metrics.worth_of(self._valuation.blocks(deals, cash_paise), self._timeline, cash_paise)
-        trips = metrics.Trips.of(metrics.round_trips(recorder.fills), self._timeline.timestamps)
-        return form, why, Account(deals, trips, worth), error
+        traded, cash_paise = Traded(recorder.traded), request.cash_paise
+        worth = metrics.worth_of(self._valuation.blocks(traded.deals, cash_paise), self._timeline, cash_paise)
+        trips = metrics.Trips.of(metrics.round_trips(traded.steps), self._timeline.timestamps)
+        return form, why, Account(traded.deals, trips, worth), error
 
     def _trimmed(self, warmup_bars: int) -> RunData:
         """Give the data with the warm-up this point would have been loaded with, and no bar more."""

@@ -10,8 +10,10 @@ import pytest
 from libs.contracts.orders import Side
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE
 from libs.orders.model import Fill
+from libs.orders.positions import folded
 from services.backtest.equity import EquityCurve
 from services.backtest.metrics import compute, return_figures, round_trips
+from services.backtest.traded import Traded
 from tests.kit.market_days import MONDAY, OPEN_MINUTE, at_us
 
 PEERS = {
@@ -52,13 +54,14 @@ def fill(minute: int, side: Side, quantity: int, price: float, fees: int = 0) ->
 
 def test_round_trips_by_hand():
     """In at 100 and 102, out at 103 in two parts; then one fill turns a long over into a short."""
-    trips = round_trips(
+    steps = folded(
         [
             fill(0, Side.BUY, 10, 100.0, 5), fill(1, Side.BUY, 10, 102.0, 5),
             fill(2, Side.SELL, 15, 103.0, 7), fill(3, Side.SELL, 5, 103.0, 3),
             fill(4, Side.BUY, 10, 100.0), fill(5, Side.SELL, 30, 99.0, 9), fill(6, Side.BUY, 20, 98.0, 1),
         ]
     )  # fmt: skip
+    trips = round_trips(steps)
 
     assert [(trip.is_long, trip.profit_paise, trip.fees_paise) for trip in trips] == [
         (True, 40_00, 20), (True, -10_00, 9), (False, 20_00, 1),
@@ -73,7 +76,7 @@ def test_account_figures_by_hand():
     exposure = np.array([0, 500_00, 0, 500_00, 0, 0])
     curve = EquityCurve(stamps, equity - exposure, equity, exposure)
 
-    figures = compute([], curve, [fill(1, Side.BUY, 5, 100.0), fill(2, Side.SELL, 5, 120.0)], 1000_00)
+    figures = compute([], curve, Traded([fill(1, Side.BUY, 5, 100.0), fill(2, Side.SELL, 5, 120.0)]), 1000_00)
 
     expected = {
         "profit_paise": 45_00, "drawdown_max_paise": 110_00, "drawdown_max_ratio": 0.1, "drawdown_days_max": 1,

@@ -23,6 +23,7 @@ from services.backtest.outright import Outright, told
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import make_request
 from services.backtest.sweep.point import branch_of
+from services.backtest.traded import Traded
 from tests.kit.columns import CALENDAR, DAYS, columns
 
 SYMBOLS = ("AAA", "BBB")
@@ -83,8 +84,9 @@ def test_random_runs_are_the_loops():
         except NotOutright:
             continue
         fills = by_the_loop(request, data)
-        expected = equity_curve(data.columns, fills, request.cash_paise)
-        figures = metrics.compute(data.columns, expected, fills, request.cash_paise)
+        traded = Traded(fills)
+        expected = equity_curve(data.columns, traded.deals, request.cash_paise)
+        figures = metrics.compute(data.columns, expected, traded, request.cash_paise)
         curve, timeline = (
             Valuation(data.columns).curve(deals, request.cash_paise),
             metrics.Timeline(expected.timestamps),
