@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -34,6 +35,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # A container may forbid Python to keep compiled code; each of the hundreds of processes then compiles ours anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    # A shell starts what it puts behind itself (`make test &`) deaf to Ctrl-C, and so would be all that tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Before any product module of a test process is imported, and inherited by every process the tests start.
     if _SEEN not in os.environ:
         os.environ[_SEEN] = tempfile.mkdtemp(prefix="tradefleet-crash-points-")
