@@ -112,7 +112,7 @@ def measured(
 ) -> tuple[float, int, int]:
     """Seconds, fills and profit of one run of the loop."""
     request = request_of([each.symbol for each in columns], **(dict.fromkeys(_ACCOUNT, 0) | limits))
-    data, calendar = RunData(tuple(columns), (), "", (), ()), Calendar.load("nse")
+    data, calendar = RunData(tuple(columns), (), (), ()), Calendar.load("nse")
     desk = make_desk(request, data, request.risk(Risk()))
     recorder = RunRecorder(desk)
     loop = TradingLoop(desk, request.fills, calendar.session)

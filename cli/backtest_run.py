@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import suppress
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from cli.backtest import base_request
@@ -33,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
     clock = SystemClock()
     db = DatabaseManager(data_root, Role.BACKTEST, settings=settings, clock=clock)
+    Thread(target=_import_what_ends_it).start()
     shows = not options.quiet and not options.json and sys.stderr.isatty()
     try:
         run_id = BacktestRunner(db).execute(request, progress=_bar() if shows else None)
@@ -48,6 +51,12 @@ def run(options: argparse.Namespace) -> int:
 
     print_run(db, run_id, as_json=options.json)
     return OK
+
+
+def _import_what_ends_it() -> None:
+    """Import what comes after the run while its bars are being read, when nothing else wants the interpreter."""
+    for name in ("services.backtest.owner", "cli.backtest_show", "portalocker"):
+        import_module(name)
 
 
 def _submit(options: argparse.Namespace, settings: Settings, data_root: str, request: RunRequest) -> int:

@@ -34,6 +34,8 @@ def write_run(path: Path, root: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         with naming_disk(path), duckdb_writer(staged) as connection:
             staged.chmod(PRIVATE_FILE)
+            # A commit goes into the file itself, not into a log of as many bytes first.
+            connection.execute("SET wal_autocheckpoint = '1KB'")
             for statement in schema.run_ddl():
                 connection.execute(statement)
             connection.execute("BEGIN")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import date
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
@@ -20,6 +21,7 @@ from libs.indicators.columns import session_days
 from libs.orders.instrument import Instrument
 from libs.trading.columns import Columns
 from services.backtest.bars import DAYS_AT_ONCE, BarsReader, NoCandles
+from services.backtest.equity import BLOCK_ROWS
 from services.backtest.request import RunRequest
 
 #: A price that opens this far from yesterday's close is more likely a split or a bonus than a move.
@@ -37,14 +39,18 @@ class SymbolData(msgspec.Struct, frozen=True):
     gaps: tuple[tuple[str, float], ...] = ()
 
 
-class RunData(msgspec.Struct, frozen=True):
-    """Columns by symbol, the fingerprint of their content, and days asked for, found and missing."""
+class RunData(msgspec.Struct, frozen=True, dict=True):
+    """Columns by symbol, and days asked for, found and missing."""
 
     columns: tuple[Columns, ...]
     warm_up: tuple[Columns, ...]
-    fingerprint: str
     days_missing: tuple[date, ...]
     symbols: tuple[SymbolData, ...]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Give the hash of all that was read; of 20 MB it takes long enough to be asked for on a thread of its own."""
+        return _fingerprint((*self.warm_up, *self.columns))
 
     @property
     def bars(self) -> int:
@@ -87,7 +93,7 @@ def load(bars: BarsReader, warmup_bars: int) -> RunData:
         )
     sessions = tuple(load_calendar(bars.db.layout.root, request.exchange).sessions(request.start, request.end))
     return RunData(
-        columns, warm_up, _fingerprint((*warm_up, *columns)), found.days_missing,
+        columns, warm_up, found.days_missing,
         tuple(
             _quality(each, warm_up, _bars_expected(sessions, request.timeframe, each.timestamps)) for each in columns
         ),
@@ -99,14 +105,18 @@ def instrument_of(request: RunRequest, columns: Columns) -> Instrument:
     for instrument in request.instruments:
         if instrument.symbol == columns.symbol:
             return instrument
-    tick_size = tick_size_of(np.concatenate([columns.open, columns.close]))
+    tick_size = tick_size_of(columns.open, columns.close)
     return Instrument(symbol=columns.symbol, exchange=request.exchange, tick_size=tick_size)
 
 
-def tick_size_of(prices: NDArray[np.float64]) -> float:
+def tick_size_of(*prices: NDArray[np.float64]) -> float:
     """Give the coarser of a share's two usual tick sizes that all prices are multiples of."""
-    ticks = prices / _TICK
-    return _TICK if bool(np.all(np.abs(ticks - np.rint(ticks)) < 1e-6)) else _FINE_TICK
+    for column in prices:
+        for start in range(0, len(column), BLOCK_ROWS):
+            ticks = column[start : start + BLOCK_ROWS] / _TICK
+            if not np.all(np.abs(ticks - np.rint(ticks)) < 1e-6):
+                return _FINE_TICK
+    return _TICK
 
 
 def _fingerprint(parts: tuple[Columns, ...]) -> str:

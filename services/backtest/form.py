@@ -86,4 +86,4 @@ def sample_of(data: RunData) -> RunData:
     columns = tuple(each.part(0, SAMPLE_BARS) for each in data.columns[:SAMPLE_SYMBOLS])
     names = {each.symbol for each in columns}
     warm_up: tuple[Columns, ...] = tuple(each for each in data.warm_up if each.symbol in names)
-    return RunData(columns, warm_up, data.fingerprint, (), ())
+    return RunData(columns, warm_up, (), ())

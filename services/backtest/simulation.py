@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import Thread
 
 import msgspec
 
@@ -43,6 +44,7 @@ class Simulation:
         self._data: RunData | None = None
         self._desk: Desk | None = None
         self._recorder: RunRecorder | None = None
+        self._hashing: Thread | None = None
         self._ran: tuple[Columns, ...] = ()
 
     def begin(self, connection: RunConnection, created_us: int) -> None:
@@ -61,6 +63,8 @@ class Simulation:
         warmup = max(make_host(request, calendar).warmup_needed().values(), default=0)
         data = self._data = load(bars, warmup)
         bars.close()  # its engine keeps memory
+        self._hashing = Thread(target=lambda: data.fingerprint, name="fingerprint")
+        self._hashing.start()
         desk = self._desk = make_desk(request, data, self._risk)
         recorder = self._recorder = RunRecorder(desk, self._on_progress if self._progress else None)
         recorder.log.extend(doubts_of_data(data))
@@ -86,6 +90,8 @@ class Simulation:
     def write(self, connection: RunConnection, state: str, error: str, finished_us: int) -> None:
         """Write what there is: of a run that did not come to its end, up to the last bar that was run."""
         data, desk, recorder = self._data, self._desk, self._recorder
+        if self._hashing is not None:
+            self._hashing.join()
         if data is not None and desk is not None and recorder is not None:
             ran = self._ran = self._ran or _up_to(data.columns, recorder.ran_until_us)
             traded = Traded(recorder.traded)

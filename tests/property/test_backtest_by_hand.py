@@ -169,7 +169,7 @@ def test_the_engine_does_what_a_patient_hand_does(first, count):
             hand.minute(at, day, bars, said)
         columns = columns_of(minutes)
         request = request_of(asked, [each.symbol for each in columns], costs=costs)
-        desk = make_desk(request, RunData(columns, (), "", (), ()), request.risk(Risk()))
+        desk = make_desk(request, RunData(columns, (), (), ()), request.risk(Risk()))
         recorder = RunRecorder(desk)
         loop = TradingLoop(desk, request.fills, CALENDAR.session)
         replay(columns, Words(minutes), loop, recorder, timeframe="1m", exchange="nse")

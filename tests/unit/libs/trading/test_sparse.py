@@ -81,7 +81,7 @@ def test_passing_over_changes_nothing(strategy, variant):
     early = {"start": date(2026, 1, 28), "end": date(2026, 1, 30)}
     data = RunData(
         (week("AAA", 1), week("BBB", 2, missing=0.2), week("CCC", 3)),
-        (columns("AAA", 4, **early), columns("BBB", 5, **early)), "", (), (),
+        (columns("AAA", 4, **early), columns("BBB", 5, **early)), (), (),
     )  # fmt: skip
 
     event, vectorised = outcome(EVENT, request, data), outcome(VECTORISED, request, data)
@@ -123,7 +123,7 @@ def test_plain_orders_leave_what_the_long_way_leaves(seed):
     request = make_request(strategy, ["AAA", "BBB"], *DAYS, **options)
     days = {"start": DAYS[0], "end": date(2026, 2, 5)}
     data = RunData(
-        (columns("AAA", seed, **days), columns("BBB", 100 + seed, missing=0.3, **days)), (), "", (), ()
+        (columns("AAA", seed, **days), columns("BBB", 100 + seed, missing=0.3, **days)), (), (), ()
     )  # fmt: skip
 
     event, vectorised = outcome(EVENT, request, data), outcome(VECTORISED, request, data)
@@ -142,7 +142,7 @@ def test_plain_orders_take_the_short_way(monkeypatch):
     monkeypatch.setattr(
         TradingLoop, "on_signal", lambda self, signal, bar, now_us: asked.append(signal.signal_type) or []
     )
-    found = outcome(VECTORISED, request, RunData((columns("AAA", 1),), (), "", (), ()))
+    found = outcome(VECTORISED, request, RunData((columns("AAA", 1),), (), (), ()))
 
     assert len(found["fills"]) >= 50
     assert set(asked) <= {"exit_long"}, "an exit where there is no position yet is the long way's"
@@ -154,7 +154,7 @@ def test_a_form_that_is_not_equal_is_not_used(monkeypatch):
     from libs.strategies.wishes import Wishes
 
     request = make_request("sma_cross", ["AAA"], *DAYS)
-    data = RunData((week("AAA", 1),), (), "", (), ())
+    data = RunData((week("AAA", 1),), (), (), ())
     right = choose_form(request, data, Risk(), CALENDAR)
     honest = SmaCross.wishes
     monkeypatch.setattr(SmaCross, "wishes", lambda self, columns: Wishes(-honest(self, columns).side))

@@ -22,7 +22,7 @@ MONDAY, TUESDAY, WEDNESDAY = (date(2026, 2, day) for day in (2, 3, 4))
 
 def ran(parts, **options):
     request = make_request("sma_cross", [each.symbol for each in parts], MONDAY, WEDNESDAY, **options)
-    data = RunData(parts, (), "", (), ())
+    data = RunData(parts, (), (), ())
     desk = make_desk(request, data, request.risk(Risk()))
     recorder = RunRecorder(desk)
     run_form(EVENT, request, data, TradingLoop(desk, request.fills, CALENDAR.session), recorder, CALENDAR)
@@ -37,7 +37,7 @@ def test_symbols_that_are_not_there_all_the_time_are_named():
     )  # fmt: skip
     split = SymbolData("AAA", 1, 1, 1, ((TUESDAY.isoformat(), -0.5),))
 
-    told = [(row.event, *row.detail.values()) for row in doubts_of_data(RunData(parts, (), "", (TUESDAY,), (split,)))]
+    told = [(row.event, *row.detail.values()) for row in doubts_of_data(RunData(parts, (), (TUESDAY,), (split,)))]
 
     assert told == [
         ("data.day_missing", "2026-02-03"), ("data.begins_late", "BBB", "2026-02-03"),

@@ -36,7 +36,7 @@ FREE = dict.fromkeys(
 
 def data_of(seed: int, *, missing: float) -> RunData:
     days = {"end": DAYS[0] + timedelta(days=3)}
-    return RunData((columns("AAA", seed, **days), columns("BBB", seed + 1, missing=missing, **days)), (), "", (), ())
+    return RunData((columns("AAA", seed, **days), columns("BBB", seed + 1, missing=missing, **days)), (), (), ())
 
 
 def only(data: RunData, symbols) -> RunData:
@@ -109,7 +109,7 @@ def test_a_square_off_finds_no_bar_when_it_is_due():
     for seed in range(6):
         days = {"end": DAYS[1]}
         thin = columns("AAA", seed, missing=0.98, **days), columns("BBB", 90 + seed, missing=0.98, **days)
-        data = RunData(thin, (), "", (), ())
+        data = RunData(thin, (), (), ())
         request = make_request(
             "sma_cross", list(SYMBOLS), *DAYS, parameters={"fast": 2, "slow": 3, "flat_before_close_minutes": 0},
             daily_anchor=False, costs=False, limits=FREE, sizing={"type": "fixed_quantity", "quantity": 7},

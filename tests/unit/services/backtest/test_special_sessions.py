@@ -47,7 +47,7 @@ def test_a_special_session_is_traded_and_ended_like_any_other(first, special, la
     )  # fmt: skip
     risk, found = request.risk(Risk()), []
     for form in (EVENT, VECTORISED):
-        data = RunData((bars,), (), "", (), ())
+        data = RunData((bars,), (), (), ())
         recorder = RunRecorder(desk := make_desk(request, data, risk))
         run_form(form, request, data, TradingLoop(desk, request.fills, CALENDAR.session), recorder, CALENDAR)
         found.append((recorder.fills, recorder.signals, desk.equity_paise))

@@ -61,7 +61,7 @@ def test_wishes_are_those_of_whole_numbers():
 
 def test_every_form_comes_to_the_profit_of_whole_numbers():
     """Bar by bar, by the vectorised form, and a sweep's short way: the same fills, and the whole numbers' profit."""
-    data = RunData((BARS,), (), "", (), ())
+    data = RunData((BARS,), (), (), ())
     expected = by_whole_numbers(BARS, RUN)
     base = request_of([BARS.symbol], **dict.fromkeys(_ACCOUNT, 0))
     for fast, slow in RUN:
