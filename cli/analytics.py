@@ -7,8 +7,10 @@ import sys
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from cli.exits import FAILED, NOT_FOUND, OK
+from cli.exits import FAILED, NOT_FOUND, OK, WrongUsage
 from cli.output import add_json, print_json, print_table
+from cli.words import at_least
+from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import IST, Clock, SystemClock, to_datetime
 from libs.core.errors import Refused, RetryLater
 from libs.settings import Settings, load_settings
@@ -33,7 +35,7 @@ def add(subparsers: Any) -> None:
     show = actions.add_parser("show", help="what is stored of a symbol, the newest bar first")
     show.add_argument("symbol")
     show.add_argument("--timeframe", default="", help="default: the first of scanner.analytics_timeframes")
-    show.add_argument("--count", type=int, default=10, metavar="N", help="so many bars; default 10")
+    show.add_argument("--count", type=at_least(1), default=10, metavar="N", help="so many bars; default 10")
     add_json(show)
     show.set_defaults(run=run_show)
     update = actions.add_parser(
@@ -57,7 +59,7 @@ def run_show(options: argparse.Namespace) -> int:
     from libs.dbaccess import DatabaseManager
 
     settings = load_settings()
-    timeframe = options.timeframe or _timeframes(settings, "")[0]
+    timeframe = _timeframes(settings, options.timeframe)[0]
     with DatabaseManager(settings.data_root, settings=settings).signals_reader() as connection:
         values = (options.symbol, settings.data.exchange, timeframe, options.count)
         rows = connection.execute(_SHOWN, values).fetchall()
@@ -95,7 +97,7 @@ def run_update(options: argparse.Namespace) -> int:
 
     settings = load_settings()
     if options.first and options.last and options.first > options.last:
-        raise Refused(f"--from {options.first} is after --to {options.last}")
+        raise WrongUsage(f"--from {options.first} is after --to {options.last}")
     asked = {
         "symbols": _symbols(settings, options.symbols), "timeframes": _timeframes(settings, options.timeframe),
         "first": options.first.isoformat() if options.first else None,
@@ -150,6 +152,8 @@ def _by_us(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _timeframes(settings: Settings, text: str) -> list[str]:
     found = [each.strip() for each in text.split(",") if each.strip()] or [*settings.scanner.analytics_timeframes]
+    if unknown := [each for each in found if each not in TIMEFRAMES]:
+        raise WrongUsage(f"--timeframe {unknown[0]}: expected one of {', '.join(TIMEFRAMES)}")
     if not found:
         raise Refused("scanner.analytics_timeframes is empty; name one with --timeframe")
     return found

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.exits import reading_words
 from cli.output import add_json
+from cli.words import at_least
 
 if TYPE_CHECKING:
     from libs.settings import Settings
@@ -136,17 +137,6 @@ def _request_options(options: argparse.Namespace, exchange: str) -> dict[str, An
     }  # fmt: skip
 
 
-def _at_least(least: int) -> Callable[[str], int]:
-    """Read a whole number that is not below another."""
-
-    def read(text: str) -> int:
-        if not text.strip().isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, {least} at least")
-        return int(text)
-
-    return read
-
-
 def pairs(texts: list[str], option: str) -> dict[str, str]:
     """Split K=V."""
     from libs.core.errors import Refused
@@ -218,14 +208,14 @@ def _add_optimize(commands: Any) -> None:
         "--space", action="append", default=[], metavar="K=V", required=True,
         help="fast=5..20 (both ends included) or side=a,b; once a parameter",
     )  # fmt: skip
-    parser.add_argument("--trials", type=_at_least(1), default=50, metavar="N", help="points tried a fold; default 50")
+    parser.add_argument("--trials", type=at_least(1), default=50, metavar="N", help="points tried a fold; default 50")
     parser.add_argument(
-        "--batch", type=_at_least(1), default=2, metavar="N", help="trials asked for at a time; default 2"
+        "--batch", type=at_least(1), default=2, metavar="N", help="trials asked for at a time; default 2"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default 0; the same seed, the same trials")
-    parser.add_argument("--walk-forward", type=_at_least(0), default=0, metavar="N", help="so many folds; default none")
+    parser.add_argument("--walk-forward", type=at_least(0), default=0, metavar="N", help="so many folds; default none")
     parser.add_argument(
-        "--in-sample", type=_at_least(1), default=3, metavar="N", help="days searched for each day judged; default 3"
+        "--in-sample", type=at_least(1), default=3, metavar="N", help="days searched for each day judged; default 3"
     )
     add_points(parser)
 
@@ -237,12 +227,12 @@ def _add_honesty(commands: Any) -> None:
     )  # fmt: skip
     add_request(parser)
     parser.add_argument(
-        "--cuts", type=_at_least(2), default=10, metavar="N", help="so often the data are cut short; default 10"
+        "--cuts", type=at_least(2), default=10, metavar="N", help="so often the data are cut short; default 10"
     )
     luck = _add_named(
         commands, "luck", "a run's trades in other orders, and beside entries by chance", "cli.backtest_honesty:luck"
     )
-    luck.add_argument("--rounds", type=_at_least(1), default=1000, metavar="N", help="default 1000")
+    luck.add_argument("--rounds", type=at_least(1), default=1000, metavar="N", help="default 1000")
     luck.add_argument("--seed", type=int, default=0, metavar="N", help="default 0; the same seed, the same answer")
 
 
@@ -252,7 +242,7 @@ def add_points(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("--metric", choices=METRICS, default="sharpe", help="what is best; default sharpe")
     parser.add_argument(
-        "--workers", type=_at_least(1), default=os.cpu_count() or 1, metavar="N",
+        "--workers", type=at_least(1), default=os.cpu_count() or 1, metavar="N",
         help="at most so many at once; default all",
     )  # fmt: skip
     parser.add_argument("--cluster", metavar="tcp://HOST:PORT", help="a Dask scheduler whose workers see the data root")
@@ -263,7 +253,7 @@ def add_points(parser: argparse.ArgumentParser) -> None:
 def _add_list(commands: Any) -> None:
     parser = _command(commands, "list", "every run, newest first", "cli.backtest_show:list_runs")
     parser.add_argument("--strategy", default="", metavar="ID", help="only of this strategy")
-    parser.add_argument("--last", type=_at_least(0), default=50, metavar="N", help="default 50; 0 for all")
+    parser.add_argument("--last", type=at_least(0), default=50, metavar="N", help="default 50; 0 for all")
 
 
 def _add_named(commands: Any, name: str, purpose: str, target: str) -> argparse.ArgumentParser:

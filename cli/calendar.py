@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from cli.words import at_least
 from libs.calendar import Calendar
 from libs.contracts.sessions import Session
 from libs.core.clock import IST, SystemClock, to_datetime, trading_date
@@ -19,7 +20,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--date", type=date.fromisoformat, metavar="D", help="a date such as 2026-11-23; today by default"
     )
-    parser.add_argument("--days", type=int, default=1, metavar="N", help="so many dates from it on (default 1)")
+    parser.add_argument("--days", type=at_least(1), default=1, metavar="N", help="so many dates from it on (default 1)")
     parser.add_argument("--exchange", default="nse")
     parser.add_argument("--data-root", type=Path, help="instead of TRADEFLEET_DATA or data/")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
     calendar = load_calendar(options.data_root or load_settings().data_root, options.exchange)
     first = options.date or trading_date(SystemClock().now_us())
-    for day in (first + timedelta(days=n) for n in range(max(1, options.days))):
+    for day in (first + timedelta(days=n) for n in range(options.days)):
         print(json.dumps(facts(calendar, day)) if options.json else in_words(calendar, day))
     return 0
 

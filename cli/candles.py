@@ -6,7 +6,9 @@ import argparse
 import sys
 from typing import Any
 
+from cli.exits import WrongUsage
 from cli.rows import add_format, end_of, split_names, write_rows
+from cli.words import at_least
 from libs.contracts.market import TIMEFRAMES
 
 
@@ -18,7 +20,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--timeframe", default="1m", choices=list(TIMEFRAMES), help="default 1m")
     parser.add_argument("--from", dest="start", metavar="T", help="from this date or time on (IST); default: all")
     parser.add_argument("--to", dest="end", metavar="T", help="before this time; a bare date is included")
-    parser.add_argument("--last", type=int, metavar="N", help="only the newest N (one symbol, without --from)")
+    parser.add_argument("--last", type=at_least(0), metavar="N", help="only the newest N (one symbol, without --from)")
     parser.add_argument("--data-root", help="the stores' directory; by default the settings'")
     add_format(parser)
     parser.set_defaults(run=run)
@@ -26,14 +28,13 @@ def add(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read the candles, say on standard error which trading days are not there, and write the rows."""
-    from libs.core.errors import Refused
     from libs.dbaccess import DatabaseManager, MarketDataQuery
     from libs.settings import load_settings
 
     settings = load_settings()
     exchange, symbols = options.exchange or settings.data.exchange, split_names(options.symbol)
     if options.last is not None and (len(symbols) != 1 or options.start):
-        raise Refused("--last takes one symbol and no --from")
+        raise WrongUsage("--last takes one symbol and no --from")
     db = DatabaseManager(options.data_root or settings.data_root, read_only=True, settings=settings)
     asked = (exchange, options.timeframe)
     with MarketDataQuery(db) as query:

@@ -7,8 +7,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.exits import FAILED, OK
+from cli.exits import FAILED, OK, WrongUsage
 from cli.output import add_json, print_json, print_table
+from cli.words import between
 
 if TYPE_CHECKING:
     from libs.dbaccess import DatabaseManager
@@ -30,7 +31,9 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--from", dest="start", type=date.fromisoformat, metavar="D", help=f"{_DAYS} days ago")
     parser.add_argument("--to", dest="end", type=date.fromisoformat, metavar="D", help="the last session by default")
     parser.add_argument("--symbols", default="", metavar="A,B", help="only these, one row each")
-    parser.add_argument("--min", type=float, default=0.0, metavar="PERCENT", help="of the minutes of each row")
+    parser.add_argument(
+        "--min", type=between(0, 100), default=0.0, metavar="PERCENT", help="of the minutes of each row"
+    )
     parser.add_argument(
         "--compare",
         action="store_true",
@@ -55,6 +58,8 @@ def run(options: Namespace) -> int:
     root = options.data_root or settings.data_root
     end = options.end or load_calendar(root, exchange).previous_session(SystemClock().now_us()).date
     start = options.start or end - timedelta(days=_DAYS)
+    if start > end:
+        raise WrongUsage(f"--from {start} is after --to {end}")
     symbols = [name.strip() for name in options.symbols.split(",") if name.strip()]
     db = DatabaseManager(root, settings=settings)
     if options.compare:

@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from cli.verdict import Check, ask, attempt, command, verdict
+from cli.words import at_least
 from libs.core.errors import FleetError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def add(subparsers: Any) -> None:
         "broker's, copy the stores, and report the day.", run,
     )  # fmt: skip
     parser.add_argument(
-        "--compare", type=int, default=_COMPARED_SYMBOLS, metavar="N",
+        "--compare", type=at_least(0), default=_COMPARED_SYMBOLS, metavar="N",
         help="hold the candles of the N most traded symbols to the broker's, one call each; 0 for none, default "
         f"{_COMPARED_SYMBOLS}",
     )  # fmt: skip
@@ -42,7 +43,7 @@ def run(options: Namespace) -> int:
     calendar = load_calendar(settings.data_root, settings.data.exchange)
     day = options.date or calendar.previous_session(SystemClock().now_us()).date
     report = _report(settings, day)
-    code = verdict(_checks(settings, day, max(options.compare, 0)), as_json=options.json, date=day, report=report)
+    code = verdict(_checks(settings, day, options.compare), as_json=options.json, date=day, report=report)
     if not options.json:
         print(", ".join(f"{name} {value}" for name, value in report.items()))
     return code

@@ -14,6 +14,10 @@ REFUSED = 3
 NOT_FOUND = 4
 
 
+#: Errors of libraries that mean the words or the settings, by name for the sake of every start.
+_WRONG_WORDS = {"SettingsError", "BadBounds", "BadKeyName", "NoSuchCalendar"}
+
+
 class WrongUsage(Refused):
     """What was typed cannot be meant; the same words will be refused again, whatever the stores hold."""
 
@@ -33,7 +37,7 @@ def exit_code_of(error: Exception) -> int | None:
         return NOT_FOUND
     if type(error).__name__ in {"OwnershipError", "WriterLockHeld"}:  # by name: importing dbaccess costs every start
         return REFUSED
-    if isinstance(error, WrongUsage) or type(error).__name__ == "SettingsError":
+    if isinstance(error, WrongUsage) or type(error).__name__ in _WRONG_WORDS:
         return USAGE
     if isinstance(error, (FleetError, OSError)):
         return FAILED

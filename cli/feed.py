@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cli.words import at_least, some_names
 from libs.core.clock import IST, to_datetime
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ FEEDS: dict[str, tuple[str, str]] = {
     "backtest": ("backtest", "progress of running backtests"),
     "health": ("telemetry.health", "heartbeats of the services"),
 }
+#: Longer bars are made of these when they are read; nobody publishes them.
+_PUBLISHED = ("1m", "5m", "15m", "1d")
 #: After so long without an answer, say what is being waited for.
 _PATIENCE_S = 2.0
 #: Not worth a column of their own on a terminal.
@@ -43,13 +46,13 @@ def add(subparsers: Any) -> None:
     feeds = parser.add_subparsers(title="feeds", metavar="FEED", required=True)
     for name, (_, purpose) in FEEDS.items():
         feed = feeds.add_parser(name, help=purpose, description=f"Print {purpose}; ends with Ctrl-C.")
-        feed.add_argument("--symbols", type=_symbols, default=[], metavar="A,B", help="only these symbols")
+        feed.add_argument("--symbols", type=some_names, default=[], metavar="A,B", help="only these symbols")
         feed.add_argument("--exchange", default="", help="default: data.exchange of the settings")
-        feed.add_argument("--count", type=_positive, metavar="N", help="end after so many")
+        feed.add_argument("--count", type=at_least(1), metavar="N", help="end after so many")
         feed.add_argument("--json", action="store_true", help="print one JSON object a line")
         feed.add_argument("--backfill", action="store_true", help="begin with today's earlier ones")
         if name == "candles":
-            feed.add_argument("--timeframe", default="1m", help="default 1m")
+            feed.add_argument("--timeframe", default="1m", choices=_PUBLISHED, help="default 1m")
         feed.set_defaults(run=run, feed=name)
 
 
@@ -117,17 +120,3 @@ def _says(value: Any) -> bool:
 
 def _say(what: object) -> None:
     print(f"fleet feed: {what}", file=sys.stderr, flush=True)
-
-
-def _symbols(text: str) -> list[str]:
-    symbols = [symbol.strip() for symbol in text.split(",") if symbol.strip()]
-    if not symbols:
-        raise argparse.ArgumentTypeError("expected symbols separated by commas")
-    return symbols
-
-
-def _positive(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1, got {count}")
-    return count

@@ -14,6 +14,7 @@ import psutil
 
 from cli.exits import FAILED, NOT_FOUND, OK
 from cli.output import add_json, print_json, print_table
+from cli.words import at_least
 from libs.core.clock import SystemClock
 from libs.core.errors import Refused
 from libs.runtime.idle import idle_programs
@@ -44,7 +45,7 @@ def _add(subparsers: Any, *, command: str) -> None:
         parser.add_argument("service", metavar="SERVICE")
     if command == "logs":
         parser.add_argument("-f", "--follow", action="store_true", help="go on as the service writes; Ctrl-C ends it")
-        parser.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="how many lines (50)")
+        parser.add_argument("-n", "--lines", type=at_least(0), default=50, metavar="N", help="how many lines (50)")
     if command == "status":
         add_json(parser)
     run = {"up": _up, "down": _down, "status": _status, "logs": _logs, "restart": _restart}[command]

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.broker_history import broker_candles, candle_table
-from cli.exits import OK
+from cli.exits import OK, WrongUsage
 from cli.output import add_json, print_json, print_table
 from cli.progress import progress
+from cli.words import some_names
 
 if TYPE_CHECKING:
     from libs.dbaccess import DatabaseManager
@@ -31,7 +32,9 @@ def add(subparsers: Any) -> None:
         "is closed already is left as it is, so a fetch that was interrupted goes on where it was. Keeps within the "
         "broker's limits. Exit 3 while another process writes history.",
     )  # fmt: skip
-    fetch.add_argument("--symbols", required=True, metavar="A,B", help="all symbols the days are to hold")
+    fetch.add_argument(
+        "--symbols", required=True, type=some_names, metavar="A,B", help="all symbols the days are to hold"
+    )
     fetch.add_argument("--from", dest="start", required=True, type=date.fromisoformat, metavar="D")
     fetch.add_argument("--to", dest="end", type=date.fromisoformat, metavar="D", help="the last session by default")
     fetch.add_argument("--timeframe", default="1m", choices=_TIMEFRAMES)
@@ -43,7 +46,6 @@ def add(subparsers: Any) -> None:
 def run(options: Namespace) -> int:
     """Fetch what is missing and say what became of each day."""
     from libs.core.clock import SystemClock
-    from libs.core.errors import Refused
     from libs.dbaccess import DatabaseManager, Role
     from libs.dbaccess.calendars import load_calendar
     from libs.settings import load_settings
@@ -53,11 +55,11 @@ def run(options: Namespace) -> int:
     calendar = load_calendar(options.data_root or settings.data_root, exchange)
     end = options.end or calendar.previous_session(SystemClock().now_us()).date
     if options.start > end:
-        raise Refused(f"--from {options.start} is after --to {end}; nothing to fetch")
+        raise WrongUsage(f"--from {options.start} is after --to {end}; nothing to fetch")
     db = DatabaseManager(options.data_root or settings.data_root, Role.INGESTOR, settings=settings)
     days = calendar.trading_days(options.start, end)
     wanted = [day for day in days if not db.layout.day(exchange, "candles", options.timeframe, day).exists()]
-    symbols = sorted({name.strip() for name in options.symbols.split(",") if name.strip()})
+    symbols = sorted(set(options.symbols))
     closed = _fetch(db, settings, symbols, options.timeframe, wanted) if wanted else []
     if options.timeframe == "1m" and days:
         _certify(db, exchange, symbols, days)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.exits import FAILED, OK
+from cli.exits import FAILED, OK, WrongUsage
 from cli.output import add_json, print_json, print_table
 from cli.progress import progress
 from libs.contracts.market import TIMEFRAMES
@@ -78,13 +78,12 @@ def run(options: Namespace) -> int:
 
 
 def _request(options: Namespace, settings: Settings) -> ImportRequest:
-    from libs.core.errors import Refused
     from libs.dbaccess.importing import ImportRequest
     from libs.dbaccess.layout import exchange_name
 
     pairs = [each.partition("=") for each in options.map]
     if wrong := [field for field, equals, column in pairs if not (field and equals and column)]:
-        raise Refused(f"--map {wrong[0]}: expected FIELD=COLUMN, such as close=last_price")
+        raise WrongUsage(f"--map {wrong[0]}: expected FIELD=COLUMN, such as close=last_price")
     return ImportRequest(
         options.what,
         exchange=exchange_name(options.exchange or settings.data.exchange),

@@ -9,6 +9,7 @@ from typing import Any
 
 from cli.exits import NOT_FOUND, OK
 from cli.output import add_json, print_json, print_table
+from cli.words import at_least
 
 _TIMEOUT_MS = 120_000
 
@@ -37,7 +38,7 @@ def add(subparsers: Any) -> None:
         description="Find what can be traded now by a part of its symbol, name or ISIN. Exit 4 when nothing is found.",
     )  # fmt: skip
     search.add_argument("text", metavar="TEXT")
-    search.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (50)")
+    search.add_argument("--limit", type=at_least(1), default=50, metavar="N", help="at most so many (50)")
     add_json(search)
     search.set_defaults(run=_search)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cli.exits import FAILED, OK
+from cli.exits import FAILED, OK, WrongUsage
 from libs.core.errors import Refused
 from libs.core.userfiles import Broken
 from libs.scanners.user import load_directory as load_scans
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     name: str = options.name
     kind = KINDS[options.kind]
     if not name.isidentifier() or name != name.lower() or name.startswith("_") or keyword.iskeyword(name):
-        raise Refused(f"{name!r} cannot name a {options.kind}; expected small letters, digits and _, a letter first")
+        raise WrongUsage(f"{name!r} cannot name a {options.kind}; expected small letters, digits and _, a letter first")
     directory: Path = options.directory or kind.directory(load_settings())
     path = directory / f"{name}.py"
     directory.mkdir(parents=True, exist_ok=True)

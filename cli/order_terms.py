@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from cli.engine_door import ask_engine, read_trading
-from cli.exits import OK
+from cli.exits import OK, WrongUsage
 from cli.output import add_json, print_json
 from libs.core.clock import SystemClock
 from libs.core.errors import OutcomeUnknown, Refused
@@ -48,7 +48,7 @@ def _modify(options: Namespace) -> int:
     given = {name: getattr(options, name) for name in ("quantity", "price", "price_trigger")}
     given = {name: value for name, value in given.items() if value is not None}
     if not given:
-        raise Refused("nothing is to change: give --price, --quantity or --trigger")
+        raise WrongUsage("nothing is to change: give --price, --quantity or --trigger")
     rows = read_trading("SELECT quantity FROM orders WHERE order_id = ?", options.order_id)
     if not rows:
         raise FileNotFoundError(f"there is no order {options.order_id}; see `fleet orders`")

@@ -10,6 +10,7 @@ from cli.engine_door import read_trading
 from cli.exits import OK
 from cli.order_terms import add_actions
 from cli.output import add_json, print_json, print_table
+from cli.words import at_least
 from libs.core.clock import IST, to_datetime
 
 #: Command: what it is for, its query, the columns of the table. `{where}` takes the symbol.
@@ -50,7 +51,7 @@ def _add(subparsers: Any, *, command: str) -> None:
     purpose = _VIEWS[command][0]
     parser: ArgumentParser = subparsers.add_parser(command, help=purpose, description=f"Print {purpose}, newest first.")
     parser.add_argument("--symbol", default="", help="only this symbol")
-    parser.add_argument("-n", "--limit", type=int, default=100, metavar="N", help="at most so many rows (100)")
+    parser.add_argument("-n", "--limit", type=at_least(1), default=100, metavar="N", help="at most so many rows (100)")
     add_json(parser)
     parser.set_defaults(run=_run, command=command)
     if command == "orders":

@@ -10,6 +10,7 @@ from typing import Any
 
 from cli.exits import FAILED, OK, WrongUsage
 from cli.output import add_json, print_json, print_table
+from cli.words import between
 
 _SHOWN_MAX = 20
 
@@ -49,7 +50,7 @@ def add(subparsers: Any) -> None:
         help="what the fleet did that day, by its own stores, instead of playing the day again",
     )  # fmt: skip
     parser.add_argument(
-        "--timeout", type=float, default=3600.0, metavar="S", help="give up when a day takes so long (3600)"
+        "--timeout", type=between(0), default=3600.0, metavar="S", help="give up when a day takes so long (3600)"
     )
     parser.add_argument("--all", action="store_true", help=f"print every difference, not the first {_SHOWN_MAX}")
     add_json(parser)

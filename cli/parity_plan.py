@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cli.exits import WrongUsage, reading_words
 from libs.core.errors import Refused
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def chosen_instances(
     source: DatabaseManager, settings: Settings, strategies: tuple[str, ...], symbols: tuple[str, ...]
 ) -> list[StrategyInstance]:
     """Give what the scanner would host, or of it what was asked for; a strategy it does not run needs symbols."""
+    from libs.strategies.registry import find
     from libs.trading.strategy_host import StrategyInstance
     from services.scanner.instances import choose
 
@@ -70,8 +72,10 @@ def chosen_instances(
     known = {name for each in found for name in (each.instance, each.strategy)}
     for name in strategies:
         if name not in known:
+            with reading_words():
+                find(name)
             if not symbols:
-                raise Refused(f"the fleet does not run {name!r}; name its symbols: --symbols A,B")
+                raise WrongUsage(f"the fleet does not run {name!r}; name its symbols: --symbols A,B")
             found.append(StrategyInstance(strategy=name, symbols=symbols, exchange=settings.data.exchange))
     if symbols:
         found = [msgspec.structs.replace(each, symbols=symbols) for each in found]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cli.exits import WrongUsage
 from cli.parity_plan import link
 from libs.core.errors import Refused
 
@@ -47,7 +48,7 @@ def lay_out(source: DatabaseManager, into: Path, request: RunRequest) -> tuple[P
     from services.backtest.request import NEXT_TICK
 
     if source.layout.root.resolve() in (into.resolve(), *into.resolve().parents):
-        raise Refused(f"--into {into} is inside the recording's own data root; name another place")
+        raise WrongUsage(f"--into {into} is inside the recording's own data root; name another place")
     if into.exists() and any(into.iterdir()):
         raise Refused(f"--into {into} is not empty; name a directory that is, or is not there yet")
     roots = (into / "fleet", into / "past")

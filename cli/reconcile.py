@@ -7,10 +7,10 @@ from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from cli.engine_door import ask_engine, read_trading
-from cli.exits import FAILED, OK
+from cli.exits import FAILED, OK, WrongUsage
 from cli.output import add_json, print_json, print_table
 from libs.core.clock import SystemClock
-from libs.core.errors import OutcomeUnknown, Refused
+from libs.core.errors import OutcomeUnknown
 
 _DEADLINE_S = 30.0
 _HEADINGS = ("kind", "exchange", "symbol", "order_id", "broker_order_id", "resolution", "rule")
@@ -35,6 +35,8 @@ def add(subparsers: Any) -> None:
 def _run(options: Namespace) -> int:
     if options.settle:
         return _settle(options)
+    if options.reason:
+        raise WrongUsage("--reason goes with --settle ORDER")
     before = _newest()
     ask_engine("reconcile", {"sender": getpass.getuser()})
     found = _wait_for_newer(before)
@@ -53,7 +55,7 @@ def _run(options: Namespace) -> int:
 
 def _settle(options: Namespace) -> int:
     if not options.reason:
-        raise Refused("--settle needs --reason: say what you looked at; it is kept with the order")
+        raise WrongUsage("--settle needs --reason: say what you looked at; it is kept with the order")
     arguments = {"order_id": options.settle, "reason": options.reason, "sender": getpass.getuser()}
     answer = ask_engine("settle", arguments)
     print_json(answer) if options.json else print(f"order {options.settle} is {answer['status']}")

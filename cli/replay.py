@@ -10,8 +10,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from cli.exits import OK
+from cli.exits import OK, WrongUsage
 from cli.output import add_json, print_json
+from cli.words import between
 
 PROJECT = Path(__file__).resolve().parents[1]
 _LOOK_EVERY_S = 0.1
@@ -30,8 +31,10 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--into", required=True, type=Path, metavar="ROOT", help="data root to replay into")
     parser.add_argument("--root", type=Path, help="data root of the recording (TRADEFLEET_DATA or data/)")
     parser.add_argument("--source", choices=("ticks", "candles"), default="ticks", help="what to play (ticks)")
-    parser.add_argument("--speed", type=float, default=0.0, metavar="X", help="market seconds a second (0: at once)")
-    parser.add_argument("--timeout", type=float, default=3600.0, metavar="S", help="give up after so long (3600)")
+    parser.add_argument(
+        "--speed", type=between(0), default=0.0, metavar="X", help="market seconds a second (0: at once)"
+    )
+    parser.add_argument("--timeout", type=between(0), default=3600.0, metavar="S", help="give up after so long (3600)")
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -60,14 +63,13 @@ def play(
     Whoever subscribes to the bus of `into` meanwhile gets the day as live subscribers got it; the stores stay behind.
     """
     from libs.core.clock import SystemClock
-    from libs.core.errors import Refused
     from libs.dbaccess.files import write_atomically
     from libs.dbaccess.init import init_all
     from libs.dbaccess.layout import Layout
     from libs.settings import load_settings
 
     if into.resolve() == root.resolve():
-        raise Refused(f"--into {into} is the recording's own data root; name another")
+        raise WrongUsage(f"--into {into} is the recording's own data root; name another")
     given = {
         "TRADEFLEET_DATA": str(into), "TRADEFLEET_INGESTOR_FEED": "replay", "TRADEFLEET_REPLAY_ROOT": str(root),
         "TRADEFLEET_REPLAY_DATE": day.isoformat(), "TRADEFLEET_REPLAY_SOURCE": source,

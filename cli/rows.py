@@ -14,9 +14,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
+from cli.exits import WrongUsage
 from cli.output import print_table
 from libs.core.clock import IST
-from libs.core.errors import Refused
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,13 +38,13 @@ def write_rows(
     """Write the rows as the options say."""
     chosen = options.format or _by_name(options.out)
     if chosen == "parquet" and options.out is None:
-        raise Refused("parquet is no text: give it a file with --out")
+        raise WrongUsage("parquet is no text: give it a file with --out")
     if chosen == "table" and options.out is None:
         _print(schema, batches, table_rows_max)
         return
     writers = {"csv": _write_csv, "json": _write_json, "parquet": _write_parquet}
     if chosen == "table":
-        raise Refused("a table is for the screen; with --out choose --format csv, json or parquet")
+        raise WrongUsage("a table is for the screen; with --out choose --format csv, json or parquet")
     with _target(options.out) as file:
         writers[chosen](schema, batches, file)
 
@@ -54,7 +54,7 @@ def _by_name(out: Path | None) -> str:
         return "table"
     suffix = out.suffix.removeprefix(".").lower()
     if suffix not in FORMATS:
-        raise Refused(f"{out}: its name does not say the format; add --format csv, json or parquet")
+        raise WrongUsage(f"{out}: its name does not say the format; add --format csv, json or parquet")
     return suffix
 
 

@@ -9,7 +9,7 @@ import urllib.request
 from typing import Any
 
 from cli import sim_history
-from cli.exits import FAILED, OK
+from cli.exits import FAILED, OK, WrongUsage
 from libs.core.errors import Refused
 from libs.settings import load_settings
 
@@ -104,7 +104,7 @@ def _add(options: argparse.Namespace) -> int:
     for pair in options.parameters:
         name, separator, text = pair.partition("=")
         if not separator:
-            raise Refused(f"{pair!r} is no parameter; expected NAME=VALUE")
+            raise WrongUsage(f"{pair!r} is no parameter; expected NAME=VALUE")
         body[name] = _value(text)
     for name in ("count", "duration_s", "after_s", "probability"):
         if (value := getattr(options, name)) is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cli.exits import OK
 from cli.progress import progress
+from cli.words import at_least
 from libs.core.errors import Refused
 from libs.settings import Settings, load_settings
 
@@ -26,8 +27,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Write what the simulated market did before its first day: 1m candles, longer ones derived. "
         "The same seed gives the same prices, and the simulator goes on from them. Does nothing when there is history.",
     )  # fmt: skip
-    parser.add_argument("--days", type=int, default=DAYS, metavar="N", help=f"calendar days back; default {DAYS}")
-    parser.add_argument("--symbols", type=int, default=SYMBOLS, metavar="N", help=f"how many shares; default {SYMBOLS}")
+    parser.add_argument(
+        "--days", type=at_least(1), default=DAYS, metavar="N", help=f"calendar days back; default {DAYS}"
+    )
+    parser.add_argument(
+        "--symbols", type=at_least(1), default=SYMBOLS, metavar="N", help=f"how many shares; default {SYMBOLS}"
+    )
     parser.set_defaults(run=run)
 
 

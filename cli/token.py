@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.exits import FAILED, OK
+from cli.exits import FAILED, OK, WrongUsage
 from cli.output import add_json, print_json
 from libs.core.clock import IST, SystemClock, to_datetime
 from libs.core.errors import Refused
@@ -75,7 +75,7 @@ def _login(options: Namespace) -> int:
     app = options.client_id or settings.upstox.client_id
     back = options.redirect_uri or settings.upstox.redirect_uri
     if not app or not back:
-        raise Refused("give --client-id and --redirect-uri, or set upstox.client_id and upstox.redirect_uri")
+        raise WrongUsage("give --client-id and --redirect-uri, or set upstox.client_id and upstox.redirect_uri")
     answer = options.code
     if not answer:
         print(f"Log in at\n  {dialog_url(session, app, back)}", file=sys.stderr)

@@ -10,6 +10,7 @@ from typing import Any
 from cli.config_door import change_config
 from cli.exits import NOT_FOUND, OK
 from cli.output import add_json, print_json, print_table
+from cli.words import at_least
 from libs.core.clock import IST, to_datetime
 from libs.core.errors import Refused
 from libs.settings import load_settings
@@ -34,7 +35,7 @@ def add(subparsers: Any) -> None:
     token = _named(actions, "token", "an API token for a program; shown once", _token)
     token.add_argument("--token-name", default="cli", help="what it is for (cli)")
     token.add_argument("--scope", action="append", choices=("read", "trade", "config"), help="may be repeated (read)")
-    token.add_argument("--days", type=int, default=0, help="how long it is good (0: until revoked)")
+    token.add_argument("--days", type=at_least(0), default=0, help="how long it is good (0: until revoked)")
     token.add_argument("--revoke", action="store_true", help="end the token of that name instead")
 
 

@@ -18,6 +18,10 @@ class CalendarError(Refused):
     """Calendar data is missing or makes no sense; names the file and what was expected."""
 
 
+class NoSuchCalendar(CalendarError):
+    """There is no exchange of this name; says which there are."""
+
+
 class Hours(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Regular hours from a date on, until a later row."""
 
@@ -129,7 +133,7 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError as e:
         known = sorted(file.stem for file in path.parent.glob("*.toml") if file.name != OVERRIDES)
-        raise CalendarError(f"{path}: no such calendar; there are {', '.join(known) or 'none'}") from e
+        raise NoSuchCalendar(f"{path}: no such calendar; there are {', '.join(known) or 'none'}") from e
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
         raise CalendarError(f"{path}: cannot be read as TOML: {e}") from e
 

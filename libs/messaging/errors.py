@@ -13,6 +13,10 @@ class BusRefused(Refused):
     """The bus will not do this: an unsafe address, a missing key, a topic nobody publishes."""
 
 
+class BadKeyName(BusRefused):
+    """No key can be called so."""
+
+
 class SequenceBroken(Corrupt):
     """A publisher was handed a seq its stream has already passed."""
 

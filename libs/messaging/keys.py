@@ -13,7 +13,7 @@ import msgspec
 import zmq
 import zmq.auth
 
-from libs.messaging.errors import BusRefused
+from libs.messaging.errors import BadKeyName, BusRefused
 from libs.settings.model import Settings
 
 SERVER, CLIENT = "server", "client"
@@ -106,7 +106,7 @@ class KeyStore:
 
     def _check(self, name: str) -> None:
         if not _NAME.fullmatch(name):
-            raise BusRefused(f"{name!r} is no name for a key: letters, digits, dot, dash, underscore, at most 64")
+            raise BadKeyName(f"{name!r} is no name for a key: letters, digits, dot, dash, underscore, at most 64")
 
     def _row(self, name: str) -> KeyRow:
         own, admitted = self.directory / f"{name}.key", self._allowed_directory / f"{name}.key"

@@ -37,5 +37,5 @@ def test_dates_as_json_lines(capsys):
 
 
 def test_unknown_exchange_fails_with_a_sentence(capsys):
-    assert main(["calendar", "--exchange", "nope"]) == 1
+    assert main(["calendar", "--exchange", "nope"]) == 2
     assert "no such calendar" in capsys.readouterr().err

@@ -49,7 +49,7 @@ def test_new_strategy_never_overwrites(own_root, capsys):
 
 @pytest.mark.parametrize("name", ["My-Idea", "2fast", "_hidden", "class", "../up"])
 def test_name_that_cannot_be_is_refused(name, capsys):
-    assert main(["new", "strategy", name]) == 1
+    assert main(["new", "strategy", name]) == 2
     assert "cannot name a strategy" in capsys.readouterr().err
 
 
