@@ -129,7 +129,7 @@ def _request_options(options: argparse.Namespace, exchange: str) -> dict[str, An
         ),
         "sizing": _sizing(options),
         "exits": _struct(ExitRules, pairs(options.exit, "--exit")),
-        "limits": {name: _number(value) for name, value in pairs(options.limit, "--limit").items()},
+        "limits": {name: _limit(value) for name, value in pairs(options.limit, "--limit").items()},
         "product": options.product,
         "daily_anchor": options.daily_anchor,
         "form": options.form,
@@ -150,13 +150,15 @@ def pairs(texts: list[str], option: str) -> dict[str, str]:
     return found
 
 
-def _number(text: str) -> float:
+def _limit(text: str) -> float | list[float]:
+    """Read a limit: a number, or several with commas where [risk] has a list."""
     from libs.core.errors import Refused
 
     try:
-        return float(text) if {".", "e"} & set(text) else int(text)
+        numbers = [float(word) if {".", "e"} & set(word) else int(word) for word in text.split(",")]
     except ValueError as e:
-        raise Refused(f"--limit {text!r}: expected a number") from e
+        raise Refused(f"--limit {text!r}: expected a number, or several with commas") from e
+    return numbers if len(numbers) > 1 else numbers[0]
 
 
 def _struct(kind: Any, values: dict[str, Any]) -> Any:

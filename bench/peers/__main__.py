@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from bench.backtest import _ACCOUNT, QUANTITY, reference, to_paise, walk
+from bench.backtest import _ACCOUNT, QUANTITY, RATES, reference, to_paise, walk
 from bench.table import Measure, print_measures
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE, trading_date
 from libs.core.money import value_paise
@@ -147,6 +147,8 @@ def options_of(first: str, last: str, symbols: str = SYMBOL) -> list[str]:
         "--param", "flat_before_close_minutes=0", "--no-costs", "--product", "delivery", "--run-on",
         "--quantity", str(QUANTITY), "--exit", "square_off=false", "--cash", "100000000",
     ]  # fmt: skip
+    if "," in symbols:  # the broker's pace would refuse the eleventh order of a second, which many shares come to
+        options += ["--limit", f"order_rate_max={','.join(map(str, RATES))}"]
     return options + [word for limit in _ACCOUNT for word in ("--limit", f"{limit}=0")]
 
 

@@ -402,12 +402,14 @@ def test_the_command_line_runs_lists_compares_and_deletes(root, run_id):
         return done.returncode, done.stdout, done.stderr
 
     made = json.loads(typed("run", *words, "--json")[1])["run"]["run_id"]
-    few = json.loads(typed("run", *words, "--limit", "symbol_trades_day_max=1", "--json")[1])["run"]["run_id"]
+    limits = ("--limit", "symbol_trades_day_max=1", "--limit", "order_rate_max=20,600,2000")
+    few = json.loads(typed("run", *words, *limits, "--json")[1])["run"]["run_id"]
 
     assert typed("compare", run_id, made, "--data-root", root)[:2] == (0, "equal but for their ids and times\n")
     code, told, _ = typed("compare", made, few, "--data-root", root)
     assert code == 1
     assert "settings.request.limits.symbol_trades_day_max: None | 1\n" in told, "a limit of whole numbers is one"
+    assert "settings.risk.order_rate_max: [10, 500, 2000] | [20, 600, 2000]\n" in told, "several where there are some"
     assert re.search(r"^trades +\d+ +\d+$", told, re.MULTILINE), "figures stand side by side"
     assert re.search(r"^trades: \d+ rows differ", told, re.MULTILINE)
     assert "{" not in told.partition("log:")[0], "what differs, and no whole row"
