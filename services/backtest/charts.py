@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from libs.indicators.columns import Floats
 WIDTH, HEIGHT, LEFT, FOOT = 920, 220, 80, 22
 #: More points than this many cannot be told apart on the page.
 POINTS_MAX = 1200
-_TICKS = 4
+_TICKS = 6
 
 
 def thinned(count: int) -> list[int]:
@@ -43,13 +44,17 @@ def histogram(values: Floats, bins: int = 31) -> str:
     """Draw how often values fall where; those below zero in the other colour."""
     if not len(values):
         return "<p>No trades.</p>"
-    counts, edges = np.histogram(values, bins=bins)
+    low, high = _range(min(float(values.min()), 0.0), max(float(values.max()), 0.0))
+    width = (high - low) / bins
+    # Nothing is won and lost in one bar: one edge is 0.
+    edges = width * np.arange(math.floor(low / width), math.ceil(high / width) + 1)
+    counts, _ = np.histogram(values, bins=edges)
     most = float(counts.max())
-    step = (WIDTH - LEFT) / bins
+    step = (WIDTH - LEFT) / len(counts)
     bars = []
     for number, count in enumerate(counts.tolist()):
         top = _y(count, 0.0, most)
-        side = "down" if edges[number] + edges[number + 1] < 0 else "up"
+        side = "down" if edges[number + 1] < width / 2 else "up"
         bars.append(
             f'<rect class="{side}" x="{LEFT + number * step:.1f}" y="{top:.1f}" width="{max(step - 1, 1):.1f}" '
             f'height="{_y(0, 0.0, most) - top:.1f}"><title>{edges[number]:,.0f} to {edges[number + 1]:,.0f}: '
@@ -95,7 +100,7 @@ def _svg(inside: str) -> str:
 def _range(low: float, high: float) -> tuple[float, float]:
     if high > low:
         return low, high
-    spread = abs(high) * 0.01 or 1.0
+    spread = abs(high) * 0.01 or 0.01
     return low - spread, high + spread
 
 
@@ -109,9 +114,13 @@ def _y(value: float, low: float, high: float) -> float:
 
 def _axis(low: float, high: float, *, percent: bool = False, whole: bool = False) -> str:
     parts = []
-    for value in _steps(low, high, whole=whole):
+    shown = 100.0 if percent else 1.0
+    step = _step(low, high, whole=whole)
+    digits = next((n for n in range(8) if math.isclose(round(step * shown, n), step * shown)), 8)
+    for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1):
+        value = number * step
         y = _y(value, low, high)
-        text = f"{value:.1%}" if percent else f"{value:,.0f}" if whole or abs(value) >= 1000 else f"{value:.2f}"
+        text = f"{value * shown:,.{digits}f}{'%' if percent else ''}"
         parts.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>'
@@ -119,9 +128,12 @@ def _axis(low: float, high: float, *, percent: bool = False, whole: bool = False
     return "".join(parts)
 
 
-def _steps(low: float, high: float, *, whole: bool) -> list[float]:
-    steps = [low + (high - low) * step / _TICKS for step in range(_TICKS + 1)]
-    return sorted({float(round(step)) for step in steps}) if whole else steps
+def _step(low: float, high: float, *, whole: bool) -> float:
+    """Give the round number by which a scale is marked."""
+    rough = (high - low) / _TICKS
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(n for n in (1.0, 2.0, 5.0, 10.0) if n * power >= rough) * power
+    return max(step, 1.0) if whole else step
 
 
 def _dates(labels: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ td{font-variant-numeric:tabular-nums}.wide{overflow-x:auto}
 svg{width:100%;min-width:640px;height:auto;display:block}p{overflow-wrap:anywhere}summary{cursor:pointer}
 svg text{font-size:11px;fill:var(--faint)}.grid{stroke:var(--rule)}.wick{stroke:var(--wick)}
 .line{fill:none;stroke:var(--line);stroke-width:1.5}.area{fill:var(--loss);opacity:.35}
+polygon.buy,polygon.sell{stroke:var(--ink);stroke-width:.7}
 .up,.buy{fill:var(--gain)}.down,.sell{fill:var(--loss)}
 .heat td,.heat th{padding:.3em .6em;text-align:center;border:1px solid var(--paper)}.heat td{min-width:3em}
 .heat .gain{background:color-mix(in srgb,var(--gain) var(--strength),var(--box))}

@@ -27,8 +27,8 @@ _SHOWN = (
     ("Volatility a year", "volatility", "percent"), ("Sharpe", "sharpe", "number"), ("Sortino", "sortino", "number"),
     ("Calmar", "calmar", "number"), ("Deepest drawdown", "drawdown_max_ratio", "percent"),
     ("Deepest drawdown, evenings only", "drawdown_max_daily_ratio", "percent"),
-    ("Longest drawdown, days", "drawdown_days_max", "number"), ("Time in the market", "exposure", "percent"),
-    ("Turnover, times the cash", "turnover_ratio", "number"), ("Trades", "trades", "number"),
+    ("Longest drawdown, days", "drawdown_days_max", "count"), ("Time in the market", "exposure", "percent"),
+    ("Turnover, times the cash", "turnover_ratio", "number"), ("Trades", "trades", "count"),
     ("Won", "win_rate", "percent"), ("Profit factor", "profit_factor", "number"),
     ("Bars held, on average", "bars_held_average", "number"), ("Charges, share of profit", "fees_share", "percent"),
 )  # fmt: skip
@@ -75,7 +75,9 @@ def render(db: DatabaseManager, run_id: str) -> str:
 def _curves(curve: Any, cash_paise: int) -> list[str]:
     if not len(curve):
         return []
-    labels = [_date(stamp) for stamp in curve[:, 0].tolist()]
+    stamps = curve[:, 0].tolist()
+    spell = _date if _date(stamps[0]) != _date(stamps[-1]) else _minute
+    labels = [spell(stamp) for stamp in stamps]
     equity = curve[:, 1].astype(np.float64)
     picked = day_rows(curve[:, 0], session_days(curve[:, 0]))
     closes = equity[picked]
@@ -94,7 +96,7 @@ def _rolling(returns: Any, days: Sequence[str]) -> str:
     """Draw the Sharpe ratio of a quarter at a time; of a third of the run where it is shorter than two."""
     window = min(ROLLING_DAYS, len(returns) // 3)
     if window < _ROLLING_DAYS_MIN:
-        text = f"<p>{len(returns)} days are too few: {3 * _ROLLING_DAYS_MIN} would do.</p>"
+        text = f"<p>It takes {3 * _ROLLING_DAYS_MIN} days; there are {len(returns)}.</p>"
         return section("Rolling Sharpe", text)
     chart = line_chart(_rolling_sharpe(returns, window)[window - 1 :], days[window - 1 :])
     return section(f"Rolling Sharpe, {window} days", chart)
@@ -112,7 +114,7 @@ def _rolling_sharpe(returns: Any, days: int) -> Any:
 
 def _figures(metrics: dict[str, dict[str, float | None]]) -> str:
     own, held = metrics.get("", {}), metrics.get("benchmark", {})
-    spell = {"percent": _percent, "number": _number}
+    spell = {"percent": _percent, "number": _number, "count": _count}
     rows = [(name, spell[how](own.get(key)), spell[how](held.get(key))) for name, key, how in _SHOWN]
     return table(("", "Run", "Buy and hold"), rows, is_html=True)
 
@@ -161,7 +163,7 @@ def _by_symbol(metrics: dict[str, dict[str, float | None]], symbols: Iterable[st
         own = metrics.get(symbol, {})
         profit = own.get("profit_trades_paise")
         rows.append(
-            (escape(symbol), _number(own.get("trades")), _percent(own.get("win_rate")),
+            (escape(symbol), _count(own.get("trades")), _percent(own.get("win_rate")),
              _number(own.get("profit_factor")), "" if profit is None else f"{profit / 100:,.2f}")
         )  # fmt: skip
     return table(("", "Trades", "Won", "Profit factor", "Profit, rupees"), rows, is_html=True)
@@ -213,7 +215,11 @@ def _percent(value: float | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.4g}"
+    return "" if value is None else f"{value:,.2f}"
+
+
+def _count(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
 
 
 def _date(stamp_us: int) -> str:

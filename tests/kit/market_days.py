@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 from libs.core.clock import US_PER_MINUTE, day_start_us
 from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.layout import Layout
-from libs.settings import load_settings
+from libs.settings import Settings, load_settings
 
 #: 2026-02-02 is a Monday.
 MONDAY = date(2026, 2, 2)
@@ -26,8 +27,13 @@ TICK_COLUMNS = ["symbol", "timestamp", "price", "volume", "bid", "ask", "volume_
 
 def stores(root: Path, role: Role | None = None, **query: Any) -> DatabaseManager:
     """A manager, with settings of [query] as given."""
-    environment = {f"TRADEFLEET_QUERY_{key.upper()}": str(value) for key, value in query.items()}
-    return DatabaseManager(root, role, settings=load_settings(environment=environment))
+    return DatabaseManager(root, role, settings=_settings(tuple(query.items())))
+
+
+@cache
+def _settings(query: tuple[tuple[str, Any], ...]) -> Settings:
+    """Read once: some tests close dozens of days."""
+    return load_settings(environment={f"TRADEFLEET_QUERY_{key.upper()}": str(value) for key, value in query})
 
 
 def at_us(day: date, minute: int) -> int:
