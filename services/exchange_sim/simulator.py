@@ -65,7 +65,7 @@ class Simulator:
             clock, f"secret of {settings.seed}",
             {settings.trading_token: TRADING, settings.analytics_token: ANALYTICS},
         )  # fmt: skip
-        self.order_limiter, self.request_limiter = _limiters(settings, clock)
+        self.order_limiter, self.request_limiter, self.history_limiter = _limiters(settings, clock)
         self.requests: Counter[str] = Counter()
         #: Segments the broker's kill switch stopped, and when (market time).
         self.disabled_ms: dict[str, int] = {}
@@ -172,7 +172,7 @@ class Simulator:
 SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)
 
 
-def _limiters(settings: ExchangeSim, clock: Clock) -> tuple[RateLimiter, RateLimiter]:
+def _limiters(settings: ExchangeSim, clock: Clock) -> tuple[RateLimiter, RateLimiter, RateLimiter]:
     orders = {
         1.0: settings.orders_per_second_max,
         60.0: settings.orders_per_minute_max,
@@ -183,7 +183,7 @@ def _limiters(settings: ExchangeSim, clock: Clock) -> tuple[RateLimiter, RateLim
         60.0: settings.requests_per_minute_max,
         1800.0: settings.requests_per_half_hour_max,
     }
-    return RateLimiter(clock, orders), RateLimiter(clock, requests)
+    return RateLimiter(clock, orders), RateLimiter(clock, requests), RateLimiter(clock, requests)
 
 
 async def json_body(request: web.Request) -> Any:

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from aiohttp import web
 
 from libs.core.errors import Refused
-from services.exchange_sim.access import ANALYTICS, EXTENDED
+from services.exchange_sim.access import ANALYTICS, EXTENDED, RateLimiter
 from services.exchange_sim.exchange.checks import Problem
 from services.exchange_sim.feed.connections import reset_transport
 from services.exchange_sim.simulator import SIMULATOR, Simulator
@@ -18,10 +18,10 @@ from services.exchange_sim.wire import failure
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CONTROL = "/_sim/"
+HISTORY_PATHS = ("/v2/historical-candle/", "/v3/historical-candle/")
 #: The SDK sends no token to these, and the broker asks for none.
 OPEN_PATHS = (
-    "/v2/login/", "/v3/login/", "/v2/historical-candle/", "/v3/historical-candle/", "/v2/market/",
-    "/market-quote/instruments/", "/v2/feed/", "/v3/feed/",
+    *HISTORY_PATHS, "/v2/login/", "/v3/login/", "/v2/market/", "/market-quote/instruments/", "/v2/feed/", "/v3/feed/",
 )  # fmt: skip
 #: Paths that count as order APIs: they have the stricter rate limit.
 ORDER_PATHS = (
@@ -92,10 +92,17 @@ async def _before(sim: Simulator, request: web.Request) -> web.StreamResponse | 
         return failure(429, TOO_MANY)
     if refusal := _access(sim, request):
         return refusal
-    limiter = sim.order_limiter if path.startswith(ORDER_PATHS) else sim.request_limiter
-    if not path.startswith(OPEN_PATHS) and not limiter.take():
-        return failure(429, TOO_MANY)
-    return None
+    limiter = _limiter(sim, path)
+    return failure(429, TOO_MANY) if limiter is not None and not limiter.take() else None
+
+
+def _limiter(sim: Simulator, path: str) -> RateLimiter | None:
+    """Choose who counts a request: the broker asks no token for history, and counts its calls all the same."""
+    if path.startswith(HISTORY_PATHS):
+        return sim.history_limiter
+    if path.startswith(OPEN_PATHS):
+        return None
+    return sim.order_limiter if path.startswith(ORDER_PATHS) else sim.request_limiter
 
 
 def _access(sim: Simulator, request: web.Request) -> web.Response | None:
