@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.exits import FAILED, OK
 from cli.output import add_json, print_json, print_table, size_text
 from cli.progress import progress
+from cli.words import a_day
 from libs.core.clock import IST
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def add(subparsers: Any) -> None:
         "fleet. Each copy is opened and checked; old ones are pruned by the settings of [backup].",
     )  # fmt: skip
     parser.add_argument("store", choices=(*STORES, "all"), metavar="STORE", help="trading, config, market or all")
-    parser.add_argument("--day", type=date.fromisoformat, help="market: only days up to this date; default today")
+    parser.add_argument("--day", type=a_day, help="market: only days up to this date; default today")
     _add_roots(parser)
     parser.set_defaults(run=run)
 
@@ -103,8 +104,11 @@ def _say_made(options: Namespace, made: dict[str, str], failed: dict[str, str]) 
 def run_list(options: Namespace) -> int:
     """List the copies."""
     from libs.dbaccess.backup import list_copies
+    from libs.dbaccess.errors import StoreMissing
 
     manager, settings = _manager(options)
+    if options.backup_root and not manager.root.is_dir():
+        raise StoreMissing(manager.root, "there is no such folder of copies")
     copies = list_copies(manager.root, settings.sqlite, verify=options.verify)
     if options.json:
         print_json({"backup_root": str(manager.root), "verified": options.verify, "copies": copies})

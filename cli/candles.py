@@ -7,8 +7,8 @@ import sys
 from typing import Any
 
 from cli.exits import WrongUsage
-from cli.rows import add_format, end_of, split_names, write_rows
-from cli.words import at_least
+from cli.rows import add_format, split_names, write_rows
+from cli.words import at_least, read_interval
 from libs.contracts.market import TIMEFRAMES
 
 
@@ -35,16 +35,14 @@ def run(options: argparse.Namespace) -> int:
     exchange, symbols = options.exchange or settings.data.exchange, split_names(options.symbol)
     if options.last is not None and (len(symbols) != 1 or options.start):
         raise WrongUsage("--last takes one symbol and no --from")
+    start, end = read_interval(options.start, options.end)
     db = DatabaseManager(options.data_root or settings.data_root, read_only=True, settings=settings)
     asked = (exchange, options.timeframe)
     with MarketDataQuery(db) as query:
         if options.last is not None:
-            before = end_of(options.end)
-            table = query.last_candles(symbols[0], *asked, options.last, before=before, output="arrow")
+            table = query.last_candles(symbols[0], *asked, options.last, before=end, output="arrow")
         else:
-            table = query.get_candles(
-                symbols, *asked, options.start, end_of(options.end), output="arrow", on_missing=_say_missing
-            )
+            table = query.get_candles(symbols, *asked, start, end, output="arrow", on_missing=_say_missing)
     write_rows(table.schema, table.to_batches(), options, settings.query.table_rows_max)
     return 0
 

@@ -7,9 +7,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.exits import FAILED, OK, WrongUsage
+from cli.exits import FAILED, OK, reading_words
 from cli.output import add_json, print_json, print_table
-from cli.words import between
+from cli.words import a_day, between, require_order
 
 if TYPE_CHECKING:
     from libs.dbaccess import DatabaseManager
@@ -28,8 +28,8 @@ def add(subparsers: Any) -> None:
         "--symbols. Days without any data are shown too. Today is not over and is left out.",
         epilog="A minute without a trade has no candle and is missing too. Exit 1 when a day falls short of --min.",
     )  # fmt: skip
-    parser.add_argument("--from", dest="start", type=date.fromisoformat, metavar="D", help=f"{_DAYS} days ago")
-    parser.add_argument("--to", dest="end", type=date.fromisoformat, metavar="D", help="the last session by default")
+    parser.add_argument("--from", dest="start", type=a_day, metavar="D", help=f"{_DAYS} days ago")
+    parser.add_argument("--to", dest="end", type=a_day, metavar="D", help="the last session by default")
     parser.add_argument("--symbols", default="", metavar="A,B", help="only these, one row each")
     parser.add_argument(
         "--min", type=between(0, 100), default=0.0, metavar="PERCENT", help="of the minutes of each row"
@@ -51,6 +51,7 @@ def run(options: Namespace) -> int:
     from libs.dbaccess import DatabaseManager, Role
     from libs.dbaccess.calendars import load_calendar
     from libs.dbaccess.coverage import coverage
+    from libs.dbaccess.layout import symbol_name
     from libs.settings import load_settings
 
     settings = load_settings()
@@ -58,9 +59,9 @@ def run(options: Namespace) -> int:
     root = options.data_root or settings.data_root
     end = options.end or load_calendar(root, exchange).previous_session(SystemClock().now_us()).date
     start = options.start or end - timedelta(days=_DAYS)
-    if start > end:
-        raise WrongUsage(f"--from {start} is after --to {end}")
-    symbols = [name.strip() for name in options.symbols.split(",") if name.strip()]
+    require_order(start, end)
+    with reading_words():
+        symbols = [symbol_name(name.strip()) for name in options.symbols.split(",") if name.strip()]
     db = DatabaseManager(root, settings=settings)
     if options.compare:
         _compare(DatabaseManager(root, Role.INGESTOR, settings=settings), settings, start, end, symbols)

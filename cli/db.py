@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.exits import FAILED, NOT_FOUND, OK
 from cli.output import add_json, print_json, print_table, size_text
+from cli.words import a_day, require_order
 
 if TYPE_CHECKING:
     from libs.dbaccess import DatabaseManager, Store
@@ -30,8 +31,8 @@ def add(subparsers: Any) -> None:
     )
     export = _action(actions, "export", "a SQLite store as SQL, market data as Parquet or CSV", STORES[:-1], _export)
     export.add_argument("--out", type=Path, required=True, help="file (SQL) or new directory (market data)")
-    export.add_argument("--from", dest="start", type=date.fromisoformat, metavar="D", help="market: the first day")
-    export.add_argument("--to", dest="end", type=date.fromisoformat, metavar="D", help="market: the last, included")
+    export.add_argument("--from", dest="start", type=a_day, metavar="D", help="market: the first day")
+    export.add_argument("--to", dest="end", type=a_day, metavar="D", help="market: the last, included")
     export.add_argument("--format", dest="form", choices=("parquet", "csv"), default="parquet", help="of market data")
     load = _action(actions, "import", "a SQL dump in a store's place, or Parquet as closed days", STORES[:-1], _import)
     load.add_argument("source", type=Path, help="file made by export, or directory of Parquet")
@@ -112,6 +113,7 @@ def _export(options: Namespace, db: DatabaseManager) -> int:
     if options.store == "market":
         from libs.dbaccess.tools.exporting import export_market
 
+        require_order(options.start, options.end)
         start, end = options.start or date.min, options.end or date.max
         count = export_market(db, options.out, first=start, last=end, form=options.form, report=_progress)
         what = "days"

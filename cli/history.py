@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.broker_history import broker_candles, candle_table
-from cli.exits import OK, WrongUsage
+from cli.exits import OK
 from cli.output import add_json, print_json, print_table
 from cli.progress import progress
-from cli.words import some_names
+from cli.words import a_day, require_order, some_names
 
 if TYPE_CHECKING:
     from libs.dbaccess import DatabaseManager
@@ -35,8 +35,8 @@ def add(subparsers: Any) -> None:
     fetch.add_argument(
         "--symbols", required=True, type=some_names, metavar="A,B", help="all symbols the days are to hold"
     )
-    fetch.add_argument("--from", dest="start", required=True, type=date.fromisoformat, metavar="D")
-    fetch.add_argument("--to", dest="end", type=date.fromisoformat, metavar="D", help="the last session by default")
+    fetch.add_argument("--from", dest="start", required=True, type=a_day, metavar="D")
+    fetch.add_argument("--to", dest="end", type=a_day, metavar="D", help="the last session by default")
     fetch.add_argument("--timeframe", default="1m", choices=_TIMEFRAMES)
     fetch.add_argument("--data-root", type=Path, help="instead of TRADEFLEET_DATA or data/")
     add_json(fetch)
@@ -54,8 +54,7 @@ def run(options: Namespace) -> int:
     exchange = settings.data.exchange
     calendar = load_calendar(options.data_root or settings.data_root, exchange)
     end = options.end or calendar.previous_session(SystemClock().now_us()).date
-    if options.start > end:
-        raise WrongUsage(f"--from {options.start} is after --to {end}; nothing to fetch")
+    require_order(options.start, end)
     db = DatabaseManager(options.data_root or settings.data_root, Role.INGESTOR, settings=settings)
     days = calendar.trading_days(options.start, end)
     wanted = [day for day in days if not db.layout.day(exchange, "candles", options.timeframe, day).exists()]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.exits import FAILED, OK, WrongUsage
+from cli.exits import FAILED, OK, WrongUsage, reading_words
 from cli.output import add_json, print_json, print_table
 from cli.progress import progress
 from libs.contracts.market import TIMEFRAMES
@@ -57,7 +57,8 @@ def run(options: Namespace) -> int:
     from libs.settings import load_settings
 
     settings = load_settings()
-    request = _request(options, settings)
+    with reading_words():
+        request = _request(options, settings)
     files = _files(options.files)
     if options.dry_run:
         return _show_plans(options, request, files)

@@ -8,7 +8,8 @@ import sys
 from typing import Any, NoReturn
 
 from cli.exits import FAILED
-from cli.rows import add_format, end_of, split_names, write_rows
+from cli.rows import add_format, split_names, write_rows
+from cli.words import read_interval
 
 _VIEWS = """Views: candles (exchange, symbol, timeframe, timestamp, open, high, low, close, volume) and
 ticks (exchange, symbol, timestamp, price, volume, bid, ask, volume_day, seq), as stored; `fleet candles`
@@ -42,8 +43,8 @@ def run(options: argparse.Namespace) -> int:
     settings = load_settings()
     db = DatabaseManager(options.data_root or settings.data_root, read_only=True, settings=settings)
     symbols = split_names(options.symbols)
-    end = end_of(options.end)
-    with sql_door(db, options.sql, start=options.start, end=end, symbols=symbols, give_up=_end) as opened:
+    start, end = read_interval(options.start, options.end)
+    with sql_door(db, options.sql, start=start, end=end, symbols=symbols, give_up=_end) as opened:
         write_rows(opened.schema, opened.batches, options, settings.query.table_rows_max)
     return 0
 

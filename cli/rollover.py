@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.exits import NOT_FOUND, OK
 from cli.output import add_json, print_json, print_table
+from cli.words import a_day
 
 if TYPE_CHECKING:
     from libs.dbaccess import WriterLockHeld
@@ -28,7 +29,7 @@ def add(subparsers: Any) -> None:
         "3 when the buffer's owner does not answer, 4 when --date was given and there is nothing of that day.",
     )  # fmt: skip
     parser.add_argument(
-        "--date", type=date.fromisoformat, metavar="D", help="up to this day; the last session that is over by default"
+        "--date", type=a_day, metavar="D", help="up to this day; the last session that is over by default"
     )
     parser.add_argument("--exchange", help="instead of the one that is captured")
     parser.add_argument("--data-root", type=Path, help="instead of TRADEFLEET_DATA or data/")

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ import msgspec
 from cli.exits import WrongUsage
 from cli.output import print_table
 from libs.core.clock import IST
+from libs.core.errors import FleetError, Refused
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,6 +71,10 @@ def _target(out: Path | None) -> Iterator[IO[bytes]]:
         with staged.open("wb") as file:
             yield file
         staged.replace(out)
+    except OSError as e:
+        if isinstance(e, FleetError):  # what was read could not be
+            raise
+        raise Refused(f"{out}: cannot be written: {e.strerror or e}") from e
     finally:
         staged.unlink(missing_ok=True)
 
@@ -131,13 +136,3 @@ def _in_utc(schema: pa.Schema) -> pa.Schema:
 def split_names(text: str | None) -> Sequence[str]:
     """Split what a person typed as A,B,C."""
     return [name.strip() for name in (text or "").split(",") if name.strip()]
-
-
-def end_of(text: str | None) -> str | None:
-    """Spell where --to ends: a bare date includes that day, as people mean it."""
-    if text is None:
-        return None
-    try:
-        return (date.fromisoformat(text.strip()) + timedelta(days=1)).isoformat()
-    except ValueError:
-        return text

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from argparse import ArgumentTypeError
 from collections.abc import Callable
+from datetime import date, timedelta
+
+from cli.exits import WrongUsage, reading_words
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -40,3 +43,37 @@ def some_names(text: str) -> list[str]:
     if not names:
         raise ArgumentTypeError("expected symbols separated by commas")
     return names
+
+
+def a_day(text: str) -> date:
+    """Read a date; what is none is shown beside one that is."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no date; expected one such as 2026-02-02") from None
+
+
+def require_order(start: date | None, end: date | None) -> None:
+    """Refuse an interval that ends before it begins: nothing found in it would look like all well."""
+    if start is not None and end is not None and start > end:
+        raise WrongUsage(f"--from {start} is after --to {end}")
+
+
+def read_interval(start: str | None, end: str | None) -> tuple[str | None, str | None]:
+    """Give --from and --to as queries take them: a bare date in --to includes that day, as people mean it."""
+    from libs.dbaccess.queries.bounds import to_interval
+
+    last = _bare(end)
+    require_order(_bare(start), last)
+    if last is not None:
+        end = (last + timedelta(days=1)).isoformat()
+    with reading_words():
+        to_interval(start, end)
+    return start, end
+
+
+def _bare(text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text.strip())
+    except ValueError:
+        return None  # a time, or nothing at all

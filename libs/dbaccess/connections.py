@@ -201,6 +201,8 @@ def sqlite_reader(path: Path, settings: Sqlite) -> Iterator[sqlite3.Connection]:
         raise StoreMissing(path, "run `fleet init`")
     if path.is_dir():
         raise StoreCorrupt(f"{path}: a directory stands where the store's file should be")
+    if not path.stat().st_size:  # SQLite takes it for a database without tables
+        raise StoreCorrupt(f"{path}: an empty file stands where the store should be")
     connection = sqlite3.connect(
         _read_only_uri(path), uri=True, isolation_level=None, timeout=settings.busy_timeout_ms / 1000
     )

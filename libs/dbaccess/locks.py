@@ -7,6 +7,7 @@ dies, however it dies. The file stays behind: deleting a lock file in use would 
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -111,7 +112,7 @@ class WriterLock:
         if self._file is not None:
             return True
         try:
-            file = self.path.open("r+", encoding="ascii", errors="replace")
+            file = self._opened_to_look()
         except FileNotFoundError:
             return False
         with file:
@@ -119,6 +120,14 @@ class WriterLock:
                 return True
             _give_back(file)
         return False
+
+    def _opened_to_look(self) -> IO[str]:
+        try:
+            return self.path.open("r+", encoding="ascii", errors="replace")
+        except OSError as e:
+            if e.errno != errno.EROFS:
+                raise
+            return self.path.open(encoding="ascii", errors="replace")  # which is enough for a lock of a whole file
 
     def __enter__(self) -> Self:
         if not self.acquire():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -56,7 +57,8 @@ def newest_copy(root: Path, store: str) -> Path:
     copies = list_copies(root, Sqlite())
     found = next((copy for copy in copies if copy.store == store and copy.state != "unfinished"), None)
     if found is None:
-        raise StoreMissing(root / PATTERNS[store], f"no copy of {store}; make one with `fleet backup {store}`")
+        folder = root / PATTERNS[store].partition("/")[0]
+        raise StoreMissing(folder, f"no finished copy of {store}; make one with `fleet backup {store}`")
     return Path(found.path)
 
 
@@ -82,8 +84,12 @@ def _copy(store: str, path: Path, settings: Sqlite, *, verify: bool) -> Copy:
 
 
 def _sqlite_state(path: Path, settings: Sqlite) -> str:
-    """Open a throw-away duplicate: opening the copy itself would leave a log beside it."""
-    with tempfile.TemporaryDirectory(prefix=".verify-", dir=path.parent) as folder:
+    """Open a throw-away duplicate: opening the copy itself would leave a log beside it.
+
+    It is made beside the copy, where there is room, unless nothing can be written there.
+    """
+    beside = path.parent if os.access(path.parent, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix=".verify-", dir=beside) as folder:
         duplicate = Path(folder) / path.name
         shutil.copy2(path, duplicate)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from libs.core.clock import IST, Clock, SystemClock, to_datetime
 from libs.dbaccess.backup.market import copy_market
 from libs.dbaccess.backup.names import named_time
 from libs.dbaccess.backup.place import place
-from libs.dbaccess.connections import backup_sqlite, sqlite_reader
-from libs.dbaccess.errors import StoreMissing
+from libs.dbaccess.connections import backup_sqlite, naming_disk, sqlite_reader
+from libs.dbaccess.errors import StoreCorrupt, StoreMissing
 from libs.dbaccess.files import make_directory
 from libs.dbaccess.layout import Layout
 from libs.dbaccess.roles import Store
@@ -60,11 +61,12 @@ class BackupManager:
         target = self.root / "market_data" / f"{day:%Y%m%d}"
         if not self.layout.market.is_dir():
             raise StoreMissing(self.layout.market, "run `fleet init`")
-        make_directory(target, self.root.parent)
-        for path in (self.layout.catalogue, self.layout.ledger):
-            if path.exists():
-                self._copy_sqlite(path, target / path.name)
-        copy_market(self.layout, target, day, settings=self.settings.sqlite, clock=self.clock)
+        with naming_disk(target):
+            make_directory(target, self.root.parent)
+            for path in (self.layout.catalogue, self.layout.ledger):
+                if path.exists():
+                    self._copy_sqlite(path, target / path.name)
+            copy_market(self.layout, target, day, settings=self.settings.sqlite, clock=self.clock)
         self._prune_market(target)
         return target
 
@@ -72,13 +74,19 @@ class BackupManager:
         """Copy page by page while the owner writes, and check the copy's integrity before it gets its name."""
         if not path.exists():
             raise StoreMissing(path, "run `fleet init`")
-        make_directory(target.parent, self.root.parent)
 
         def copy(partial: Path) -> None:
             with sqlite_reader(path, self.settings.sqlite) as source:
-                backup_sqlite(source, partial)
+                try:
+                    backup_sqlite(source, partial)
+                except sqlite3.OperationalError:
+                    raise
+                except sqlite3.DatabaseError as e:
+                    raise StoreCorrupt(f"{path}: cannot be copied, it is damaged: {e}") from e
 
-        place(target, copy)
+        with naming_disk(target):
+            make_directory(target.parent, self.root.parent)
+            place(target, copy)
 
     def _prune(self, pattern: str, age: timedelta) -> None:
         """Remove copies older than the age, never the newest one."""

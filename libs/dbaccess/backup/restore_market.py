@@ -58,7 +58,10 @@ def restore_market(db: DatabaseManager, source: Path, *, report: Report) -> Rest
             report(done, len(names), name)
     same = len(names) - placed - len(left_alone)
     folder_kept = str(kept.folder) if kept.files else None
-    go_back = way_back("market", kept.folder, db.layout) if folder_kept else "nothing was replaced, only added"
+    if folder_kept:
+        go_back = way_back("market", kept.folder, db.layout)
+    else:
+        go_back = "nothing was replaced, only added" if placed else "nothing was changed"
     added = placed - len(kept.files)
     return Restored("market", str(source), placed, same, folder_kept, go_back, tuple(left_alone), added)
 

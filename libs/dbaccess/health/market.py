@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -130,7 +131,7 @@ def check_live_buffer(layout: Layout, settings: Live, clock: Clock, *, deep: boo
     if not files:
         yield warning("live buffer", layout.live, "missing", "run `fleet init`")
         return
-    if not lock.acquire_to_look():
+    if not _free_to_look(lock):
         yield green("live buffer", layout.live, "its owner just started")
         return
     try:
@@ -140,6 +141,15 @@ def check_live_buffer(layout: Layout, settings: Live, clock: Clock, *, deep: boo
         yield from _check_journal(layout, deep=deep)
     finally:
         lock.release()
+
+
+def _free_to_look(lock: WriterLock) -> bool:
+    try:
+        return lock.acquire_to_look()
+    except OSError as e:
+        if e.errno != errno.EROFS:
+            raise
+        return True  # nobody can write what it guards
 
 
 def _check_left_behind(layout: Layout, settings: Live) -> Iterator[Finding]:

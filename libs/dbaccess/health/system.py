@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,7 +63,9 @@ def check_locks(layout: Layout) -> Iterator[Finding]:
 
 
 def check_disk(root: Path, settings: Health) -> Iterator[Finding]:
-    """Room for the days to come."""
+    """Room for the days to come, and that anything can be written at all."""
+    if not os.access(root, os.W_OK):
+        yield error("disk", root, "cannot be written", "mount it for writing; see the system's log for why it is not")
     free_gib = shutil.disk_usage(root).free / _GIB
     text = f"{free_gib:.1f} GiB free"
     if free_gib < settings.disk_free_error_gib:

@@ -36,9 +36,11 @@ def files_in(paths: Iterable[Path]) -> FoundFiles:
     for path in paths:
         if not path.exists():
             raise NothingToImport(f"{path}: no such file; expected a CSV or Parquet file, or a folder of them")
-        if not path.is_dir():
+        if path.is_file():
             files[path] = None
             continue
+        if not path.is_dir():  # a pipe can be read once; a file is looked at before it is read
+            raise Refused(f"{path}: neither a file nor a folder; write what comes from it into a file first")
         inside = sorted(each for each in path.iterdir() if not each.name.startswith((".", "_")))
         wanted = [each for each in inside if each.is_file() and each.name.lower().endswith(ENDINGS)]
         beside = [each for each in inside if each not in wanted]

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from libs.core.clock import IST, to_datetime
 from libs.core.errors import Refused
-from libs.dbaccess.connections import sqlite_writer
+from libs.dbaccess.connections import naming_disk, sqlite_writer
 from libs.dbaccess.files import PRIVATE_FILE, make_directory, sync_file
 from libs.dbaccess.manager import DatabaseManager
 from libs.dbaccess.replace import replace_sqlite
@@ -25,11 +25,12 @@ def export_sql(db: DatabaseManager, store: Store, out: Path) -> int:
         raise Refused(f"{out}: is there already; give another name")
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
-        with db.reader(store) as connection, partial.open("w", encoding="utf-8") as file:
-            partial.chmod(PRIVATE_FILE)
-            statements = _write_statements(connection, file)
-        sync_file(partial)
-        partial.rename(out)
+        with naming_disk(out):
+            with db.reader(store) as connection, partial.open("w", encoding="utf-8") as file:
+                partial.chmod(PRIVATE_FILE)
+                statements = _write_statements(connection, file)
+            sync_file(partial)
+            partial.rename(out)
     finally:
         partial.unlink(missing_ok=True)
     return statements

@@ -14,6 +14,7 @@ from libs.dbaccess import BackupManager, DatabaseManager, Role, StoreMissing
 from libs.dbaccess.backup import list_copies, newest_copy
 from libs.settings.storage import Sqlite
 from tests.kit.clock import ManualClock
+from tests.kit.commands import fleet_here
 from tests.kit.processes import first_line, run_code, running_code
 from tests.kit.roots import copy_stores, settings
 
@@ -153,6 +154,30 @@ def test_the_newest_copy_is_the_newest_by_its_name(root):
 
     assert first.exists()
     assert newest_copy(manager.root, "trading") == second
+
+
+def test_a_damaged_or_empty_store_is_named_and_no_copy_of_it_is_left(root):
+    """An empty file is what a full disk or a broken copy leaves; SQLite takes it for a database without tables."""
+    path = root / "trading" / "trading.db"
+    whole = path.read_bytes()
+    for damage in (b"", whole[:8192], whole[:4096] + bytes(len(whole) - 4096)):
+        path.write_bytes(damage)
+        done = fleet_here("backup", "trading", "--data-root", root)
+
+        assert done.returncode == 1
+        assert str(path) in done.stderr
+        assert not list((root / "backups").rglob("*.db*"))
+
+
+def test_a_place_without_copies_is_said(root):
+    """A backup root that was mistyped, or whose disk is not mounted, must not look like one that is all well."""
+    gone = fleet_here("backups", "--verify", "--data-root", root, "--backup-root", root / "typo")
+    none = fleet_here("restore", "market", "latest", "--data-root", root)
+
+    assert (gone.returncode, none.returncode) == (4, 4)
+    assert f"{root}/typo" in gone.stderr
+    assert f"{root}/backups/market_data: " in none.stderr
+    assert "no finished copy of market" in none.stderr
 
 
 def test_missing_store_is_named(data_root):

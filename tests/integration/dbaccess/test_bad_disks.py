@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -123,6 +124,51 @@ def test_read_only_disk_is_said_and_still_readable(tmp_path):
             assert str(root) in str(refusal.value)
         with DatabaseManager(root).historical_reader("nse", "ticks", None, DAY) as connection:
             assert connection.execute("SELECT count(*) FROM ticks").fetchall() == [(100,)]
+
+
+NAMES = ("config.sql", "rows.csv", "missing/rows.csv")
+
+
+def test_copies_and_exports_onto_a_full_disk_name_it_and_leave_nothing(tmp_path):
+    """Each copy by itself: one that fails keeps none of the others from being tried, and none is half there."""
+    root = tmp_path / "data"
+    copy_stores(root)
+    with small_disk(tmp_path / "disk", 1) as disk, filled(disk, 0):
+        copied = fleet_here("backup", "all", "--backup-root", disk / "copies", "--json", TRADEFLEET_DATA=str(root))
+        failed = json.loads(copied.stdout)["failed"]
+        asked = [
+            fleet_here(*words, "--out", disk / name, TRADEFLEET_DATA=str(root))
+            for words, name in zip(
+                (("db", "export", "config"), ("query", "SELECT range FROM range(200000)"), ("candles", "INFY")),
+                NAMES, strict=True,
+            )
+        ]  # fmt: skip
+        left = [path for path in disk.rglob("*") if path.is_file() and path.name != "ballast"]
+
+    assert copied.returncode == 1
+    assert list(failed) == ["trading", "config", "market"]
+    assert all(str(disk) in why and "refused the write" in why for why in failed.values()), failed
+    for name, done in zip(NAMES, asked, strict=True):
+        assert (done.returncode, f"{disk}/{name}: " in done.stderr) == (1, True), done.stderr
+    assert left == []
+
+
+def test_a_read_only_disk_can_be_looked_at(tmp_path):
+    """Copies kept where nothing can be written are checked, and health says what is wrong and not only that."""
+    with small_disk(tmp_path / "disk", 64) as disk:
+        root = disk / "data"
+        copy_stores(root)
+        assert fleet_here("backup", "all", TRADEFLEET_DATA=str(root)).returncode == 0
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        copies = fleet_here("backups", "--verify", "--json", TRADEFLEET_DATA=str(root))
+        health = fleet_here("health", "--json", TRADEFLEET_DATA=str(root), **ROOMY)
+        live = fleet_here("db", "verify", "live", TRADEFLEET_DATA=str(root))
+
+    assert (copies.returncode, live.returncode) == (0, 0), copies.stderr + live.stderr
+    assert {each["state"] for each in json.loads(copies.stdout)["copies"]} == {"whole"}
+    wrong = [each for each in json.loads(health.stdout)["findings"] if each["state"] == "error"]
+    assert health.returncode == 1
+    assert [(each["check"], each["detail"]) for each in wrong] == [("disk", "cannot be written")]
 
 
 def test_refused_write_leaves_no_half_day(tmp_path):

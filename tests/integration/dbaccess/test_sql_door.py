@@ -290,7 +290,7 @@ def test_query_that_fails_leaves_no_file(market, tmp_path, capfd):
     assert run("query", "SELECT nothing FROM candles", "--data-root", market, "--out", tmp_path / "rows.csv") == 1
     assert "nothing" in capfd.readouterr().err
     assert run("query", "SELECT error('late') FROM candles", "--data-root", market, "--out", tmp_path / "x.csv") == 1
-    assert run("query", "SELECT 1", "--data-root", market, "--format", "parquet") == 1
+    assert run("query", "SELECT 1", "--data-root", market, "--format", "parquet") == 2
     assert run("query", "SELECT 1", "--data-root", tmp_path / "nowhere") == 4
     assert list(tmp_path.glob("*.csv")) == []
     assert list(tmp_path.glob(".*.tmp")) == []
