@@ -80,6 +80,7 @@ def run(options: Namespace) -> int:
 
 def _request(options: Namespace, settings: Settings) -> ImportRequest:
     from libs.dbaccess.importing import ImportRequest
+    from libs.dbaccess.importing.moments import zone_named
     from libs.dbaccess.layout import exchange_name
 
     pairs = [each.partition("=") for each in options.map]
@@ -89,7 +90,7 @@ def _request(options: Namespace, settings: Settings) -> ImportRequest:
         options.what,
         exchange=exchange_name(options.exchange or settings.data.exchange),
         timeframe=options.timeframe if options.what == "candles" else None,
-        zone=options.tz,
+        zone=zone_named(options.tz).key,
         time_format=options.time_format,
         symbol=options.symbol,
         columns=tuple(name.strip() for name in options.columns.split(",")) if options.columns else (),

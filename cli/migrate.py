@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.exits import FAILED, OK
+from cli.exits import FAILED, OK, WrongUsage, reading_words
 from cli.output import add_json, print_json, print_table
 from cli.progress import progress
 
@@ -35,17 +35,24 @@ def add(subparsers: Any) -> None:
 
 def run(options: Namespace) -> int:
     """Migrate, and print what became of every table; exit 1 when a known table or row was not placed."""
+    from libs.dbaccess.importing.moments import zone_named
+    from libs.dbaccess.layout import exchange_name
     from libs.dbaccess.legacy import migrate_legacy, sources_of_environment
     from libs.settings import load_settings
 
     settings = load_settings()
+    sources = options.sources or sources_of_environment(os.environ)
+    if not sources:
+        raise WrongUsage("no SOURCE was given, and no variable of an older installation names one")
+    with reading_words():
+        exchange, zone = exchange_name(options.exchange or settings.data.exchange), zone_named(options.tz).key
     with progress() as report:
         found = migrate_legacy(
             options.data_root or settings.data_root,
-            options.sources or sources_of_environment(os.environ),
+            sources,
             settings=settings,
-            exchange=options.exchange,
-            zone=options.tz,
+            exchange=exchange,
+            zone=zone,
             dry_run=options.dry_run,
             report=report,
         )

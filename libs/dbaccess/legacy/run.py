@@ -76,7 +76,7 @@ def migrate_legacy(
         raise Refused("no source was given, and no variable of an older installation names one")
     if dry_run:
         for source in sources:
-            with _throw_away_copy(source) as copy, open_copy(copy) as old:
+            with _throw_away_copy(source) as copy, open_copy(copy, source) as old:
                 found.tables += _planned(old, source, context)
         return found
     require_root(ingestor.layout)
@@ -93,7 +93,7 @@ def migrate_legacy(
             # The copy stays as the source was: an engine that opens it may fold its log in.
             opened = Path(work) / source.name
             copy_source(copy, opened)
-            with open_copy(opened) as old:
+            with open_copy(opened, source) as old:
                 found.tables += _Migration(managers, old, source, folder, context, report).run()
         finally:
             shutil.rmtree(work, ignore_errors=True)

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from libs.dbaccess.files import PRIVATE_FILE, make_directory, sync_directory, sy
 from libs.settings.storage import Sqlite
 
 _BATCH = 50_000
+#: A table that every store of the fleet has, and no older installation had.
+_OWN_MARK = "store_identity"
 #: A file and its logs. Without the rollback journal of a process that was killed, SQLite takes half a transaction for
 #: a whole one.
 _SUFFIXES = {"sqlite": ("", "-wal", "-journal"), "duckdb": ("", ".wal")}
@@ -30,6 +32,8 @@ _SUFFIXES = {"sqlite": ("", "-wal", "-journal"), "duckdb": ("", ".wal")}
 
 def engine_of(path: Path) -> str:
     """Say by its first bytes what wrote a file."""
+    if path.is_dir():
+        raise Refused(f"{path}: is a folder; name the database files in it")
     if not path.is_file():
         raise StoreMissing(path, "expected the database file of an older installation")
     with path.open("rb") as file:
@@ -161,21 +165,30 @@ def row_hash(values: Any) -> int:
 
 
 @contextmanager
-def open_copy(path: Path) -> Iterator[LegacyFile]:
-    """Open the copy of a source; its log is folded into it."""
+def open_copy(path: Path, source: Path) -> Iterator[LegacyFile]:
+    """Open the copy of a source; its log is folded into it. Refuse a store of the fleet's own."""
     engine = engine_of(path)
-    try:
-        if engine == "duckdb":
-            with duckdb_writer(path) as connection:
-                yield LegacyFile(engine, connection)
-            return
-        with sqlite_writer(path, Sqlite(), durable=False) as database:
-            [(found,)] = database.execute("PRAGMA quick_check(1)").fetchall()
-            if found != "ok":
-                raise StoreCorrupt(f"{path}: the old file is damaged: {found}")
-            yield LegacyFile(engine, database)
-    except (duckdb.IOException, sqlite3.DatabaseError) as e:
-        raise StoreCorrupt(f"{path}: cannot be read: {e}") from e
+    with ExitStack() as stack:
+        try:
+            old = LegacyFile(engine, _opened(stack, engine, path))
+        except (duckdb.IOException, sqlite3.DatabaseError, StoreCorrupt) as e:
+            raise StoreCorrupt(f"{source}: cannot be read: {e}") from e
+        if _OWN_MARK in old.tables():
+            raise Refused(f"{source}: is a store of this fleet, not of an older installation; see `fleet restore`")
+        try:
+            yield old
+        except (duckdb.IOException, sqlite3.DatabaseError) as e:
+            raise StoreCorrupt(f"{source}: cannot be read: {e}") from e
+
+
+def _opened(stack: ExitStack, engine: str, path: Path) -> Any:
+    if engine == "duckdb":
+        return stack.enter_context(duckdb_writer(path))
+    database = stack.enter_context(sqlite_writer(path, Sqlite(), durable=False))
+    [(found,)] = database.execute("PRAGMA quick_check(1)").fetchall()
+    if found != "ok":
+        raise StoreCorrupt(f"the old file is damaged: {found}")
+    return database
 
 
 def _sqlite_to_parquet(cursor: sqlite3.Cursor, target: Path) -> None:

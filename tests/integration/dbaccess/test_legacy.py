@@ -175,7 +175,7 @@ def test_exchange_and_zone_are_for_rows_that_name_none(root, tmp_path):
     assert state([path]) == before
 
     wrong = fleet_here("migrate", path, "--tz", "Mars/Base", "--data-root", root)
-    assert wrong.returncode == 1
+    assert wrong.returncode == 2
     assert "Mars/Base" in wrong.stderr
 
 
@@ -259,7 +259,7 @@ def test_checksum_of_a_table_is_of_its_rows_whatever_their_order(tmp_path):
             old.execute("CREATE TABLE t (n INTEGER, text TEXT)")
             old.executemany("INSERT INTO t VALUES (?, 'x')", [(each,) for each in values])
         old.close()
-        with open_copy(tmp_path / name) as found:
+        with open_copy(tmp_path / name, tmp_path / name) as found:
             sums.append(found.checksum("t"))
 
     assert sums[0] == sums[1]
@@ -298,6 +298,22 @@ def test_what_a_killed_installation_left_in_its_log_is_as_sqlite_would_have_it(r
         assert state([lying / path.name]) == before
 
     assert (report.succeeded, done["trades"].rows, done["trades"].placed) == (True, 200, 200)
+
+
+def test_what_is_no_older_installation_is_refused_by_its_own_name(root, three, tmp_path):
+    """A store of the fleet's own has orders and trades, too; of a damaged file the copy's name helps nobody."""
+    own = root / "trading" / "trading.db"
+    torn = tmp_path / "torn.db"
+    torn.write_bytes(three[0].read_bytes()[:5000])
+    for source, code, said in (
+        (own, 1, f"{own}: is a store of this fleet"), (torn, 1, f"{torn}: cannot be read: "),
+        (tmp_path, 1, f"{tmp_path}: is a folder; name the database files"), (tmp_path / "gone.db", 4, "gone.db"),
+    ):  # fmt: skip
+        for words in ([], ["--dry-run"]):
+            done = fleet_here("migrate", source, *words, "--data-root", root)
+
+            assert (done.returncode, done.stdout) == (code, "")
+            assert f"fleet: {said}" in done.stderr or (code == 4 and said in done.stderr)
 
 
 def test_owners_are_asked_to_stop_and_sources_are_found_by_the_environment(root, monolith):
