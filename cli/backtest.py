@@ -16,6 +16,7 @@ from cli.words import at_least
 if TYPE_CHECKING:
     from libs.settings import Settings
     from services.backtest.request import RunRequest
+    from services.backtest.wanted import Wanted
 
 
 def add(subparsers: Any) -> None:
@@ -95,18 +96,37 @@ def add_request(parser: argparse.ArgumentParser) -> None:
 
 
 def base_request(options: argparse.Namespace) -> tuple[Settings, str, RunRequest]:
-    """Give settings, data root and what is to be run; whatever does not fit in the words is wrong usage."""
+    """Give settings, data root and what is to be run."""
+    settings, data_root = stores(options)
+    return settings, data_root, request_of(options, settings, data_root)
+
+
+def stores(options: argparse.Namespace) -> tuple[Settings, str]:
+    """Give settings and data root."""
     from libs.settings import load_settings
+
+    settings = load_settings()
+    return settings, str(Path(options.data_root or settings.data_root).absolute())
+
+
+def wanted_bars(options: argparse.Namespace, settings: Settings) -> Wanted:
+    """Give the bars that are asked for, which may be read while the strategy is still imported."""
+    from services.backtest.wanted import Wanted, day_of, names_of
+
+    exchange = options.exchange or settings.data.exchange
+    symbols = tuple(sorted(names_of(options.symbols)))
+    return Wanted(symbols, exchange, options.timeframe, day_of(options.start), day_of(options.end))
+
+
+def request_of(options: argparse.Namespace, settings: Settings, data_root: str) -> RunRequest:
+    """Give what is to be run; whatever does not fit in the words is wrong usage."""
     from libs.strategies.user import load_directory
     from services.backtest.request import make_request
 
-    settings = load_settings()
-    data_root = str(Path(options.data_root or settings.data_root).absolute())
     load_directory(settings.strategies.directory(data_root))
     with reading_words():
-        wanted = _request_options(options, settings.data.exchange)
-        request = make_request(options.strategy, options.symbols, options.start, options.end, **wanted)
-    return settings, data_root, request
+        given = _request_options(options, settings.data.exchange)
+        return make_request(options.strategy, options.symbols, options.start, options.end, **given)
 
 
 def _request_options(options: argparse.Namespace, exchange: str) -> dict[str, Any]:
@@ -277,6 +297,8 @@ def _later(target: str) -> Callable[[argparse.Namespace], int]:
     """Give a command whose module is imported when it is run: one run should not wait for what fifteen others need."""
 
     def run(options: argparse.Namespace) -> int:
+        # Nothing here multiplies matrices that are worth a thread, and OpenBLAS's go round while they wait for one.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         module, _, function = target.partition(":")
         return int(getattr(import_module(module), function)(options) or 0)
 

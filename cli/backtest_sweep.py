@@ -5,18 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cli.backtest import base_request, pairs
+from cli.backtest import pairs, request_of, stores, wanted_bars
 from cli.exits import FAILED, OK, reading_words
 from cli.output import print_json, print_table
 from cli.progress import progress
+from services.backtest.collection import without_collection
 
 if TYPE_CHECKING:
+    from libs.settings import Settings
+    from services.backtest.bars import BarsReader
     from services.backtest.sweep.point import PointResult
     from services.backtest.sweep.results import SweepResults
     from services.backtest.sweep.workers import Workers
@@ -27,22 +30,39 @@ _PERCENT = {"return_ratio", "drawdown_max_ratio", "win_rate", "cagr"}
 
 def sweep(options: argparse.Namespace) -> int:
     """Run the grid, write the heat map, print the best."""
-    from services.backtest.sweep.grid import make_grid
-    from services.backtest.sweep.judge import judge, ranked
-    from services.backtest.sweep.report import render_sweep
-    from services.backtest.sweep.results import SweepResults
-    from services.backtest.sweep.sweeping import default_path, run_sweep, sweep_head
+    with without_collection():  # what is imported is no garbage
+        settings, data_root = stores(options)
+        bars = None if options.cluster else _begin_to_read(options, settings, data_root)
+    with bars or nullcontext():
+        return _sweep(options, settings, data_root, bars)
 
-    settings, data_root, request = base_request(options)
+
+def _begin_to_read(options: argparse.Namespace, settings: Settings, data_root: str) -> BarsReader:
+    from services.backtest.sweep.ahead import read_bars
+
     with reading_words():
-        grid = make_grid(request.strategy, pairs(options.param, "--param"), options.grid)
+        wanted = wanted_bars(options, settings)
+    return read_bars(settings, data_root, wanted)
+
+
+def _sweep(options: argparse.Namespace, settings: Settings, data_root: str, bars: BarsReader | None) -> int:
+    with without_collection():
+        from services.backtest.sweep.grid import make_grid
+        from services.backtest.sweep.judge import judge, ranked
+        from services.backtest.sweep.report import render_sweep
+        from services.backtest.sweep.results import SweepResults
+        from services.backtest.sweep.sweeping import default_path, run_sweep, sweep_head
+
+        request = request_of(options, settings, data_root)
+        with reading_words():
+            grid = make_grid(request.strategy, pairs(options.param, "--param"), options.grid)
     spec = {"axes": grid.axes, "points": len(grid.points)}
     head = sweep_head("sweep", request, spec, grid.refused)
     path = Path(options.out) if options.out else default_path(data_root, head)
     results = SweepResults.begin(path, head)
     report = path.with_suffix(".html")
     try:
-        with workers_of(options) as workers, bar(options) as tell:
+        with workers_of(options, bars) as workers, bar(options) as tell:
             run_sweep(settings, data_root, request, grid, results, workers, tell)
     except KeyboardInterrupt:
         print(
@@ -69,11 +89,11 @@ def sweep(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def workers_of(options: argparse.Namespace) -> Iterator[Workers]:
+def workers_of(options: argparse.Namespace, bars: BarsReader | None = None) -> Iterator[Workers]:
     """Give what runs the points: a cluster, or this process and those it finds worth starting."""
     from services.backtest.sweep.workers import Cluster, Team
 
-    with Cluster(options.cluster) if options.cluster else Team(options.workers) as workers:
+    with Cluster(options.cluster) if options.cluster else Team(options.workers, bars) as workers:
         yield workers
 
 

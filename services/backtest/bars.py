@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import NamedTuple, Self
 
+from libs.core.clock import Clock
 from libs.core.errors import Refused
 from libs.dbaccess import DatabaseManager, MarketDataQuery
 from libs.dbaccess.queries.columns import CandleColumns
-from services.backtest.request import RunRequest
+from services.backtest.wanted import Asking, Wanted
 
 #: An open day holds some 200 KiB; with 32 at once each costs a tenth more time, with 10 half as much again.
 DAYS_AT_ONCE = 50
@@ -24,6 +25,8 @@ class Bars(NamedTuple):
 
     columns: tuple[CandleColumns, ...]
     days_missing: tuple[date, ...]
+    #: How long it took to read them.
+    seconds: float
 
 
 class BarsReader:
@@ -32,12 +35,16 @@ class BarsReader:
     What went wrong is raised by `bars`, in the thread that asks for them.
     """
 
-    def __init__(self, db: DatabaseManager, request: RunRequest, *, days_at_once: int = DAYS_AT_ONCE) -> None:
+    def __init__(self, db: DatabaseManager, request: Asking, *, days_at_once: int = DAYS_AT_ONCE) -> None:
         self.db = db
         self.request = request
         self._query = MarketDataQuery(db, closed_days_only=True, days_at_once=days_at_once)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bars")
-        self._read = self._thread.submit(_read, self._query, request)
+        self._read = self._thread.submit(_read, self._query, request, db.clock)
+
+    def serves(self, request: Asking) -> bool:
+        """Whether these are the bars of a request."""
+        return Wanted.by(self.request) == Wanted.by(request)
 
     def bars(self) -> Bars:
         """Give what the request asks for, when it is there."""
@@ -61,10 +68,11 @@ class BarsReader:
         self.close()
 
 
-def _read(query: MarketDataQuery, request: RunRequest) -> Bars:
+def _read(query: MarketDataQuery, request: Asking, clock: Clock) -> Bars:
     missing: list[date] = []
+    began_ns = clock.monotonic_ns()
     found = query.candle_columns(
         request.symbols_all, request.exchange, request.timeframe, request.start, request.end + timedelta(days=1),
         on_missing=lambda coverage: missing.extend(coverage.missing),
     )  # fmt: skip
-    return Bars(found, tuple(missing))
+    return Bars(found, tuple(missing), (clock.monotonic_ns() - began_ns) / 1e9)

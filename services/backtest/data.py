@@ -80,8 +80,20 @@ def load_data(
 def load(bars: BarsReader, warmup_bars: int) -> RunData:
     """Take the run's bars, and so many before them for its warm-up, from closed days; refuse a run without any."""
     request = bars.request
-    found = bars.bars()
-    columns = tuple(Columns(*each) for each in found.columns)
+    columns, warm_up = take(bars, warmup_bars)
+    sessions = tuple(load_calendar(bars.db.layout.root, request.exchange).sessions(request.start, request.end))
+    return RunData(
+        columns, warm_up, bars.bars().days_missing,
+        tuple(
+            _quality(each, warm_up, _bars_expected(sessions, request.timeframe, each.timestamps)) for each in columns
+        ),
+    )  # fmt: skip
+
+
+def take(bars: BarsReader, warmup_bars: int) -> tuple[tuple[Columns, ...], tuple[Columns, ...]]:
+    """Take the bars, and so many before them for a warm-up, without a word on their quality."""
+    request = bars.request
+    columns = tuple(Columns(*each) for each in bars.bars().columns)
     warm_up: tuple[Columns, ...] = ()
     if warmup_bars:
         warm_up = tuple(Columns(*part) for each in columns for part in bars.before(each.symbol, warmup_bars))
@@ -91,13 +103,7 @@ def load(bars: BarsReader, warmup_bars: int) -> RunData:
             f"no {request.timeframe} candles of {', '.join(absent)} on {request.exchange} from {request.start} to "
             f"{request.end}; `fleet coverage --symbols {','.join(absent)}` shows what there is"
         )
-    sessions = tuple(load_calendar(bars.db.layout.root, request.exchange).sessions(request.start, request.end))
-    return RunData(
-        columns, warm_up, found.days_missing,
-        tuple(
-            _quality(each, warm_up, _bars_expected(sessions, request.timeframe, each.timestamps)) for each in columns
-        ),
-    )  # fmt: skip
+    return columns, warm_up
 
 
 def instrument_of(request: RunRequest, columns: Columns) -> Instrument:
@@ -124,7 +130,7 @@ def _fingerprint(parts: tuple[Columns, ...]) -> str:
     for each in parts:
         digest.update(f"{each.symbol}:{len(each)};".encode())
         for column in (each.timestamps, each.open, each.high, each.low, each.close, each.volume):
-            digest.update(np.ascontiguousarray(column).tobytes())
+            digest.update(np.ascontiguousarray(column).data)
     return digest.hexdigest()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -23,6 +23,7 @@ from libs.trading.exits import ExitRules
 from libs.trading.plan import Plan
 from libs.trading.sizing import RUPEES_MAX, FixedValue, Sizing
 from libs.trading.strategy_slot import StrategyInstance
+from services.backtest.wanted import day_of, names_of
 
 NEXT_BAR_OPEN, NEXT_TICK = "next_bar_open", "next_tick"
 FILL_MODELS = (NEXT_BAR_OPEN, NEXT_TICK)
@@ -128,12 +129,11 @@ def make_request(
     strategy: str, symbols: str | tuple[str, ...] | list[str], start: Any, end: Any, **options: Any
 ) -> RunRequest:
     """Make a request out of what a person or program gives: texts become dates, numbers, structs; refuse nonsense."""
-    names = symbols.split(",") if isinstance(symbols, str) else list(symbols)
     given = {
         "strategy": strategy,
-        "symbols": list(dict.fromkeys(name.strip() for name in names if name.strip())),
-        "start": _day(start),
-        "end": _day(end),
+        "symbols": names_of(symbols),
+        "start": day_of(start),
+        "end": day_of(end),
     } | options
     try:
         request = msgspec.convert(msgspec.to_builtins(given), RunRequest, strict=False)
@@ -184,14 +184,3 @@ def _completed(asked: _Asked) -> _Asked:
     """Fill in the parameters that were not given, and put the symbols into order."""
     parameters = msgspec.json.decode(parameters_text(parameters_of(registry.find(asked.strategy), asked.parameters)))
     return msgspec.structs.replace(asked, parameters=parameters, symbols=tuple(sorted(asked.symbols)))
-
-
-def _day(moment: Any) -> date:
-    if isinstance(moment, datetime):
-        return moment.date()
-    if isinstance(moment, date):
-        return moment
-    try:
-        return datetime.fromisoformat(str(moment).strip()).date()
-    except ValueError as e:
-        raise Refused(f"{moment!r} is no date; expected one such as 2026-02-02") from e

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from operator import index
-from typing import SupportsIndex
-
-import numpy as np
+from typing import TYPE_CHECKING, SupportsIndex, TypeAlias
 
 from libs.core.clock import day_start_us, to_us
 from libs.core.errors import Refused
 
+if TYPE_CHECKING:
+    import numpy as np
+
 #: Aware datetime, naive datetime (IST), date (its midnight, IST), ISO text of either, or microseconds since the epoch.
 type_of_moment = "a datetime (naive means IST), a date, ISO text, or integer microseconds since the epoch"
-Moment = datetime | date | str | SupportsIndex | np.datetime64
+Moment: TypeAlias = "datetime | date | str | SupportsIndex | np.datetime64"
 
 #: Bounds beyond these are brought back to them: no market data lies outside, and no calendar overflows inside.
 EARLIEST_US = day_start_us(date(1900, 1, 1))
@@ -45,8 +46,11 @@ def moment_us(moment: Moment, name: str = "moment") -> int:
 def _exact_us(moment: Moment) -> int:
     if isinstance(moment, str):
         moment = _from_text(moment.strip())
-    elif isinstance(moment, np.datetime64):
-        moment = moment.astype("datetime64[us]").item()  # None for NaT, refused below
+    elif not isinstance(moment, (date, int)):
+        import numpy as np  # whoever gives an instant of its kind has imported it
+
+        if isinstance(moment, np.datetime64):
+            moment = moment.astype("datetime64[us]").item()  # None for NaT, refused below
     if isinstance(moment, datetime):
         if moment != moment:  # noqa: PLR0124  pandas' NaT calls itself a datetime
             raise ValueError("not a time")

@@ -18,7 +18,7 @@ from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import Layout
 from libs.dbaccess.queries.attached import DayGone
 from libs.dbaccess.queries.catalogue import Catalogue
-from libs.dbaccess.queries.columns import CandleColumns, by_symbol, fetch_columns
+from libs.dbaccess.queries.columns import CandleColumns, fetch_columns
 from libs.dbaccess.queries.coverage import Coverage, cover
 from libs.dbaccess.queries.engine import Engine, Fetch, NotTogether, fetch_table
 from libs.dbaccess.queries.live import live_part
@@ -141,7 +141,10 @@ class Reader:
         return in_order(self._run(request, plans, fetch_table), request.data_type)
 
     def _columns(self, request: Request, plans: Sequence[DayPlan]) -> tuple[CandleColumns, ...]:
-        return by_symbol(self._run(request, plans, fetch_columns), request.symbols)
+        parts = self._run(request, plans, fetch_columns)
+        from libs.dbaccess.queries.joining import by_symbol  # with numpy, which its owner imports meanwhile
+
+        return by_symbol(parts, request.symbols)
 
     def _newest(
         self, request: Request, count: int, read: Callable[[Request, Sequence[DayPlan]], Answer],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
@@ -15,26 +16,25 @@ import numpy as np
 from libs.calendar import Calendar
 from libs.core.clock import Clock, SystemClock
 from libs.core.errors import Corrupt, Refused
-from libs.dbaccess import DatabaseManager, Role
 from libs.dbaccess.calendars import load_calendar
 from libs.settings import Settings
 from libs.strategies.user import load_directory
 from libs.trading.columns import Columns
 from services.backtest import metrics
 from services.backtest.account import make_desk
+from services.backtest.bars import BarsReader
 from services.backtest.collection import without_collection
-from services.backtest.data import RunData, load_data
+from services.backtest.data import RunData, take
 from services.backtest.equity import Valuation
 from services.backtest.form import OUTRIGHT, choose_form, goes_bar_by_bar, make_host, run_form
 from services.backtest.loops import make_loop, ticks_of
 from services.backtest.outright import Account, Outright
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest
+from services.backtest.sweep.ahead import read_bars
 from services.backtest.traded import Traded
 
 DONE, FAILED = "done", "failed"
-#: More days are read side by side than for a run: a sweep has its bars in memory for long, and is waited for.
-_DAYS_AT_ONCE = 100
 #: Form, why, what the account did, and what went wrong.
 _Done = tuple[str, str, Account, str]
 
@@ -107,17 +107,22 @@ def by_warmup(root: str, request: RunRequest, points: Sequence[dict[str, Any]]) 
 class Bench:
     """The data of a plan, loaded once, on which points are run one after the other."""
 
-    def __init__(self, plan: Plan, clock: Clock) -> None:
+    def __init__(self, plan: Plan, clock: Clock, bars: BarsReader) -> None:
+        """Take the bars that are being read, and be done with their reader."""
         settings, root = plan.settings, plan.data_root
         load_directory(settings.strategies.directory(root))
         self._plan = plan
         self._clock = clock
         self._risk = plan.request.risk(settings.risk)
         self._calendar = load_calendar(root, plan.request.exchange)
-        self._db = DatabaseManager(root, Role.BACKTEST, settings=settings, clock=clock)
-        began_ns = clock.monotonic_ns()
-        self._data = load_data(self._db, plan.request, plan.warmup_bars, days_at_once=_DAYS_AT_ONCE)
-        self.load_seconds = (clock.monotonic_ns() - began_ns) / 1e9
+        self._db = bars.db
+        with bars:
+            columns, warm_up = take(bars, plan.warmup_bars)
+            self.load_seconds = bars.bars().seconds
+        self._data = RunData(columns, warm_up, (), ())
+        beside = ThreadPoolExecutor(1, thread_name_prefix="fingerprint")
+        self._fingerprint = beside.submit(lambda: self._data.fingerprint)
+        beside.shutdown(wait=False)
         self._outright: Outright | None = None
         #: By the branch of the parameters: what was proved; empty where it was not.
         self._outright_proofs: dict[str, str] = {}
@@ -127,8 +132,8 @@ class Bench:
 
     @property
     def fingerprint(self) -> str:
-        """Give the hash of every bar."""
-        return self._data.fingerprint
+        """Give the hash of every bar, which is worked out beside the first point."""
+        return self._fingerprint.result()
 
     @cached_property
     def _valuation(self) -> Valuation:
@@ -233,9 +238,12 @@ _lock = threading.Lock()
 _kept: list[tuple[Plan, Bench]] = []
 
 
-def evaluate(plan: Plan, parameters: dict[str, Any]) -> PointResult:
-    """Run one point in a worker: of a pool or of a cluster, whose worker may have several threads."""
-    return _bench(plan).evaluate(parameters)
+def evaluate(plan: Plan, parameters: dict[str, Any], bars: BarsReader | None = None) -> PointResult:
+    """Run one point in a worker: of a pool or of a cluster, whose worker may have several threads.
+
+    `bars` are the plan's, where somebody has begun to read them.
+    """
+    return _bench(plan, bars).evaluate(parameters)
 
 
 def load_seconds(plan: Plan) -> float:
@@ -243,10 +251,12 @@ def load_seconds(plan: Plan) -> float:
     return _bench(plan).load_seconds
 
 
-def _bench(plan: Plan) -> Bench:
+def _bench(plan: Plan, bars: BarsReader | None = None) -> Bench:
     with _lock:
         # Here a plan is the very same every time, and need not be compared; from afar it comes anew with each point.
         if not _kept or not (_kept[0][0] is plan or _kept[0][0] == plan):
             _kept.clear()
-            _kept.append((plan, Bench(plan, SystemClock())))
+            if bars is None or not bars.serves(plan.request):
+                bars = read_bars(plan.settings, plan.data_root, plan.request)
+            _kept.append((plan, Bench(plan, SystemClock(), bars)))
         return _kept[0][1]

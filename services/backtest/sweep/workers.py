@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from libs.core.errors import Refused, RetryLater
+from services.backtest.bars import BarsReader
 from services.backtest.form import OUTRIGHT
 from services.backtest.sweep.point import Plan, PointResult, evaluate, load_seconds
 
@@ -40,13 +41,14 @@ class Team:
 
     A process starts in about a second, loads the bars again, and saves the others a part of what is left: that is told
     from the first points, which are run here. Points that are worked out of columns are run here by threads: they
-    leave the interpreter to each other.
+    leave the interpreter to each other. `bars` are those of its plans, where somebody has begun to read them.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, bars: BarsReader | None = None) -> None:
         if count < 1:
             raise Refused(f"{count} workers; at least 1")
         self._count = count
+        self._bars = bars
         self._closing = ExitStack()
         self._pool: Pool | None = None
 
@@ -64,10 +66,12 @@ class Team:
         for turn in (1, 2):  # the first pays for the proof of its form, the second tells what the others will take
             if self._pool is not None or not left:
                 break
-            result = evaluate(plan, left.pop(0))
+            result = evaluate(plan, left.pop(0), self._bars)
             yield result
+            if result.form == OUTRIGHT:
+                break
             saved = result.seconds * len(left) * (1 - 1 / self._count)
-            if turn == 2 and result.form != OUTRIGHT and saved > WORTH_IT * (START_S + load_seconds(plan)):
+            if turn == 2 and saved > WORTH_IT * (START_S + load_seconds(plan)):
                 self._pool = self._closing.enter_context(Pool(self._count))
         if self._pool is not None:
             yield from self._pool(plan, left)

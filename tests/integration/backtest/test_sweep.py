@@ -18,6 +18,7 @@ from services.backtest import BacktestRunner, reading
 from services.backtest.request import make_request
 from services.backtest.sweep import point as points
 from services.backtest.sweep import workers as team
+from services.backtest.sweep.ahead import read_bars
 from services.backtest.sweep.grid import make_grid, parse_axis, parse_space
 from services.backtest.sweep.judge import judge
 from services.backtest.sweep.point import point_key
@@ -25,9 +26,10 @@ from services.backtest.sweep.report import render_sweep
 from services.backtest.sweep.results import SweepResults
 from services.backtest.sweep.sweeping import run_sweep, sweep_head
 from services.backtest.sweep.workers import Cluster, Team, in_this_process
+from services.backtest.wanted import Wanted
 from tests.kit.backtest import FIRST, LAST, make_history, runner_manager
 from tests.kit.paths import PROJECT
-from tests.kit.processes import wait_until
+from tests.kit.processes import run_code, wait_until
 from tests.kit.roots import settings
 
 GRID = ["fast=5:15:5", "slow=10,30"]
@@ -236,6 +238,57 @@ def test_a_killed_sweep_goes_on(root, tmp_path, capsys):
     }
     assert answer["strict"]["trials"] == 20
     assert out.with_suffix(".html").read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_bars_are_read_before_a_strategy_is_imported(root, tmp_path):
+    """The first words name the bars: they are read once, meanwhile numpy and the strategies are imported."""
+    done = run_code(
+        """
+        import sys
+        from cli import backtest_sweep
+        from cli.main import main
+        from services.backtest import bars
+
+        begun = []
+        begin = bars.BarsReader.__init__
+
+        def noted(reader, *arguments, **options):
+            begun.append([name for name in ("numpy", "libs.strategies.registry") if name in sys.modules])
+            begin(reader, *arguments, **options)
+
+        bars.BarsReader.__init__ = noted
+        code = main(["backtest", "sweep", "--strategy", "sma_cross", "--symbols", " ACME,ACME", "--from", sys.argv[2],
+                     "--to", sys.argv[3], "--data-root", sys.argv[1], "--out", sys.argv[4], "--grid", "fast=5,9",
+                     "--grid", "slow=20,30", "--json"])
+        print(code, begun, file=sys.stderr)
+        """,
+        root, FIRST, LAST, tmp_path / "s.jsonl",
+    )  # fmt: skip
+    alone = swept(root, tmp_path / "a.jsonl", ["fast=5,9", "slow=20,30"]).all
+
+    assert done.stderr.strip() == "0 [[]]"
+    assert {r.key: r.figures for r in SweepResults.read(tmp_path / "s.jsonl").all} == {r.key: r.figures for r in alone}
+
+
+def test_bars_of_another_request_are_not_taken(root, tmp_path):
+    """A team has its plan's own bars, whatever somebody began to read."""
+    others = Wanted(("ACME",), "nse", "1m", FIRST, FIRST)
+    with read_bars(settings(), str(root), others) as bars, Team(2, bars) as workers:
+        found = swept(root, tmp_path / "s.jsonl", workers=workers).all
+
+    alone = swept(root, tmp_path / "a.jsonl").all
+    assert [(r.key, r.bars, r.data_fingerprint) for r in found] == [(r.key, r.bars, r.data_fingerprint) for r in alone]
+
+
+def test_what_reading_ahead_finds_wrong_is_said(root, tmp_path, capsys):
+    """What went wrong on the reader's thread is said as if it had been read in turn."""
+    words = ["backtest", "sweep", "--data-root", str(root), "--strategy", "sma_cross", "--from", str(FIRST),
+             "--to", str(LAST), "--out", str(tmp_path / "s.jsonl"), "--json", "--grid", "fast=5:9:1"]  # fmt: skip
+
+    assert main([*words, "--symbols", "NOBODY"]) != 0
+    assert "no 1m candles of NOBODY" in capsys.readouterr().err
+    assert main([*words, "--symbols", "ACME", "--to", "tomorrow"]) == 2
+    assert "'tomorrow' is no date" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.matrix)])
