@@ -7,7 +7,7 @@ from libs.indicators.registry import compute
 from libs.indicators.sides import side_of, sides_of
 from libs.strategies.context import StrategyContext
 from libs.strategies.intraday import IntradayParameters, IntradayStrategy, Length
-from libs.strategies.wishes import BarColumns, Wishes, turns
+from libs.strategies.wishes import BarColumns, Wishes, at_turns
 
 
 class SmaCrossParameters(IntradayParameters, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class SmaCross(IntradayStrategy[SmaCrossParameters]):
     def wishes(self, columns: BarColumns) -> Wishes:
         wanted = self.parameters
         fast = compute("sma", columns, period=wanted.fast)["value"]
-        return Wishes(turns(sides_of(fast, compute("sma", columns, period=wanted.slow)["value"])))
+        return at_turns(sides_of(fast, compute("sma", columns, period=wanted.slow)["value"]))
 
     def decide(self, bar: OHLCVBar, context: StrategyContext) -> list[SignalEvent]:
         side, before = side_of(self._fast.value, self._slow.value), self._side

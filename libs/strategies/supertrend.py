@@ -11,7 +11,7 @@ from libs.contracts import OHLCVBar, SignalEvent
 from libs.indicators.registry import compute
 from libs.strategies.context import StrategyContext
 from libs.strategies.intraday import IntradayParameters, IntradayStrategy, Length, Ranges
-from libs.strategies.wishes import BarColumns, Wishes, turns
+from libs.strategies.wishes import BarColumns, Wishes, at_turns
 
 
 class SupertrendParameters(IntradayParameters, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ class SupertrendFollower(IntradayStrategy[SupertrendParameters]):
             level = line.item(at)
             return {"stop": round(level, 2) if level > 0 else None}
 
-        return Wishes(turns(np.where(np.isnan(line), 0, found["direction"]).astype(np.int8)), how=how)
+        return at_turns(np.where(np.isnan(line), 0, found["direction"]).astype(np.int8), how)
 
     def decide(self, bar: OHLCVBar, context: StrategyContext) -> list[SignalEvent]:
         line = self._trend.value

@@ -73,9 +73,11 @@ class Ground:
         if terms.plan.exits.square_off:
             squares = self._closing(self._before_close(terms.risk.square_off_before_close_min, without=NEVER_US))
             self.squares = Closing(np.union1d(squares.rows, self._mornings_after(squares.flags)), squares.flags)
+        # What is looked up of a row lies side by side: it comes from far away, and so comes once.
+        self._told = np.column_stack([stamps, self.units])
         self._fills = terms.fills
         plain = self._plain_prices()
-        self._prices = {Side.BUY: plain, Side.SELL: plain.copy()}
+        self._prices = np.column_stack([plain, plain])
         self._closings: dict[int, Closing] = {}
 
     def closing(self, minutes: int) -> Closing:
@@ -87,17 +89,22 @@ class Ground:
             self._closings[minutes] = self._closing(last_us)
         return self._closings[minutes]
 
+    def at(self, rows: Integers) -> tuple[Integers, Integers]:
+        """Give the instants at which rows begin, and their closes in ten-thousandths."""
+        found = self._told.take(rows, axis=0)
+        return found[:, 0], found[:, 1]
+
     def prices(self, rows: Integers, buys: Flags) -> Floats:
         """Give what market orders to buy and to sell fill at, at the open of rows, as `slipped` says."""
-        bought, sold = (self._prices[side] for side in (Side.BUY, Side.SELL))
-        found = np.where(buys, bought[rows], sold[rows])
+        places = rows * 2 + buys
+        found = self._prices.take(places)
         for at in np.flatnonzero(np.isnan(found)).tolist():
             row, side = int(rows[at]), Side.BUY if buys[at] else Side.SELL
             resting = Resting(
                 order_id="", symbol="", side=side, order_type=OrderType.MARKET, quantity=1,
                 tick_size=self.instrument.tick_size,
             )  # fmt: skip
-            found[at] = self._prices[side][row] = slipped(resting, self.bars.open.item(row), self._fills)
+            found[at] = self._prices.flat[places[at]] = slipped(resting, self.bars.open.item(row), self._fills)
         return found
 
     def _plain_prices(self) -> Floats:

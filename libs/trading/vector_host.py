@@ -27,12 +27,13 @@ NEVER = 1 << 60
 
 
 class Course(NamedTuple):
-    """What a strategy wishes on every bar of one symbol, and where a long and a short would be left.
+    """The bars of one symbol on which a strategy wishes a side, and where a long and a short would be left.
 
     `flat_minutes`: it is out so long before the close, whatever it wishes.
     """
 
-    side: Sides
+    rows: Integers
+    sides: Sides
     leave_long: Flags | None
     leave_short: Flags | None
     allow_short: bool
@@ -200,24 +201,23 @@ class VectorHost(StrategyHost):
             edges = day_rows.tolist()
             parts = [self._part(slot, row, end - row) for row, end in pairwise(edges)]
         parameters: Any = slot.strategy.parameters
-        side, leave_long, leave_short = (_end_to_end(column) for column in zip(*parts, strict=True))
-        return Course(side, leave_long, leave_short, parameters.allow_short, parameters.flat_before_close_minutes)
+        rows, sides, leave_long, leave_short = (_end_to_end(column) for column in zip(*parts, strict=True))
+        return Course(
+            rows, sides, leave_long, leave_short, parameters.allow_short, parameters.flat_before_close_minutes
+        )
 
-    def _part(self, slot: Slot, first_row: int, count: int) -> tuple[Sides, Flags | None, Flags | None]:
+    def _part(self, slot: Slot, first_row: int, count: int) -> tuple[Integers, Sides, Flags | None, Flags | None]:
         wishes, start, skip = self._wishes_from(slot, first_row, count)
-        rows = slice(start, start + count)
-        side = wishes.side[rows]
-        if skip:
-            side = side.copy()
-            side[:skip] = 0
+        places = wishes.wished(start + skip, start + count)
         if wishes.how is not tells_nothing:
-            told = map(wishes.how, (np.flatnonzero(side) + start).tolist())
+            told = map(wishes.how, places.tolist())
             if any(how.get("stop") is not None or how.get("target") is not None for how in told):
                 raise NotOutright("an entry of the strategy has a stop or a target")
         leave_long, leave_short = (
-            flags[rows] if flags is not None else None for flags in (wishes.leave_long, wishes.leave_short)
+            flags[start : start + count] if flags is not None else None
+            for flags in (wishes.leave_long, wishes.leave_short)
         )
-        return side, leave_long, leave_short
+        return places + (first_row - start), wishes.side[places], leave_long, leave_short
 
     def _wishes_from(self, slot: Slot, first_row: int, count: int) -> tuple[Wishes, int, int]:
         """Give wishes, the place in them of a row of the run, and how many bars from there on come too early."""

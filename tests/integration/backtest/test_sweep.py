@@ -277,7 +277,7 @@ def test_bars_of_another_request_are_not_taken(root, tmp_path):
         found = swept(root, tmp_path / "s.jsonl", workers=workers).all
 
     alone = swept(root, tmp_path / "a.jsonl").all
-    assert [(r.key, r.bars, r.data_fingerprint) for r in found] == [(r.key, r.bars, r.data_fingerprint) for r in alone]
+    assert {r.key: (r.bars, r.data_fingerprint) for r in found} == {r.key: (r.bars, r.data_fingerprint) for r in alone}
 
 
 def test_what_reading_ahead_finds_wrong_is_said(root, tmp_path, capsys):

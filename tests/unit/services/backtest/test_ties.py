@@ -13,7 +13,7 @@ from bench.sweep import by_whole_numbers
 from libs.indicators.sides import ROUNDING, side_of, sides_of
 from libs.settings.risk import Risk
 from libs.strategies.sma_cross import SmaCross
-from libs.strategies.wishes import turns
+from libs.strategies.wishes import at_turns
 from libs.trading.columns import Columns
 from libs.trading.loop import TradingLoop
 from services.backtest.account import make_desk
@@ -55,7 +55,7 @@ def test_wishes_are_those_of_whole_numbers():
         strategy = SmaCross(SmaCross.parameters_type(fast=fast, slow=slow))
         wished = strategy.wishes({"close": BARS.close}).side
 
-        assert wished.tolist() == turns(sides_of_whole_numbers(fast, slow)).tolist(), (fast, slow)
+        assert wished.tolist() == at_turns(sides_of_whole_numbers(fast, slow)).side.tolist(), (fast, slow)
     assert sum(len(ties(UNITS, *pair)) for pair in PAIRS) > 300
 
 
