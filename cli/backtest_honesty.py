@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from cli.backtest import base_request
+from cli.backtest_words import base_request
 from cli.exits import FAILED, OK
 from cli.output import print_json, print_table
 from libs.core.clock import IST, to_datetime

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from cli.backtest import base_request, pairs
 from cli.backtest_sweep import bar, figure_text, workers_of
+from cli.backtest_words import base_request, pairs
 from cli.exits import FAILED, OK, reading_words
 from cli.output import print_json, print_table
 

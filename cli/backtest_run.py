@@ -9,7 +9,7 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from cli.backtest import base_request
+from cli.backtest_words import base_request
 from cli.exits import OK
 from cli.output import print_json
 from libs.core.clock import SystemClock

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cli.backtest import pairs, request_of, stores, wanted_bars
+from cli.backtest_words import pairs, request_of, stores, wanted_bars
 from cli.exits import FAILED, OK, reading_words
 from cli.output import print_json, print_table
 from cli.progress import progress
-from services.backtest.collection import without_collection
+from services.backtest.collection import without_walks
 
 if TYPE_CHECKING:
     from libs.settings import Settings
@@ -30,32 +30,32 @@ _PERCENT = {"return_ratio", "drawdown_max_ratio", "win_rate", "cagr"}
 
 def sweep(options: argparse.Namespace) -> int:
     """Run the grid, write the heat map, print the best."""
-    with without_collection():  # what is imported is no garbage
+    with without_walks() as collect_what_comes:
         settings, data_root = stores(options)
-        bars = None if options.cluster else _begin_to_read(options, settings, data_root)
-    with bars or nullcontext():
-        return _sweep(options, settings, data_root, bars)
+        if options.cluster:
+            return _sweep(options, settings, data_root, None, collect_what_comes)
+        from services.backtest.sweep.ahead import read_bars
 
-
-def _begin_to_read(options: argparse.Namespace, settings: Settings, data_root: str) -> BarsReader:
-    from services.backtest.sweep.ahead import read_bars
-
-    with reading_words():
-        wanted = wanted_bars(options, settings)
-    return read_bars(settings, data_root, wanted)
-
-
-def _sweep(options: argparse.Namespace, settings: Settings, data_root: str, bars: BarsReader | None) -> int:
-    with without_collection():
-        from services.backtest.sweep.grid import make_grid
-        from services.backtest.sweep.judge import judge, ranked
-        from services.backtest.sweep.report import render_sweep
-        from services.backtest.sweep.results import SweepResults
-        from services.backtest.sweep.sweeping import default_path, run_sweep, sweep_head
-
-        request = request_of(options, settings, data_root)
         with reading_words():
-            grid = make_grid(request.strategy, pairs(options.param, "--param"), options.grid)
+            wanted = wanted_bars(options, settings)
+        with read_bars(settings, data_root, wanted) as bars:
+            return _sweep(options, settings, data_root, bars, collect_what_comes)
+
+
+def _sweep(
+    options: argparse.Namespace, settings: Settings, data_root: str, bars: BarsReader | None,
+    collect_what_comes: Callable[[], None],
+) -> int:  # fmt: skip
+    from services.backtest.sweep.grid import make_grid
+    from services.backtest.sweep.judge import judge, ranked
+    from services.backtest.sweep.report import render_sweep
+    from services.backtest.sweep.results import SweepResults
+    from services.backtest.sweep.sweeping import default_path, run_sweep, sweep_head
+
+    request = request_of(options, settings, data_root)
+    with reading_words():
+        grid = make_grid(request.strategy, pairs(options.param, "--param"), options.grid)
+    collect_what_comes()
     spec = {"axes": grid.axes, "points": len(grid.points)}
     head = sweep_head("sweep", request, spec, grid.refused)
     path = Path(options.out) if options.out else default_path(data_root, head)

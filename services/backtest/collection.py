@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -17,3 +17,22 @@ def without_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+@contextmanager
+def without_walks() -> Iterator[Callable[[], None]]:
+    """Collect nothing until what is given is called, and then walk over nothing of what there was: imports stay."""
+    was_on = gc.isenabled()
+    gc.disable()
+
+    def collect_what_comes() -> None:
+        gc.freeze()
+        if was_on:
+            gc.enable()
+
+    try:
+        yield collect_what_comes
+    finally:
+        if was_on:
+            gc.enable()
+        gc.unfreeze()

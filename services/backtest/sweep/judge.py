@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from libs.trading.deflation import DeflatedSharpe, deflated_sharpe, effective_trials
 from services.backtest.sweep.point import DONE, PointResult
@@ -41,9 +42,10 @@ def judge(results: Sequence[PointResult], metric: str) -> Verdict:
     best = order[0] if order and math.isfinite(order[0].figure(metric)) else None
     strict = alike = None
     if best is not None:
-        tried = [daily_sharpe(result.returns) for result in order]
-        strict = deflated_sharpe(best.returns, tried)
-        alike = deflated_sharpe(best.returns, tried, trials_effective=effective_trials([r.returns for r in order]))
+        returns = [np.asarray(result.returns, dtype=np.float64) for result in order]
+        tried = list(map(daily_sharpe, returns))
+        strict = deflated_sharpe(returns[0], tried)
+        alike = deflated_sharpe(returns[0], tried, trials_effective=effective_trials(returns))
     return Verdict(
         metric=metric,
         points=len(results),
@@ -55,7 +57,7 @@ def judge(results: Sequence[PointResult], metric: str) -> Verdict:
     )
 
 
-def daily_sharpe(returns: Sequence[float]) -> float:
+def daily_sharpe(returns: npt.ArrayLike) -> float:
     """Give the ratio of a day; NaN where returns never differ."""
     held = np.asarray(returns, dtype=np.float64)
     deviation = float(np.std(held, ddof=1)) if held.size > 1 else 0.0

@@ -245,7 +245,6 @@ def test_bars_are_read_before_a_strategy_is_imported(root, tmp_path):
     done = run_code(
         """
         import sys
-        from cli import backtest_sweep
         from cli.main import main
         from services.backtest import bars
 
