@@ -74,10 +74,11 @@ class Ground:
             squares = self._closing(self._before_close(terms.risk.square_off_before_close_min, without=NEVER_US))
             self.squares = Closing(np.union1d(squares.rows, self._mornings_after(squares.flags)), squares.flags)
         # What is looked up of a row lies side by side: it comes from far away, and so comes once.
-        self._told = np.column_stack([stamps, self.units])
+        self._told = np.empty((len(stamps), 2), dtype=np.int64)
+        self._told[:, 0], self._told[:, 1] = stamps, self.units
         self._fills = terms.fills
-        plain = self._plain_prices()
-        self._prices = np.column_stack([plain, plain])
+        #: What sales fill at, and behind that what purchases do.
+        self._prices = np.tile(self._plain_prices(), 2)
         self._closings: dict[int, Closing] = {}
 
     def closing(self, minutes: int) -> Closing:
@@ -96,7 +97,7 @@ class Ground:
 
     def prices(self, rows: Integers, buys: Flags) -> Floats:
         """Give what market orders to buy and to sell fill at, at the open of rows, as `slipped` says."""
-        places = rows * 2 + buys
+        places = rows + len(self.bars) * buys
         found = self._prices.take(places)
         for at in np.flatnonzero(np.isnan(found)).tolist():
             row, side = int(rows[at]), Side.BUY if buys[at] else Side.SELL
@@ -104,7 +105,7 @@ class Ground:
                 order_id="", symbol="", side=side, order_type=OrderType.MARKET, quantity=1,
                 tick_size=self.instrument.tick_size,
             )  # fmt: skip
-            found[at] = self._prices.flat[places[at]] = slipped(resting, self.bars.open.item(row), self._fills)
+            found[at] = self._prices[places[at]] = slipped(resting, self.bars.open.item(row), self._fills)
         return found
 
     def _plain_prices(self) -> Floats:

@@ -6,6 +6,7 @@ and the account's curve, and then it is looked whether a limit could have held o
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -54,12 +55,14 @@ class Stage:
 
     def __init__(self, data: RunData, terms: Terms) -> None:
         columns = data.columns
-        self.grounds = [Ground(each, terms) for each in columns]
-        self.units_max = [int(ground.units.max()) for ground in self.grounds]
         self.valuation = Valuation(columns)
         self.timeline = Timeline(self.valuation.timestamps)
+        with ThreadPoolExecutor(1, thread_name_prefix="stage") as beside:
+            stretched = beside.submit(Stretched, self.valuation, self.timeline)
+            self.grounds = [Ground(each, terms) for each in columns]
+            self._stretched = stretched.result()
+        self.units_max = [int(ground.units.max()) for ground in self.grounds]
         self.views = Views(columns, data.warm_up, _COMPUTED_BYTES_MAX)
-        self._stretched = Stretched(self.valuation, self.timeline)
 
     def worth(self, deals: Deals, cash_paise: int) -> Worth:
         """Give what the account of these deals was worth."""

@@ -116,6 +116,7 @@ class Bench:
         self._risk = plan.request.risk(settings.risk)
         self._calendar = load_calendar(root, plan.request.exchange)
         self._db = bars.db
+        list(self._calendar.sessions(plan.request.start, plan.request.end))  # it keeps them; bars are still read
         with bars:
             columns, warm_up = take(bars, plan.warmup_bars)
             self.load_seconds = bars.bars().seconds
