@@ -9,16 +9,18 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from cli.backtest_words import base_request
-from cli.exits import OK
+from cli.backtest_words import request_of, stores, wanted_bars
+from cli.exits import OK, reading_words
 from cli.output import print_json
 from libs.core.clock import SystemClock
 from libs.core.errors import FleetError
+from services.backtest.collection import without_collection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from libs.settings import Settings
+    from services.backtest.bars import BarsReader
     from services.backtest.progress import Progress
     from services.backtest.request import RunRequest
 
@@ -27,18 +29,26 @@ _BAR_WIDTH = 30
 
 def run(options: argparse.Namespace) -> int:
     """Run it and print its figures, or put it into the service's queue."""
-    settings, data_root, request = base_request(options)
+    settings, data_root = stores(options)
     if options.queue:
-        return _submit(options, settings, data_root, request)
-    from libs.dbaccess import DatabaseManager, Role
+        return _submit(options, settings, data_root, request_of(options, settings, data_root))
+    with without_collection():  # what is imported is no garbage
+        from services.backtest.bars import begin_to_read
+
+        with reading_words():
+            wanted = wanted_bars(options, settings)
+        with begin_to_read(settings, data_root, wanted) as bars:
+            return _run(options, settings, data_root, bars)
+
+
+def _run(options: argparse.Namespace, settings: Settings, data_root: str, bars: BarsReader) -> int:
     from services.backtest.runner import BacktestRunner, RunInterrupted
 
-    clock = SystemClock()
-    db = DatabaseManager(data_root, Role.BACKTEST, settings=settings, clock=clock)
+    request, db = request_of(options, settings, data_root), bars.db
     Thread(target=_import_what_ends_it).start()
     shows = not options.quiet and not options.json and sys.stderr.isatty()
     try:
-        run_id = BacktestRunner(db).execute(request, progress=_bar() if shows else None)
+        run_id = BacktestRunner(db).execute(request, progress=_bar() if shows else None, bars=bars)
     except RunInterrupted as e:
         _into_index(settings, data_root)
         print(f"\nfleet: {e}", file=sys.stderr)

@@ -34,11 +34,11 @@ def sweep(options: argparse.Namespace) -> int:
         settings, data_root = stores(options)
         if options.cluster:
             return _sweep(options, settings, data_root, None, collect_what_comes)
-        from services.backtest.sweep.ahead import read_bars
+        from services.backtest.bars import DAYS_AT_ONCE_SWEEP, begin_to_read
 
         with reading_words():
             wanted = wanted_bars(options, settings)
-        with read_bars(settings, data_root, wanted) as bars:
+        with begin_to_read(settings, data_root, wanted, days_at_once=DAYS_AT_ONCE_SWEEP) as bars:
             return _sweep(options, settings, data_root, bars, collect_what_comes)
 
 

@@ -6,14 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import NamedTuple, Self
 
-from libs.core.clock import Clock
+from libs.core.clock import Clock, SystemClock
 from libs.core.errors import Refused
-from libs.dbaccess import DatabaseManager, MarketDataQuery
+from libs.dbaccess import DatabaseManager, MarketDataQuery, Role
 from libs.dbaccess.queries.columns import CandleColumns
+from libs.settings import Settings
 from services.backtest.wanted import Asking, Wanted
 
 #: An open day holds some 200 KiB; with 32 at once each costs a tenth more time, with 10 half as much again.
 DAYS_AT_ONCE = 50
+#: Of a sweep, which has its bars in memory for long.
+DAYS_AT_ONCE_SWEEP = 100
 
 
 class NoCandles(Refused, FileNotFoundError):
@@ -66,6 +69,14 @@ class BarsReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def begin_to_read(
+    settings: Settings, data_root: str, request: Asking, *, days_at_once: int = DAYS_AT_ONCE
+) -> BarsReader:  # fmt: skip
+    """Begin to read from a data root, before anything else of a backtest is there; to be closed by who asked."""
+    db = DatabaseManager(data_root, Role.BACKTEST, settings=settings, clock=SystemClock())
+    return BarsReader(db, request, days_at_once=days_at_once)
 
 
 def _read(query: MarketDataQuery, request: Asking, clock: Clock) -> Bars:

@@ -71,9 +71,13 @@ class BacktestRunner:
         return self.execute(make_request(strategy, names, start, end, **options), progress=progress)
 
     def execute(
-        self, request: RunRequest, *, run_id: str = "", progress: Callable[[Progress], None] | None = None
-    ) -> str:
-        """Run a request, under a name given or a new one; one whose data falls short of its minimum leaves no run."""
+        self, request: RunRequest, *, run_id: str = "", progress: Callable[[Progress], None] | None = None,
+        bars: BarsReader | None = None,
+    ) -> str:  # fmt: skip
+        """Run a request, under a name given or a new one; one whose data falls short of its minimum leaves no run.
+
+        `bars` are what it asks for, where somebody has begun to read them.
+        """
         created_us = self._db.clock.now_us()
         run_id = run_id or new_run_id(request, created_us)
         if request.coverage_min_percent:
@@ -83,7 +87,9 @@ class BacktestRunner:
                 self._db, request.exchange, request.start, request.end,
                 percent=request.coverage_min_percent, symbols=request.symbols_all,
             )  # fmt: skip
-        with Stopping() as stopping, without_collection(), BarsReader(self._db, request) as bars:
+        if bars is None or not bars.serves(request):
+            bars = BarsReader(self._db, request)
+        with Stopping() as stopping, without_collection(), bars:
             # To import what runs them, and to make the run's file, takes about as long as to read a year of minutes.
             from services.backtest.simulation import Simulation
 

@@ -22,7 +22,7 @@ from libs.strategies.user import load_directory
 from libs.trading.columns import Columns
 from services.backtest import metrics
 from services.backtest.account import make_desk
-from services.backtest.bars import BarsReader
+from services.backtest.bars import DAYS_AT_ONCE_SWEEP, BarsReader, begin_to_read
 from services.backtest.collection import without_collection
 from services.backtest.data import RunData, take
 from services.backtest.equity import Valuation
@@ -31,7 +31,6 @@ from services.backtest.loops import make_loop, ticks_of
 from services.backtest.outright import Account, Outright
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest
-from services.backtest.sweep.ahead import read_bars
 from services.backtest.traded import Traded
 
 DONE, FAILED = "done", "failed"
@@ -258,6 +257,6 @@ def _bench(plan: Plan, bars: BarsReader | None = None) -> Bench:
         if not _kept or not (_kept[0][0] is plan or _kept[0][0] == plan):
             _kept.clear()
             if bars is None or not bars.serves(plan.request):
-                bars = read_bars(plan.settings, plan.data_root, plan.request)
+                bars = begin_to_read(plan.settings, plan.data_root, plan.request, days_at_once=DAYS_AT_ONCE_SWEEP)
             _kept.append((plan, Bench(plan, SystemClock(), bars)))
         return _kept[0][1]

@@ -15,10 +15,10 @@ import pytest
 from cli.main import main
 from libs.core.errors import Refused
 from services.backtest import BacktestRunner, reading
+from services.backtest.bars import begin_to_read
 from services.backtest.request import make_request
 from services.backtest.sweep import point as points
 from services.backtest.sweep import workers as team
-from services.backtest.sweep.ahead import read_bars
 from services.backtest.sweep.grid import make_grid, parse_axis, parse_space
 from services.backtest.sweep.judge import judge
 from services.backtest.sweep.point import point_key
@@ -272,7 +272,7 @@ def test_bars_are_read_before_a_strategy_is_imported(root, tmp_path):
 def test_bars_of_another_request_are_not_taken(root, tmp_path):
     """A team has its plan's own bars, whatever somebody began to read."""
     others = Wanted(("ACME",), "nse", "1m", FIRST, FIRST)
-    with read_bars(settings(), str(root), others) as bars, Team(2, bars) as workers:
+    with begin_to_read(settings(), str(root), others) as bars, Team(2, bars) as workers:
         found = swept(root, tmp_path / "s.jsonl", workers=workers).all
 
     alone = swept(root, tmp_path / "a.jsonl").all
