@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from libs.dbaccess.live.paths import TABLES
 from libs.dbaccess.live.pins import pin_snapshot
 from libs.dbaccess.manager import DatabaseManager
 from libs.dbaccess.queries.catalogue import ARCHIVE_FOLDERS
+from libs.dbaccess.queries.damage import find_damage
 
 #: How DuckDB writes each; CSV as any tool reads it, with a line of names.
 FORMATS = {"parquet": "FORMAT parquet, COMPRESSION zstd", "csv": "FORMAT csv, HEADER"}
@@ -81,9 +82,12 @@ def _write(connection: duckdb.DuckDBPyConnection, each: _Day, target: Path, form
             connection.execute(f"COPY (FROM {source}) TO {quote(partial)} ({FORMATS[form]})")
         sync_file(partial)
         partial.rename(target)
+    except duckdb.Error as e:
+        raise find_damage([each.hot] if each.hot else [], each.parts, each.table, "*") or e from e
     finally:
         if each.hot:
-            connection.execute("DETACH day")
+            with suppress(duckdb.Error):  # damage spoils the connection; what was met first is what counts
+                connection.execute("DETACH day")
         partial.unlink(missing_ok=True)
 
 

@@ -281,3 +281,25 @@ def test_any_range_of_market_data_is_exported_wherever_it_lies(data_root, tmp_pa
     run(other, "import", "market", tmp_path / "parquet", code=0)
     with MarketDataQuery(DatabaseManager(other)) as query:
         assert len(query.get_candles("TCS", "nse", "1m", friday, tuesday + timedelta(days=1))) == 12
+
+
+def test_a_damaged_day_is_named_by_an_export(data_root, tmp_path):
+    """One that opens and cannot be read to its end, and an archived one; neither leaves half a file."""
+    copy_stores(data_root)
+    tuesday = MONDAY + timedelta(days=1)
+    (archived,) = archive_day(data_root, MONDAY, minutes("TCS", MONDAY, 3)).iterdir()
+    hot = close_day(data_root, tuesday, minutes("TCS", tuesday, 300))
+    for path, first, last in ((archived, 4, 60), (hot, 12_400, 12_500)):  # neither is noticed by opening
+        data = bytearray(path.read_bytes())
+        data[first:last] = bytes(each ^ 0xFF for each in data[first:last])
+        path.chmod(0o600)
+        path.write_bytes(data)
+    for day, path in ((MONDAY, archived), (tuesday, hot)):
+        out = tmp_path / day.isoformat()
+        done = fleet_here(
+            "db", "export", "market", "--from", day, "--to", day, "--out", out, "--data-root", data_root
+        )  # fmt: skip
+
+        assert done.returncode == 1
+        assert f"fleet: {path}: " in done.stderr
+        assert [each for each in out.rglob("*") if each.is_file()] == []
