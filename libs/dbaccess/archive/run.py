@@ -105,7 +105,11 @@ def _estimated(due: list[_Due], db: DatabaseManager) -> Iterator[ArchivedDay]:
         if each.series not in shares:
             with tempfile.TemporaryDirectory(prefix="fleet-archive-") as scratch:
                 part = Path(scratch) / "part.parquet"
-                write_parquet(each.hot, part, each.table, db.settings.archive)
+                try:
+                    write_parquet(each.hot, part, each.table, db.settings.archive)
+                except StoreCorrupt as e:
+                    yield ArchivedDay(each.series, each.day.isoformat(), before, before, str(e))
+                    continue
                 shares[each.series] = part.stat().st_size / max(before, 1)
         yield ArchivedDay(each.series, each.day.isoformat(), before, round(before * shares[each.series]))
 

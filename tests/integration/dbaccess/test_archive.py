@@ -18,7 +18,7 @@ from libs.dbaccess import DatabaseManager, MarketDataQuery, Role, Store, WriterL
 from libs.dbaccess.archive import archive_days
 from libs.dbaccess.backup import BackupManager, list_copies, restore_market
 from libs.dbaccess.health import HealthCheck
-from libs.dbaccess.layout import Layout
+from libs.dbaccess.layout import Layout, closed_days
 from libs.dbaccess.queries import sql_door
 from libs.dbaccess.queries.engine import Engine
 from tests.kit.clock import ManualClock
@@ -286,3 +286,23 @@ def test_the_command_says_what_would_happen_and_waits_for_no_owner(root):
     assert [each["day"] for each in planned["days"]] == [each["day"] for each in done["days"]]
     assert done["days"]
     assert planned["bytes_freed"] == pytest.approx(done["bytes_freed"], rel=0.5)
+
+
+def test_a_damaged_day_stays_hot_and_keeps_no_other(root):
+    """Dry or not: it is named in the report, with exit 1, and the days after it are packed, or estimated."""
+    hot = Layout(root).day("nse", "ticks", None, MONDAY)
+    data = bytearray(hot.read_bytes())
+    data[12_400:12_500] = bytes(each ^ 0xFF for each in data[12_400:12_500])
+    hot.chmod(0o600)
+    hot.write_bytes(data)
+    hot.chmod(0o444)
+    for words in (["--dry-run"], []):
+        done = fleet_here("archive", *words, "--data-root", root, "--json", TRADEFLEET_ARCHIVE_TICKS_HOT_DAYS="1")
+        days = {each["day"]: each for each in json.loads(done.stdout)["days"] if each["series"] == "nse/ticks"}
+
+        assert done.returncode == 1
+        assert str(hot) in days[MONDAY.isoformat()]["problem"]
+        assert days[TUESDAY.isoformat()]["problem"] == ""
+        assert days[TUESDAY.isoformat()]["bytes_after"] < days[TUESDAY.isoformat()]["bytes_before"]
+    hot_days = {day for day, _ in closed_days(hot.parent)}
+    assert (MONDAY in hot_days, TUESDAY in hot_days) == (True, False)
