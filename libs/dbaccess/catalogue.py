@@ -65,11 +65,14 @@ def ensure(layout: Layout, *, clock: Clock, settings: Sqlite) -> None:
 
 def record_day(
     layout: Layout, path: Path, *, origin: str, clock: Clock, settings: Sqlite,
-    figures: Mapping[str, Figures] | None = None,
+    figures: Mapping[str, Figures] | None = None, digest: str | None = None,
 ) -> None:  # fmt: skip
-    """List a day that was just closed; the caller holds the history lock, and gives its figures if it has them."""
+    """List a day that was just closed; the caller holds the history lock.
+
+    It gives the day's figures and its file's checksum if it has them.
+    """
     with _writer(layout, clock, settings) as connection:
-        _record(connection, layout, path, origin, clock, figures)
+        _record(connection, layout, path, origin, clock, figures, digest)
 
 
 def refresh(layout: Layout, *, clock: Clock, settings: Sqlite) -> list[Path]:
@@ -130,7 +133,7 @@ def _writer(layout: Layout, clock: Clock, settings: Sqlite) -> Iterator[sqlite3.
 
 def _record(
     connection: sqlite3.Connection, layout: Layout, path: Path, origin: str, clock: Clock,
-    figures: Mapping[str, Figures] | None = None,
+    figures: Mapping[str, Figures] | None = None, digest: str | None = None,
 ) -> None:  # fmt: skip
     key = DayKey.of(layout, path)
     symbols = figures if figures is not None else _figures(path, key.data_type)
@@ -145,7 +148,7 @@ def _record(
             (
                 *listed, path.relative_to(layout.root).as_posix(),
                 sum(each.rows for each in symbols.values()), len(symbols), path.stat().st_size,
-                checksum(path), origin, CODE_VERSION, clock.now_us(),
+                digest or checksum(path), origin, CODE_VERSION, clock.now_us(),
             ),
         )  # fmt: skip
         connection.executemany(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -24,12 +24,14 @@ _BLOCK_SIZES = {"candles": 65_536}
 
 def fill_day_file(
     connection: duckdb.DuckDBPyConnection, staged: Path, ddl: str, table: str, timeframe: str | None, day: date,
-    select: str,
+    parts: Iterable[str],
 ) -> dict[str, Figures]:  # fmt: skip
-    """Write a day's file in the order of a SELECT and read every block of it back; without rows there is no file."""
+    """Write a day's file in the order of its SELECTs and read every block of it back; without rows there is no file.
+
+    Each is run before the next is asked for, so a day need not be all in memory.
+    """
     # Days that are written at the same time share an engine, and in it a name may be had once.
     name = f"day_{table}_{timeframe or ''}_{day:%Y%m%d}"
-    columns = [row[0] for row in connection.execute(f"DESCRIBE {select}").fetchall()]
     options = f"ROW_GROUP_SIZE {_ROW_GROUP_SIZE}"
     if table in _BLOCK_SIZES:
         options += f", BLOCK_SIZE {_BLOCK_SIZES[table]}"
@@ -38,7 +40,10 @@ def fill_day_file(
         connection.execute(f"USE {name}")
         connection.execute(ddl)
         connection.execute("USE memory")
-        [(rows,)] = connection.execute(f"INSERT INTO {name}.{table} BY NAME {select}").fetchall()
+        rows, columns = 0, list[str]()
+        for select in parts:
+            columns = columns or [row[0] for row in connection.execute(f"DESCRIBE {select}").fetchall()]
+            rows += connection.execute(f"INSERT INTO {name}.{table} BY NAME {select}").fetchall()[0][0]
         connection.execute(f"CHECKPOINT {name}")
     finally:
         connection.execute("USE memory")

@@ -44,7 +44,7 @@ def figures_of(
     found = connection.execute(
         f"SELECT symbol, {figures_select(table, columns)} FROM ({rows}) GROUP BY symbol"
     ).fetchall()
-    return {symbol: Figures(*rest) for symbol, *rest in found}
+    return {row[0]: Figures._make(row[1:]) for row in found}
 
 
 def require_same_figures(

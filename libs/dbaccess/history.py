@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from itertools import pairwise
@@ -178,7 +178,7 @@ def write_day(
         writer.load()
         order = "symbol, timestamp, seq" if data_type == "ticks" else "symbol, timeframe, timestamp"
         source = f"SELECT * FROM ({writer.source}) ORDER BY {order}"
-        found = fill_day_file(connection, staged, ddl, data_type, timeframe, day, source)
+        found = fill_day_file(connection, staged, ddl, data_type, timeframe, day, [source])
         writer.figures = found or {}
         if found and verify is not None:
             verify(found)
@@ -192,16 +192,16 @@ def close_day(
     data_type: str,
     timeframe: str | None,
     day: date,
-    select: str,
+    parts: Iterable[str],
     *,
     verify: Verify | None = None,
 ) -> dict[str, Figures]:
-    """Close a day as `write_day` does, with what a SELECT of the caller's connection gives; give its figures.
+    """Close a day as `write_day` does, with what SELECTs of the caller's connection give; give its figures.
 
-    The rows come sorted: nothing sorts them again.
+    The rows come sorted, one SELECT's behind those of the one before: nothing sorts them again.
     """
     with _given_its_name(path, root) as staged:
-        found = fill_day_file(connection, staged, ddl, data_type, timeframe, day, select)
+        found = fill_day_file(connection, staged, ddl, data_type, timeframe, day, parts)
         if found and verify is not None:
             verify(found)
     return found

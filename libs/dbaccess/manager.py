@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -84,16 +84,17 @@ class DatabaseManager:
 
     def close_day(
         self, connection: duckdb.DuckDBPyConnection, exchange: str, data_type: str, timeframe: str | None, day: date,
-        select: str, *, every_row: Mapping[str, str | None] = {}, origin: str = "import", verify: Verify | None = None,
+        parts: Iterable[str], *, every_row: Mapping[str, str | None] = {}, origin: str = "import",
+        verify: Verify | None = None,
     ) -> None:  # fmt: skip
-        """Write one new day, and close it for ever, with what a SELECT of the caller's connection gives, sorted.
+        """Write one new day, and close it for ever, with what SELECTs of the caller's connection give, sorted.
 
-        `every_row` has what is the same in all candles (timeframe, origin, no seq), and the SELECT then does not.
+        `every_row` has what is the same in all candles (timeframe, origin, no seq), and the SELECTs then do not.
         For whoever has many days in one engine: threads may close several at the same time, never one twice.
         """
         with self._new_day(exchange, data_type, timeframe, day, origin) as (path, figures):
             ddl, root = schema.day_ddl(data_type, every_row), self.layout.root
-            found = close_day(connection, path, root, ddl, data_type, timeframe, day_of(day), select, verify=verify)
+            found = close_day(connection, path, root, ddl, data_type, timeframe, day_of(day), parts, verify=verify)
             figures.update(found)
 
     @contextmanager
@@ -113,11 +114,11 @@ class DatabaseManager:
             with turn:
                 catalogue.ensure(self.layout, clock=clock, settings=settings)  # fails before, not after
             yield path, figures
-            with turn:
-                if path.exists():  # a block that wrote nothing closes nothing
-                    catalogue.record_day(
-                        self.layout, path, origin=origin, clock=clock, settings=settings, figures=figures
-                    )
+            if path.exists():  # a block that wrote nothing closes nothing
+                digest = catalogue.checksum(path)  # before its turn, for it takes as long as the rest
+                with turn:
+                    catalogue.record_day(self.layout, path, origin=origin, clock=clock, settings=settings,
+                                         figures=figures, digest=digest)  # fmt: skip
 
     @contextmanager
     def history_lock(self) -> Iterator[None]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
 import duckdb
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from libs.calendar import CalendarError
 from libs.contracts.sessions import Session
-from libs.core.clock import US_PER_MINUTE
+from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us
 from libs.dbaccess import catalogue
 from libs.dbaccess.calendars import load_calendar
 from libs.dbaccess.connections import attach_day, duckdb_memory, parquet_source, sqlite_writer
@@ -45,11 +47,24 @@ FROM (
 """
 
 
-class Minutes(NamedTuple):
-    """A SELECT of one day's 1m candles, and the connection it is of."""
+class Counted(NamedTuple):
+    """A symbol's minutes of a day by origin, and whether it took part in the closing auction."""
 
-    connection: duckdb.DuckDBPyConnection
-    select: str
+    in_auction: bool
+    live: int
+    backfilled: int
+    synthetic: int
+
+
+class Minutes(NamedTuple):
+    """A day's session and what there is of its minutes, from who has the rows of the day's file at hand."""
+
+    session: Session
+    counted: Mapping[str, Counted]
+
+
+_NONE = Counted(in_auction=False, live=0, backfilled=0, synthetic=0)
+_EXPECTED, _AUCTIONED, _OTHERS_ONLY = 1, 2, 4
 
 
 def certify_day(
@@ -58,7 +73,7 @@ def certify_day(
     """Draw up and store the certificates of a closed day; the caller holds the history lock.
 
     `symbols` should have been captured, so one without a single row has a certificate too. Nothing comes of a date
-    without a session. `minutes` are the rows of the day's file, for who has just written it and has them at hand.
+    without a session.
     """
     require_owner(db.role, Store.HISTORY)
     made = certify_tables(db, exchange, day, symbols, minutes=minutes)
@@ -81,14 +96,11 @@ def certify_tables(
     db: DatabaseManager, exchange: str, day: date, symbols: Collection[str] = (), *, minutes: Minutes | None = None
 ) -> list[Certificate]:
     """Count a closed day's minutes without storing anything; empty when it has no file or no session."""
-    try:
-        session = load_calendar(db.layout.root, exchange).session(day)
-    except CalendarError:
-        return []
+    session = minutes.session if minutes else _session(db, exchange, day)
     if session is None:
         return []
     late = _late_ticks(db, exchange, day)
-    counted = _count(*minutes, session) if minutes else _count_closed(db, exchange, day, session)
+    counted = minutes.counted if minutes else _count_closed(db, exchange, day, session)
     traded = _closed_ticks(db, exchange, day)
     if not (symbols or counted is not None or traded is not None):
         return []
@@ -102,8 +114,30 @@ def certify_tables(
             bars_missing=expected[takes_part] - live - backfilled - synthetic, late_ticks=late.get(symbol, 0),
         )
         for symbol in sorted(names)
-        for takes_part, live, backfilled, synthetic in [counted.get(symbol, (False, 0, 0, 0))]
+        for takes_part, live, backfilled, synthetic in [counted.get(symbol, _NONE)]
     ]  # fmt: skip
+
+
+def count_imported(
+    symbols: Sequence[str], starts: npt.NDArray[np.int64], moments_us: npt.NDArray[np.int64], session: Session
+) -> dict[str, Counted]:
+    """Count what a file of imported candles will hold, whose minutes lie sorted in memory, each symbol's from a place.
+
+    By a table of the day's minutes: a look at it is a tenth of the conditions that a file's rows are counted by.
+    """
+    first_us = day_start_us(session.date)
+    day = first_us + np.arange(US_PER_DAY // US_PER_MINUTE) * US_PER_MINUTE
+    expected = np.isin(day, session.bar_starts("1m"))
+    others_only = expected & ~np.isin(day, session.bar_starts("1m", closing_auction=True))
+    auctioned = (day >= session.close_us) & (day < session.last_us)
+    kinds = (_EXPECTED * expected | _AUCTIONED * auctioned | _OTHERS_ONLY * others_only).astype(np.uint8)
+    found = kinds[(moments_us - first_us) // US_PER_MINUTE]
+    in_auction = np.bitwise_or.reduceat(found, starts) & (_AUCTIONED | _OTHERS_ONLY) == _AUCTIONED
+    rows = np.add.reduceat(found & _EXPECTED, starts, dtype=np.int64)
+    return {
+        symbol: Counted(took_part, 0, count, 0)
+        for symbol, took_part, count in zip(symbols, in_auction.tolist(), rows.tolist(), strict=True)
+    }
 
 
 def closed_symbols(db: DatabaseManager, exchange: str, day: date, *, most_traded: int | None = None) -> list[str]:
@@ -133,25 +167,26 @@ def open_closed(
     return True
 
 
-def _count_closed(
-    db: DatabaseManager, exchange: str, day: date, session: Session
-) -> dict[str, tuple[bool, int, int, int]] | None:
+def _session(db: DatabaseManager, exchange: str, day: date) -> Session | None:
+    try:
+        return load_calendar(db.layout.root, exchange).session(day)
+    except CalendarError:
+        return None
+
+
+def _count_closed(db: DatabaseManager, exchange: str, day: date, session: Session) -> dict[str, Counted] | None:
     with duckdb_memory() as connection:
         if not open_closed(connection, db, exchange, "candles", day):
             return None
         return _count(connection, "FROM candles", session)
 
 
-def _count(
-    connection: duckdb.DuckDBPyConnection, select: str, session: Session
-) -> dict[str, tuple[bool, int, int, int]]:
-    """Count each symbol's minutes by origin; first, whether it took part in the closing auction."""
+def _count(connection: duckdb.DuckDBPyConnection, candles: str, session: Session) -> dict[str, Counted]:
     counted = _COUNT.format(
-        candles=select, close_us=session.close_us, last_us=session.last_us, minutes=_within(session.spans),
+        candles=candles, close_us=session.close_us, last_us=session.last_us, minutes=_within(session.spans),
         shorter=_within(session.spans_of(closing_auction=True)),
     )  # fmt: skip
-    rows = connection.execute(counted).fetchall()
-    return {symbol: (takes_part, *origins) for symbol, takes_part, *origins in rows}
+    return {symbol: Counted(*counts) for symbol, *counts in connection.execute(counted).fetchall()}
 
 
 def _within(spans: Sequence[tuple[int, int]]) -> str:

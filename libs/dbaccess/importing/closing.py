@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 import duckdb
@@ -12,9 +12,11 @@ from libs.contracts.sessions import Session
 from libs.core.clock import day_start_us, trading_date
 from libs.core.faults import crash_point
 from libs.dbaccess.connections import attach_day, parquet_source
-from libs.dbaccess.coverage import Minutes, certify_day
+from libs.dbaccess.coverage import certify_day
 from libs.dbaccess.figures import Figures, figures_of, require_same_figures
-from libs.dbaccess.importing.dayrows import ROWS, every_row, fold, stored_select, take_candles, take_ticks
+from libs.dbaccess.importing.candles import rows_at_once
+from libs.dbaccess.importing.dayrows import STORED, every_row
+from libs.dbaccess.importing.parts import CandleDay, TickDay
 from libs.dbaccess.importing.plan import ImportRequest
 from libs.dbaccess.importing.report import OUTSIDE, DayResult
 from libs.dbaccess.manager import DatabaseManager
@@ -23,14 +25,9 @@ from libs.dbaccess.queries.catalogue import archived_parts
 #: What is derived from what: longer bars that are stored, of those an import brought.
 DERIVED = {"1m": ("5m", "15m", "1d"), "5m": ("15m", "1d"), "15m": ("1d",)}
 _CLOSED_THEN = "the exchange was closed that day"
-#: What a file is held against the rows by; what is the same in every candle is no column of them.
-_COLUMNS = {
-    "candles": ("symbol", "timestamp", "open", "high", "low", "close", "volume"),
-    "ticks": ("symbol", "timestamp", "price", "volume", "bid", "ask", "volume_day", "open_interest", "seq"),
-}
 #: What makes a closed day the same as an imported one: not where its rows came from, nor how they were numbered.
 _COMPARED = {
-    "candles": _COLUMNS["candles"],
+    "candles": STORED["candles"],
     "ticks": ("symbol", "timestamp", "price", "volume", "bid", "ask", "volume_day"),
 }
 
@@ -44,6 +41,7 @@ class DayCloser:
         request: ImportRequest,
         calendar: Calendar | None,
         open_days: frozenset[date],
+        symbols: Sequence[str],
         *,
         origin: str,
     ) -> None:
@@ -51,6 +49,7 @@ class DayCloser:
         self._request = request
         self._calendar = calendar
         self._open_days = open_days
+        self._symbols = symbols
         self._origin = origin
 
     def close(self, connection: duckdb.DuckDBPyConnection, day: date, rows: int) -> DayResult:
@@ -58,51 +57,69 @@ class DayCloser:
         session = self._calendar.session(day) if self._calendar else None
         if reason := self._hindrance(day, session):
             return DayResult(day.isoformat(), "refused", rows, reason)
-        inside, kept = self._take(connection, day, session)
-        outside = rows - inside
-        if not inside:
+        taken = self._taken(connection, day, rows, session)
+        same = self._is_same(connection, taken)
+        if same is None:
+            self._write(connection, taken)
+        outside = rows - taken.found
+        if not taken.found:
             return DayResult(day.isoformat(), "refused", 0, OUTSIDE, outside=outside)
-        closed = self._closed_figures(connection, day)
-        if closed is None:
-            self._write(connection, day)
-        elif closed != self._figures(connection, _COMPARED):
+        if same is False:
             return DayResult(
-                day.isoformat(), "refused", inside, "the day is closed and holds other rows", outside=outside
+                day.isoformat(), "refused", taken.found, "the day is closed and holds other rows", outside=outside
             )
-        derived = self._derive(connection, day, session)
-        self._certify(connection, day)
+        derived = self._derive(connection, taken)
+        self._certify(taken)
         return DayResult(
-            day.isoformat(), "taken" if closed is None else "same", kept,
-            derived=derived, outside=outside, repeated=inside - kept,
+            day.isoformat(), "same" if same else "taken", taken.kept,
+            derived=derived, outside=outside, repeated=taken.found - taken.kept,
         )  # fmt: skip
 
-    def _take(self, connection: duckdb.DuckDBPyConnection, day: date, session: Session | None) -> tuple[int, int]:
-        """Make the table of the date's rows; give how many there are within hours, and how many without repeats."""
-        if self._request.data_type == "ticks":  # of a trading day they may print at any time
-            return take_ticks(connection, day, keep_repeats=self._request.keep_repeats)
-        if session is None or self._request.timeframe == "1d":
-            return take_candles(connection, day, "true")
-        spans = " OR ".join(f"ts_us >= {start} AND ts_us < {end}" for start, end in session.trading_spans)
-        return take_candles(connection, day, f"({spans})")
+    def _taken(
+        self, connection: duckdb.DuckDBPyConnection, day: date, rows: int, session: Session | None
+    ) -> CandleDay | TickDay:
+        request, layout = self._request, self._db.layout
+        if request.data_type == "ticks":  # of a trading day they may print at any time
+            return TickDay(connection, day, keep_repeats=request.keep_repeats)
+        timeframe = str(request.timeframe)
+        longer = DERIVED.get(timeframe, ()) if session else ()
+        missing = [each for each in longer if not layout.day(request.exchange, "candles", each, day).exists()]
+        rows_max = rows_at_once(self._db.settings.importing)
+        return CandleDay(connection, day, rows, session, timeframe, self._symbols, missing, rows_max=rows_max)
 
-    def _write(self, connection: duckdb.DuckDBPyConnection, day: date) -> None:
+    def _write(self, connection: duckdb.DuckDBPyConnection, taken: CandleDay | TickDay) -> None:
         """Close the date with its rows, compared with them before the file gets its name."""
         request = self._request
-        expected = self._figures(connection, _COLUMNS)
-        what = f"{request.exchange} {request.data_type} {day} as staged"
+        expected: dict[str, Figures] = {}
+        what = f"{request.exchange} {request.data_type} {taken.day} as staged"
         self._db.close_day(
-            connection, request.exchange, request.data_type, request.timeframe, day,
-            stored_select(ROWS, request.data_type), every_row=every_row(request.data_type, request.timeframe),
-            origin=self._origin,
+            connection, request.exchange, request.data_type, request.timeframe, taken.day,
+            self._figured(connection, taken, STORED, expected),
+            every_row=every_row(request.data_type, request.timeframe), origin=self._origin,
             verify=lambda found: require_same_figures(expected, found, what=what, source="the import"),
         )  # fmt: skip
-        crash_point("import.day.after")
+        if taken.found:
+            crash_point("import.day.after")
 
-    def _figures(
-        self, connection: duckdb.DuckDBPyConnection, columns: Mapping[str, Sequence[str]]
-    ) -> dict[str, Figures]:
+    def _figured(
+        self, connection: duckdb.DuckDBPyConnection, taken: CandleDay | TickDay,
+        columns: Mapping[str, Sequence[str]], figures: dict[str, Figures],
+    ) -> Iterator[str]:  # fmt: skip
+        """Give the parts of a date, having put what each comes to into the figures."""
         table = self._request.data_type
-        return figures_of(connection, stored_select(ROWS, table), table, columns[table])
+        for select in taken.parts():
+            figures |= figures_of(connection, select, table, columns[table])
+            yield select
+
+    def _is_same(self, connection: duckdb.DuckDBPyConnection, taken: CandleDay | TickDay) -> bool | None:
+        """Whether the date, if it is closed, holds the rows that were taken; None when it is not."""
+        closed = self._closed_figures(connection, taken.day)
+        if closed is None:
+            return None
+        figures: dict[str, Figures] = {}
+        for _ in self._figured(connection, taken, _COMPARED, figures):
+            pass
+        return closed == figures
 
     def _hindrance(self, day: date, session: Session | None) -> str:
         if day in self._open_days:
@@ -129,35 +146,23 @@ class DayCloser:
         finally:
             connection.execute(f"DETACH {name}")
 
-    def _certify(self, connection: duckdb.DuckDBPyConnection, day: date) -> None:
-        """Count what the day holds now, also of one that is there already: the run before may have been killed here."""
-        timeframe = self._request.timeframe
-        if timeframe in {None, "1m"}:
-            crash_point("import.certify.before")
-            minutes = (
-                Minutes(connection, f"SELECT *, 'import' AS origin FROM ({stored_select(ROWS, 'candles')})")
-                if timeframe
-                else None
-            )
-            with self._db.history_lock():
-                certify_day(self._db, self._request.exchange, day, minutes=minutes)
-
-    def _derive(self, connection: duckdb.DuckDBPyConnection, day: date, session: Session | None) -> tuple[str, ...]:
-        """Store the longer bars that are kept, unless the day has some of them already."""
-        request, layout = self._request, self._db.layout
-        if session is None or request.data_type == "ticks":
-            return ()
-        longer = DERIVED.get(str(request.timeframe), ())
-        missing = [each for each in longer if not layout.day(request.exchange, "candles", each, day).exists()]
-        shorter = ROWS
-        for timeframe in missing:
-            # Each from the one before: 15m bars begin where 5m bars do, and a fifth of the rows is a fifth of the work.
-            shorter = fold(connection, shorter, timeframe, session)
+    def _derive(self, connection: duckdb.DuckDBPyConnection, taken: CandleDay | TickDay) -> tuple[str, ...]:
+        """Store the longer bars that are kept and that the day has not already; name them."""
+        derived = []
+        for timeframe, select in taken.longer():
             self._db.close_day(
-                connection, request.exchange, "candles", timeframe, day,
-                stored_select(shorter, "candles"), every_row=every_row("candles", timeframe), origin=self._origin,
+                connection, self._request.exchange, "candles", timeframe, taken.day, [select],
+                every_row=every_row("candles", timeframe), origin=self._origin,
             )  # fmt: skip
-        return tuple(missing)
+            derived.append(timeframe)
+        return tuple(derived)
+
+    def _certify(self, taken: CandleDay | TickDay) -> None:
+        """Count what the day holds now, also of one that is there already: the run before may have been killed here."""
+        if self._request.timeframe in {None, "1m"}:
+            crash_point("import.certify.before")
+            with self._db.history_lock():
+                certify_day(self._db, self._request.exchange, taken.day, minutes=taken.minutes)
 
 
 def day_of_number(number: int) -> date:

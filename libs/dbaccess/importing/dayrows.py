@@ -7,44 +7,26 @@ from datetime import date
 
 import duckdb
 
-from libs.contracts.market import TIMEFRAMES, Origin
-from libs.contracts.sessions import Session
-from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us
+from libs.contracts.market import Origin
 from libs.dbaccess.importing.rows import VALUES
 from libs.dbaccess.importing.staging import SCRATCH
 
 #: The table of a date's rows as they will be stored. Temporary, so each connection has its own.
 ROWS = "day_rows"
-#: Of two candles of one minute the one that saw more trade is the whole one.
-_ONCE = (
-    "QUALIFY row_number() OVER (PARTITION BY symbol, ts_us"
-    " ORDER BY volume DESC NULLS LAST, high - low DESC, high DESC, close DESC, open DESC) = 1"
-)
+#: Its columns as they are stored; what `every_row` says of candles is no column of them.
+STORED = {name: ("symbol", "timestamp", *values) for name, values in VALUES.items()}
 _IN_TIME = "ticks_in_time"
 
 
-def list_symbols(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the type of symbols, whose order is theirs, and the table that says which spelling means which.
+def list_symbols(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Make the type of symbols, whose order is theirs, and the table that says which spelling means which; list them.
 
     A number sorts and groups in half the time of a text.
     """
     clean = f"FROM {SCRATCH}.names WHERE clean IS NOT NULL"
     connection.execute(f"CREATE TYPE listed AS ENUM (SELECT DISTINCT clean {clean} ORDER BY clean)")
     connection.execute(f"CREATE TABLE spellings AS SELECT symbol AS spelling, clean::listed AS symbol {clean}")
-
-
-def take_candles(connection: duckdb.DuckDBPyConnection, day: date, inside: str) -> tuple[int, int]:
-    """Make the table of a date's candles that meet a condition, each once; give how many met it and how many stay."""
-    # Candles begin on whole minutes, and a symbol's number with a minute's fits into the eight bytes that sort fastest.
-    minute = f"((ts_us - {day_start_us(day)}) // {US_PER_MINUTE})::INTEGER"
-    found = _make(
-        connection, ROWS,
-        f"SELECT s.symbol, ts_us, open, high, low, close, coalesce(volume, 0) AS volume {_wanted(day)} AND {inside}"
-        f" ORDER BY s.symbol, {minute}",
-    )  # fmt: skip
-    if not _some_share_an_instant(connection):
-        return found, found
-    return found, _make(connection, ROWS, f"SELECT * FROM {ROWS} {_ONCE} ORDER BY symbol, ts_us")
+    return [row[0] for row in connection.execute("SELECT unnest(enum_range(NULL::listed))").fetchall()]
 
 
 def take_ticks(connection: duckdb.DuckDBPyConnection, day: date, *, keep_repeats: bool) -> tuple[int, int]:
@@ -57,7 +39,7 @@ def take_ticks(connection: duckdb.DuckDBPyConnection, day: date, *, keep_repeats
     there = [column for column, count in zip(columns, filled, strict=True) if count]
     whole = {column for column, count in zip(columns, filled, strict=True) if count == rows}
     in_time = "ts_us, seq, r.rowid" if "seq" in there else "ts_us, r.rowid"
-    found = _make(connection, _IN_TIME, f"SELECT s.symbol, ts_us, {', '.join(there)} {_wanted(day)} ORDER BY {in_time}")
+    found = _make(connection, _IN_TIME, f"SELECT s.symbol, ts_us, {', '.join(there)} {wanted(day)} ORDER BY {in_time}")
     numbered = (
         f"SELECT symbol, ts_us, {', '.join(_column(name, there) for name in columns if name != 'seq')},"
         f" row_number() OVER () AS seq FROM {_IN_TIME}"
@@ -124,32 +106,10 @@ def _with_volumes(ticks: str, there: Collection[str], whole: Collection[str]) ->
     return ticks
 
 
-def fold(connection: duckdb.DuckDBPyConnection, table: str, timeframe: str, session: Session) -> str:
-    """Fold a table of bars into one of longer bars, which start where `Session.bar_start` says; give its name."""
-    if timeframe == "1d":
-        first_us, length = day_start_us(session.date), US_PER_DAY
-    else:  # the first that the date can have, of those that are anchored at the open
-        length = TIMEFRAMES[timeframe] * US_PER_MINUTE
-        first_us = session.open_us - ((session.open_us - day_start_us(session.date)) // length + 1) * length
-    longer = f"{ROWS}_{timeframe}"
-    # Grouped and sorted by a small number, as they are taken.
-    _make(
-        connection, longer,
-        f"SELECT symbol, {first_us} + number::BIGINT * {length} AS ts_us, {', '.join(VALUES['candles'])} FROM"
-        f" (SELECT symbol, ((ts_us - {first_us}) // {length})::INTEGER AS number, arg_min(open, ts_us) AS open,"
-        " max(high) AS high, min(low) AS low, arg_max(close, ts_us) AS close, sum(volume)::BIGINT AS volume"
-        f" FROM {table} GROUP BY symbol, number) ORDER BY symbol, number",
-    )  # fmt: skip
-    return longer
-
-
-def stored_select(table: str, data_type: str) -> str:
-    """Spell the SELECT that gives a table's rows as they are stored; only the symbol is still a number inside.
-
-    What `every_row` says of candles is in none of them.
-    """
+def stored_select(table: str) -> str:
+    """Spell the SELECT that gives a table of ticks as they are stored; only the symbol is still a number inside."""
     timestamp = "make_timestamptz(ts_us) AS timestamp"
-    return f"SELECT symbol, {timestamp}, {', '.join(VALUES[data_type])} FROM {table}"
+    return f"SELECT symbol, {timestamp}, {', '.join(VALUES['ticks'])} FROM {table}"
 
 
 def every_row(data_type: str, timeframe: str | None) -> dict[str, str | None]:
@@ -162,7 +122,8 @@ def day_number(day: date) -> int:
     return day.toordinal() - date(1970, 1, 1).toordinal()
 
 
-def _wanted(day: date) -> str:
+def wanted(day: date) -> str:
+    """Spell where a date's good rows come from: `r`, as staged, and `s`, whose symbols are numbers."""
     return f"FROM {SCRATCH}.rows r JOIN spellings s ON r.symbol = s.spelling WHERE {_good(day)}"
 
 

@@ -55,7 +55,7 @@ def staging_select(plan: FilePlan, request: ImportRequest, *, strict: bool = Fal
     """Give the SELECT whose rows go into it by name, in the order of the file; `strict`, it fails at a bad one."""
     found = plan.columns
     values = VALUES[request.data_type]
-    symbol = f"trim(CAST({identifier(found['symbol'])} AS VARCHAR))" if "symbol" in found else quote(plan.symbol)
+    symbol = identifier(found["symbol"]) if "symbol" in found else quote(plan.symbol)
     if strict and plan.csv:
         kinds = {found[name]: kind for name, kind in values.items() if name in found}
         source = plan.csv.sql(kinds | {found["timestamp"]: "TIMESTAMP"}, plan.time_form, strict=True)
@@ -63,7 +63,7 @@ def staging_select(plan: FilePlan, request: ImportRequest, *, strict: bool = Fal
         parts += [f"{_strict_value(found.get(name), kind)} AS {name}" for name, kind in values.items()]
     else:
         source = plan.source
-        parts = [f"{symbol} AS symbol", f"{plan.moment_sql} AS ts_us"]
+        parts = [f"trim(CAST({symbol} AS VARCHAR)) AS symbol", f"{plan.moment_sql} AS ts_us"]
         parts += [f"{_value(found.get(name), kind)} AS {name}" for name, kind in values.items()]
         bad = " OR ".join(
             f"({identifier(found[name])} IS NOT NULL AND {_value(found[name], kind)} IS NULL)"
@@ -108,7 +108,8 @@ def _refused(request: ImportRequest, *, strict: bool) -> str:
 def _rules(request: ImportRequest) -> list[tuple[str, str, str]]:
     """Give the reasons to refuse a row in their order: each with what holds of a good row, and what does not.
 
-    The first is spelled for speed, without a function call a row; DuckDB orders NaN above infinity.
+    The first is spelled for speed, without a function call a row; DuckDB orders NaN above infinity. Of a symbol it sees
+    only the text as it stands in the file: one behind a space, and none, are before the first letter or sign.
     """
     rules = [(UNREADABLE_TIME, f"ts_us BETWEEN 0 AND {10**16}", f"ts_us IS NULL OR ts_us NOT BETWEEN 0 AND {10**16}")]
     if request.data_type == "candles":
@@ -133,5 +134,5 @@ def _rules(request: ImportRequest) -> list[tuple[str, str, str]]:
     return [
         *rules,
         (BAD_VOLUME, "coalesce(volume, 0) >= 0", "bad_volume OR coalesce(volume, 0) < 0"),
-        (NO_SYMBOL, "symbol <> ''", "coalesce(symbol, '') = ''"),
+        (NO_SYMBOL, "symbol >= '!'", "coalesce(symbol, '') = ''"),
     ]

@@ -56,7 +56,8 @@ def import_files(
         staged(db.layout, paths, request, db.settings.importing, report) as (connection, found),
     ):
         _refuse_strange(found, db.settings.importing.refused_max_percent)
-        closer = DayCloser(db, request, calendar, _open_days(db.layout), origin=origin)
+        symbols = list_symbols(connection)
+        closer = DayCloser(db, request, calendar, _open_days(db.layout), symbols, origin=origin)
         _close_days(connection, closer, db.settings.importing.days_at_once, found, report)
     return found
 
@@ -65,7 +66,6 @@ def _close_days(
     connection: duckdb.DuckDBPyConnection, closer: DayCloser, days_at_once: int, found: ImportReport, report: Report
 ) -> None:
     """Close the dates in their order, several at the same time: much of a day's work keeps only one core busy."""
-    list_symbols(connection)
     days = connection.execute(
         f"SELECT day, sum(rows)::BIGINT FROM {SCRATCH}.counted c JOIN spellings s ON c.symbol = s.spelling"
         " GROUP BY day ORDER BY day"

@@ -35,6 +35,8 @@ _LOOK_S = 0.25
 _PACKED = 8
 _PREFIXES = ("NSE:", "BSE:", "NFO:", "MCX:", "NSE_EQ|", "NSE_EQ:")
 _SUFFIXES = (".NS", ".BO", ".NSE", ".BSE", "-EQ")
+#: What SQL's `trim` takes off a text, too.
+_SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 BAD_SYMBOL = "the symbol is none an exchange would list"
 
 
@@ -218,7 +220,7 @@ def _name_symbols(connection: duckdb.DuckDBPyConnection, found: ImportReport) ->
 
 
 def _clean(spelling: str) -> str | None:
-    name = spelling
+    name = spelling.strip(_SPACES)
     for prefix in _PREFIXES:
         name = name.removeprefix(prefix)
     for suffix in _SUFFIXES:

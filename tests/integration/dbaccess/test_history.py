@@ -131,7 +131,7 @@ PRICES = "2.0 AS open, 3.0 AS high, 1.0 AS low, 2.5 AS close"
 def close(db, *rows: str, every_row=IMPORTED):
     """Close the day with rows out of an engine of the caller's."""
     with duckdb_memory() as connection:
-        db.close_day(connection, *SERIES, " UNION ALL ".join(f"SELECT {row}" for row in rows), every_row=every_row)
+        db.close_day(connection, *SERIES, [f"SELECT {row}" for row in rows], every_row=every_row)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_what_is_the_same_in_every_row_is_read_like_any_column(db, closed):
     tuesday = date(2026, 2, 3)
     with duckdb_memory() as connection:
         row = CANDLE.format(15, 1, PRICES).replace("-02 ", "-03 ")
-        db.close_day(connection, "nse", "candles", "1m", tuesday, f"SELECT {row}", every_row=IMPORTED)
+        db.close_day(connection, "nse", "candles", "1m", tuesday, [f"SELECT {row}"], every_row=IMPORTED)
         connection.execute(f"ATTACH '{closed}' AS old (READ_ONLY)")
         connection.execute(f"ATTACH '{db.layout.day('nse', 'candles', '1m', tuesday)}' AS new (READ_ONLY)")
         both = [

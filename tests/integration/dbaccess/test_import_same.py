@@ -83,14 +83,22 @@ def content(root) -> str:
     return short(text)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_what_is_closed_is_what_always_was(data_root, tmp_path, name):
-    """Clean lines and messy ones, in order and shuffled, bars that are stored and those that are derived."""
+@pytest.mark.parametrize(("name", "days_at_once"), [*((name, 2) for name in CASES), ("messy", 100_000)])
+def test_what_is_closed_is_what_always_was(data_root, tmp_path, name, days_at_once):
+    """Clean lines and messy ones, in order and shuffled, bars that are stored and those that are derived.
+
+    So many days at once leave each so little memory that its symbols are taken one by one.
+    """
     lines, timeframe, before = CASES[name]
     copy_stores(data_root)
     path = tmp_path / "file.csv"
     path.write_text("\n".join(lines) + "\n")
-    settings = load_settings(environment={"TRADEFLEET_IMPORTING_REFUSED_MAX_PERCENT": "50"})
+    settings = load_settings(
+        environment={
+            "TRADEFLEET_IMPORTING_REFUSED_MAX_PERCENT": "50",
+            "TRADEFLEET_IMPORTING_DAYS_AT_ONCE": str(days_at_once),
+        }
+    )
     db = DatabaseManager(data_root, Role.INGESTOR, settings=settings)
     request = ImportRequest("candles" if timeframe else "ticks", timeframe=timeframe)
     report = import_files(db, [path], request, report=lambda *_: None)

@@ -93,6 +93,8 @@ def test_a_decimal_comma_is_no_thousands_separator(tmp_path):
          "TCS.NSE,02-02-2026,09:15:00,100,101,99,100.5,1000,0"),
         ("meta.csv", "<TICKER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>",
          "TCS,20260202,09:15,100,101,99,100.5,1000"),
+        ("after.csv", "date,symbol,open,high,low,close,volume", "2026-02-02 09:15:00,TCS.NS  ,100,101,99,100.5,1000"),
+        ("before.csv", "date,symbol,open,high,low,close,volume", "2026-02-02 09:15:00, TCS,100,101,99,100.5,1000"),
         ("TCS.NS.csv", "Datetime,Open,High,Low,Close,Adj Close,Volume", "{t},100,101,99,100.5,1,1000"),
     ],
 )  # fmt: skip
