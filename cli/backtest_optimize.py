@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from cli.backtest_sweep import bar, figure_text, workers_of
+from cli.backtest_sweep import alone_on, bar, figure_text, workers_of
 from cli.backtest_words import base_request, pairs
 from cli.exits import FAILED, OK, reading_words
 from cli.output import print_json, print_table
@@ -35,22 +35,23 @@ def optimize(options: argparse.Namespace) -> int:
         )
     head = sweep_head("optimize", request, msgspec.to_builtins(search))
     path = Path(options.out) if options.out else default_path(data_root, head)
-    results = SweepResults.begin(path, head)
-    try:
-        with workers_of(options) as workers, bar(options) as tell:
-            found = run_search(settings, data_root, request, search, results, workers, tell)
-    except KeyboardInterrupt:
-        print(f"\nfleet: interrupted; {len(results.all)} trials are in {path}; the same command goes on",
-              file=sys.stderr)  # fmt: skip
-        raise
-    searched, judged = joined_figures(found)
-    if options.json:
-        print_json({"results": str(path), "folds": [_brief(each) for each in found],
-                    "in_sample": searched, "out_of_sample": judged})  # fmt: skip
-    else:
-        _print(found, options, searched, judged)
-        print(f"\nresults {path}")
-    return OK if any(each.found for each in found) else FAILED
+    with alone_on(path):
+        results = SweepResults.begin(path, head)
+        try:
+            with workers_of(options) as workers, bar(options) as tell:
+                found = run_search(settings, data_root, request, search, results, workers, tell)
+        except KeyboardInterrupt:
+            print(f"\nfleet: interrupted; {len(results.all)} trials are in {path}; the same command goes on",
+                  file=sys.stderr)  # fmt: skip
+            raise
+        searched, judged = joined_figures(found)
+        if options.json:
+            print_json({"results": str(path), "folds": [_brief(each) for each in found],
+                        "in_sample": searched, "out_of_sample": judged})  # fmt: skip
+        else:
+            _print(found, options, searched, judged)
+            print(f"\nresults {path}")
+        return OK if any(each.found for each in found) else FAILED
 
 
 def _print(found: Any, options: argparse.Namespace, searched: dict[str, Any], judged: dict[str, Any]) -> None:
@@ -71,8 +72,11 @@ def _print(found: Any, options: argparse.Namespace, searched: dict[str, Any], ju
     print(f"\nin sample      Sharpe {_figure(searched.get('sharpe'))}")
     if judged:
         print(f"out of sample  Sharpe {_figure(judged.get('sharpe'))}, return {judged['return_ratio']:.2%}")
-    else:
+    elif rows:
         print("out of sample  nothing: --walk-forward N judges what is found on days it was not found on")
+    if not rows:
+        print(f"nothing was found: no trial has a {metric}. A ratio takes two days at least, and trades; more days a "
+              "fold (--in-sample, --from), or another --metric")  # fmt: skip
 
 
 def _figure(value: float | None) -> str:

@@ -14,6 +14,7 @@ from cli.exits import FAILED, OK
 from cli.output import print_json, print_table
 from libs.core.clock import IST, SystemClock, to_datetime
 from libs.dbaccess import DatabaseManager
+from libs.dbaccess.init import require_root
 from libs.settings import load_settings
 from services.backtest import cleanup as policies
 from services.backtest import reading
@@ -40,7 +41,9 @@ _SAYS_WHICH = ("timestamp", "created", "strategy_id", "symbol", "signal_type", "
 
 def list_runs(options: argparse.Namespace) -> int:
     """Print every run, newest first, those the index has not seen yet included."""
-    rows = [row for row in listed_runs(_reader(options)) if options.strategy in {"", row.strategy}]
+    db = _reader(options)
+    require_root(db.layout)
+    rows = [row for row in listed_runs(db) if options.strategy in {"", row.strategy}]
     rows = rows[: options.last or None]
     if options.json:
         print_json([_row(row) for row in rows])

@@ -59,33 +59,44 @@ def _sweep(
     spec = {"axes": grid.axes, "points": len(grid.points)}
     head = sweep_head("sweep", request, spec, grid.refused)
     path = Path(options.out) if options.out else default_path(data_root, head)
-    results = SweepResults.begin(path, head)
-    report = path.with_suffix(".html")
-    try:
-        with workers_of(options, bars) as workers, bar(options) as tell:
-            run_sweep(settings, data_root, request, grid, results, workers, tell)
-    except KeyboardInterrupt:
-        print(
-            f"\nfleet: interrupted; {len(results.all)} of {len(grid.points)} points are in {path}, "
-            "and the same command goes on with the others",
-            file=sys.stderr,
-        )
-        raise
-    finally:
-        verdict = judge(results.all, options.metric)
-        if results.all:
-            report.write_text(render_sweep(results, verdict), "utf-8")
-    if options.json:
-        print_json(
-            {"results": str(path), "report": str(report), "refused": grid.refused,
-             "points": [_brief(result) for result in ranked(results.all, options.metric)],
-             **{name: msgspec.to_builtins(getattr(verdict, name))
-                for name in ("metric", "failed", "forms", "strict", "trials_alike")}}
-        )  # fmt: skip
-    else:
-        _print(results, list(grid.axes), options.metric, verdict)
-        print(f"\nresults {path}\nreport  {report}")
-    return OK if verdict.best is not None or not verdict.failed else FAILED
+    with alone_on(path):
+        results = SweepResults.begin(path, head)
+        report = path.with_suffix(".html")
+        try:
+            with workers_of(options, bars) as workers, bar(options) as tell:
+                run_sweep(settings, data_root, request, grid, results, workers, tell)
+        except KeyboardInterrupt:
+            print(
+                f"\nfleet: interrupted; {len(results.all)} of {len(grid.points)} points are in {path}, "
+                "and the same command goes on with the others",
+                file=sys.stderr,
+            )
+            raise
+        finally:
+            verdict = judge(results.all, options.metric)
+            if results.all:
+                report.write_text(render_sweep(results, verdict), "utf-8")
+        if options.json:
+            print_json(
+                {"results": str(path), "report": str(report), "refused": grid.refused,
+                 "points": [_brief(result) for result in ranked(results.all, options.metric)],
+                 **{name: msgspec.to_builtins(getattr(verdict, name))
+                    for name in ("metric", "failed", "forms", "strict", "trials_alike")}}
+            )  # fmt: skip
+        else:
+            _print(results, list(grid.axes), options.metric, verdict)
+            print(f"\nresults {path}\nreport  {report}")
+        return OK if verdict.best is not None or not verdict.failed else FAILED
+
+
+@contextmanager
+def alone_on(path: Path) -> Iterator[None]:
+    """Let no other process write the same results meanwhile: it would do every point again beside us."""
+    from libs.dbaccess import WriterLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with WriterLock(path.with_name(f".{path.name}.lock")):
+        yield
 
 
 @contextmanager

@@ -80,11 +80,13 @@ def pairs(texts: list[str], option: str) -> dict[str, str]:
     """Split K=V."""
     from libs.core.errors import Refused
 
-    found = {}
+    found: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise Refused(f"{option} {text!r}: expected NAME=VALUE")
+        if name.strip() in found:
+            raise Refused(f"{option} {text!r}: {name.strip()} is given twice")
         found[name.strip()] = value.strip()
     return found
 

@@ -15,7 +15,7 @@ NOT_FOUND = 4
 
 
 #: Errors of libraries that mean the words or the settings, by name for the sake of every start.
-_WRONG_WORDS = {"SettingsError", "BadBounds", "BadKeyName", "NoSuchCalendar"}
+_WRONG_WORDS = {"SettingsError", "BadBounds", "BadKeyName", "BadName", "NoSuchCalendar"}
 
 
 class WrongUsage(Refused):

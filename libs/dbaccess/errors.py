@@ -61,5 +61,9 @@ class UnsafeName(Refused, ValueError):
     """A name or path that would leave the data root or change what a path means."""
 
 
+class BadName(UnsafeName):
+    """No symbol and no exchange is called so."""
+
+
 class NoSuchRun(UnsafeName, FileNotFoundError):
     """A run id that no run can have."""

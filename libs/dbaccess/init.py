@@ -42,6 +42,15 @@ def require_root(layout: Layout) -> None:
         raise StoreMissing(layout.root, "the data root is missing; run `fleet init` or set TRADEFLEET_DATA")
 
 
+def require_run(layout: Layout, run_id: str) -> Path:
+    """Give the file of a run; raise unless it is there."""
+    path = layout.backtest_run(run_id)
+    require_root(layout)
+    if not path.exists():
+        raise StoreMissing(path, "`fleet backtest list` shows the runs; one that was killed leaves no file")
+    return layout.confined(path)
+
+
 def init_all(layout: Layout, *, settings: Settings, clock: Clock) -> list[Made]:
     """Make what is missing, upgrade what is older, leave what its owner has open; one row a store."""
     if layout.root.exists() and not layout.root.is_dir():

@@ -9,7 +9,7 @@ from pathlib import Path
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import to_us, trading_date
 from libs.core.errors import Refused
-from libs.dbaccess.errors import NoSuchRun, UnsafeName
+from libs.dbaccess.errors import BadName, NoSuchRun, UnsafeName
 from libs.dbaccess.roles import Store
 
 DATA_TYPES = ("ticks", "candles")
@@ -29,14 +29,14 @@ def exchange_name(text: str) -> str:
     """Give the exchange's name in lower case; refuse what could leave its folder."""
     name = text.lower()
     if not _EXCHANGE.fullmatch(name):
-        raise UnsafeName(f"exchange {text!r}: expected a word such as 'nse' (letters, digits, underscore)")
+        raise BadName(f"exchange {text!r}: expected a word such as 'nse' (letters, digits, underscore)")
     return name
 
 
 def symbol_name(text: str) -> str:
     """Give the symbol back, or refuse one no exchange would list."""
     if not _SYMBOL.fullmatch(text):
-        raise UnsafeName(f"symbol {text!r}: expected letters, digits and & . _ + - or space, 64 at most")
+        raise BadName(f"symbol {text!r}: expected letters, digits and & . _ + - or space, 64 at most")
     return text
 
 

@@ -18,7 +18,7 @@ from libs.dbaccess.connections import duckdb_reader, sqlite_reader, sqlite_write
 from libs.dbaccess.figures import Figures
 from libs.dbaccess.held import HeldLocks
 from libs.dbaccess.history import DayLoader, Verify, close_day, refuse_closed, write_day
-from libs.dbaccess.init import ensure_file, ensure_store, require_root
+from libs.dbaccess.init import ensure_file, ensure_store, require_root, require_run
 from libs.dbaccess.layout import Layout, day_of
 from libs.dbaccess.live import LiveBuffer, SnapshotReader
 from libs.dbaccess.roles import Role, Store, require_owner
@@ -262,9 +262,7 @@ class DatabaseManager:
     @contextmanager
     def backtest_reader(self, run_id: str) -> Iterator[duckdb.DuckDBPyConnection]:
         """Read one run."""
-        path = self.layout.backtest_run(run_id)
-        require_root(self.layout)
-        with duckdb_reader(self.layout.confined(path)) as connection:
+        with duckdb_reader(require_run(self.layout, run_id)) as connection:
             yield connection
 
     @contextmanager

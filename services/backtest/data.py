@@ -99,9 +99,11 @@ def take(bars: BarsReader, warmup_bars: int) -> tuple[tuple[Columns, ...], tuple
         warm_up = tuple(Columns(*part) for each in columns for part in bars.before(each.symbol, warmup_bars))
     absent = sorted(set(request.symbols_all) - {each.symbol for each in columns})
     if absent:
+        trades = load_calendar(bars.db.layout.root, request.exchange).trading_days(request.start, request.end)
+        why = f"`fleet coverage --symbols {','.join(absent)}` shows what there is"
         raise NoCandles(
             f"no {request.timeframe} candles of {', '.join(absent)} on {request.exchange} from {request.start} to "
-            f"{request.end}; `fleet coverage --symbols {','.join(absent)}` shows what there is"
+            f"{request.end}; {why if trades else 'it does not trade then'}"
         )
     return columns, warm_up
 

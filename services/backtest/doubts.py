@@ -18,8 +18,8 @@ from services.backtest.data import RunData, SymbolData
 from services.backtest.recorder import LogRow
 
 
-def doubts_of_data(data: RunData) -> Iterator[LogRow]:
-    """Tell of days that are missing, of symbols that are not there all the time, of gaps like those of a split."""
+def doubts_of_data(data: RunData, warmup_bars: int = 0) -> Iterator[LogRow]:
+    """Tell of days that are missing, symbols that are not there all the time, too few bars before, likely splits."""
     for day in data.days_missing:
         yield _doubt("data.day_missing", day=day.isoformat())
     first = min(trading_date(int(each.timestamps[0])) for each in data.columns)
@@ -30,6 +30,11 @@ def doubts_of_data(data: RunData) -> Iterator[LogRow]:
             yield _doubt("data.begins_late", symbol=each.symbol, day=begins.isoformat())
         if ends < last:
             yield _doubt("data.ends_early", symbol=each.symbol, day=ends.isoformat())
+        before = sum(len(part) for part in data.warm_up if part.symbol == each.symbol)
+        if before < warmup_bars:
+            level = "info" if before + len(each) > warmup_bars else "warning"  # never warm: it cannot say anything
+            detail = {"symbol": each.symbol, "bars": before, "wanted": warmup_bars}
+            yield LogRow(None, level, "data.warmup_short", detail)
     for symbol in data.symbols:
         for day_text, ratio in symbol.gaps:
             yield _doubt("data.corporate_gap", symbol=symbol.symbol, day=day_text, ratio=ratio)

@@ -12,6 +12,7 @@ from libs.calendar import Calendar
 from libs.contracts.market import TIMEFRAMES
 from libs.core.errors import Refused
 from libs.core.money import PAISE_PER_RUPEE
+from libs.dbaccess.layout import symbol_name
 from libs.orders.fills import FillSettings
 from libs.orders.instrument import Instrument
 from libs.orders.model import Product
@@ -29,6 +30,8 @@ NEXT_BAR_OPEN, NEXT_TICK = "next_bar_open", "next_tick"
 FILL_MODELS = (NEXT_BAR_OPEN, NEXT_TICK)
 #: `auto`: the vectorised form of a strategy, where it has one that proves equal on a sample; `event`: bar by bar.
 FORMS = ("auto", "event")
+#: No market's data begin before, and no calendar reaches further.
+EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)
 
 
 class Beside(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -146,8 +149,12 @@ def checked(request: RunRequest) -> RunRequest:
     """Refuse what cannot be run; give the request with its parameters complete."""
     if not request.symbols:
         raise Refused("no symbols; name one at least")
+    for name in request.symbols_all:
+        symbol_name(name)
     if request.end < request.start:
         raise Refused(f"the run ends on {request.end}, before it begins on {request.start}")
+    if request.start < EARLIEST or request.end > LATEST:
+        raise Refused(f"a run is between {EARLIEST} and {LATEST}, not from {request.start} to {request.end}")
     if request.fill not in FILL_MODELS:
         raise Refused(f"fill model {request.fill!r}; expected one of {', '.join(FILL_MODELS)}")
     if request.form not in FORMS:

@@ -67,7 +67,7 @@ class Simulation:
         self._hashing.start()
         desk = self._desk = make_desk(request, data, self._risk)
         recorder = self._recorder = RunRecorder(desk, self._on_progress if self._progress else None)
-        recorder.log.extend(doubts_of_data(data))
+        recorder.log.extend(doubts_of_data(data, warmup))
         form, why = choose_form(request, data, self._risk, calendar)
         recorder.note("info", "run.form", form=form, why=why)
         with ticks_of(self._db, request, data) as ticks:

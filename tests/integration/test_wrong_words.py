@@ -13,6 +13,8 @@ WRONG = [
     (("candles", "ACME", "--from", "2026-22-02"), "expected a datetime"),
     (("candles", "ACME", *BACK), "is after --to"),
     (("candles", "ACME", "--last", "5", "--from", "2026-02-02"), "--last takes one symbol and no --from"),
+    (("candles", "../x"), "expected letters"),
+    (("candles", "ACME", "--exchange", "../x"), "expected a word such as 'nse'"),
     (("candles", "ACME", "--last", "-1"), "0 at least"),
     (("candles", "ACME", "--format", "parquet"), "give it a file with --out"),
     (("candles", "ACME", "--out", "rows.txt"), "its name does not say the format"),

@@ -84,3 +84,16 @@ def test_without_optuna_it_says_what_to_install(root, tmp_path, capsys, monkeypa
 
     assert code == 1
     assert "pip install 'tradefleet[optimize]'" in capsys.readouterr().err
+
+
+def test_folds_too_short_for_the_figure_say_so(root, tmp_path, capsys):
+    """One day has no Sharpe: nothing is found, and the reader is told why, not to walk forward, which was asked for."""
+    words = ["backtest", "optimize", "--data-root", str(root), "--strategy", "sma_cross", "--symbols", "ACME",
+             "--from", str(FIRST), "--to", "2026-02-03", "--space", "fast=3..5", "--trials", "1",
+             "--walk-forward", "1", "--in-sample", "1", "--workers", "1",
+             "--out", str(tmp_path / "one.jsonl")]  # fmt: skip
+
+    assert main(words) == 1
+    said = capsys.readouterr().out
+    assert "no trial has a sharpe" in said
+    assert "--walk-forward N" not in said

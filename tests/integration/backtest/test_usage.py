@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from libs.dbaccess import WriterLock
 from tests.kit.backtest import FIRST, LAST, index_manager, make_history
 from tests.kit.commands import fleet_here
 
@@ -29,6 +32,9 @@ def test_a_strategy_nobody_knows_is_wrong_usage_everywhere(tmp_path, command):
         (("--from", "2026-22-02"), "'2026-22-02' is no date; expected one such as 2026-02-02"),
         (("--to", "2026-01-02"), "before it begins on 2026-02-02"),
         (("--symbols", ","), "no symbols"),
+        (("--symbols", "../x"), "symbol '../x': expected letters"),
+        (("--to", "9999-12-31"), "a run is between 1900-01-01 and 2199-12-31"),
+        (("--param", "fast=3", "--param", "fast=5"), "fast is given twice"),
         (("--param", "nope=1"), "has no parameter 'nope'; it takes"),
         (("--param", "fast=abc"), "Expected `int`"),
         (("--param", "fast"), "expected NAME=VALUE"),
@@ -83,6 +89,33 @@ def test_candles_that_are_not_there_are_not_found(tmp_path):
         assert done.returncode == 4, (command, done.stderr)
         assert "no 1m candles of NOSUCH on nse" in done.stderr
         assert "`fleet coverage --symbols NOSUCH` shows what there is" in done.stderr
+        if command == "run":
+            done = fleet_here(
+                "backtest", command, *OF, "--from", "2026-02-07", "--to", "2026-02-08", "--data-root", root
+            )
+            assert (done.returncode, "it does not trade then" in done.stderr) == (4, True), done.stderr
     with index_manager(root).backtest_index_reader() as connection:
         rows = connection.execute("SELECT state FROM runs").fetchall()
-    assert [tuple(row) for row in rows] == [("failed",)]
+    assert [tuple(row) for row in rows] == [("failed",), ("failed",)]
+
+
+@pytest.mark.parametrize("command", ["sweep", "optimize"])
+def test_two_do_not_write_the_same_results(tmp_path, command):
+    """Both would do every point, and one might cut off the line the other is writing."""
+    out = tmp_path / "results.jsonl"
+    with WriterLock(tmp_path / ".results.jsonl.lock"):
+        done = fleet_here("backtest", command, *OF, *COMMANDS[command], "--out", out, "--data-root", tmp_path)
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f"{os.getpid()}" in done.stderr
+    assert not out.exists()
+
+
+def test_what_a_run_lacks_is_said_where_it_is_looked_for(tmp_path):
+    """No data root is no empty list; a run without a file may be one that was killed."""
+    listed = fleet_here("backtest", "list", "--data-root", tmp_path / "nowhere")
+    shown = fleet_here("backtest", "show", "run_20260202_101010_0123456789", "--data-root", tmp_path)
+
+    assert (listed.returncode, shown.returncode) == (4, 4)
+    assert "the data root is missing" in listed.stderr
+    assert "one that was killed leaves no file" in shown.stderr

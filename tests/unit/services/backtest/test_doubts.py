@@ -81,3 +81,20 @@ def test_shares_are_paid_in_full(options, most):
 
     assert most * 0.55 < peak / 100_000 < most * 1.02
     assert desk.equity_paise > 0
+
+
+def test_a_strategy_that_is_never_warm_says_so():
+    """No signals at all look like a quiet strategy; too few bars before the run only delay the first."""
+    bars = columns("AAA", 1, start=TUESDAY, end=TUESDAY)
+    before = columns("AAA", 2, start=MONDAY, end=MONDAY).part(0, 10)
+    data = RunData((bars.part(0, 20),), (before,), (), ())
+
+    told = {
+        wanted: [(row.level, row.event, row.detail) for row in doubts_of_data(data, wanted)] for wanted in (10, 29, 30)
+    }
+
+    short = {"symbol": "AAA", "bars": 10}
+    assert told == {
+        10: [], 29: [("info", "data.warmup_short", short | {"wanted": 29})],
+        30: [("warning", "data.warmup_short", short | {"wanted": 30})],
+    }  # fmt: skip
