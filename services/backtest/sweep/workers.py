@@ -12,9 +12,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, Thr
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from importlib import import_module
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from libs.core.clock import SystemClock
 from libs.core.errors import Refused, RetryLater
 from services.backtest.bars import BarsReader
 from services.backtest.form import OUTRIGHT
@@ -22,6 +24,10 @@ from services.backtest.sweep.point import Plan, PointResult, evaluate, load_seco
 
 #: What the start of a process takes before it loads, and how many times its start what it saves must come to.
 START_S, WORTH_IT = 1.0, 1.5
+#: What it takes to fork, and to work out again what two of them both need.
+FORKS_S = 0.1
+#: A thread that is over is there a little longer.
+GONE_S = 0.2
 
 #: Points given to each worker ahead of their turn, so that none waits for the next.
 _AHEAD = 2
@@ -40,8 +46,9 @@ class Team:
     """Runs points in this process while they are quick, in a pool of processes where those left are worth its start.
 
     A process starts in about a second, loads the bars again, and saves the others a part of what is left: that is told
-    from the first points, which are run here. Points that are worked out of columns are run here by threads: they
-    leave the interpreter to each other. `bars` are those of its plans, where somebody has begun to read them.
+    from the first points, which are run here. Points that are worked out of columns are run by forks of this process,
+    which have its bars, where it may be forked; else by its threads, which hand the interpreter to each other all the
+    time. `bars` are those of its plans, where somebody has begun to read them.
     """
 
     def __init__(self, count: int, bars: BarsReader | None = None) -> None:
@@ -68,15 +75,17 @@ class Team:
                 break
             result = evaluate(plan, left.pop(0), self._bars)
             yield result
-            if result.form == OUTRIGHT:
-                break
             saved = result.seconds * len(left) * (1 - 1 / self._count)
-            if turn == 2 and saved > WORTH_IT * (START_S + load_seconds(plan)):
+            if turn == 2 and result.form != OUTRIGHT and saved > WORTH_IT * (START_S + load_seconds(plan)):
                 self._pool = self._closing.enter_context(Pool(self._count))
         if self._pool is not None:
             yield from self._pool(plan, left)
         elif left and result.form == OUTRIGHT:
-            yield from self._by_threads(plan, left)
+            if self._count > 1 and saved > WORTH_IT * FORKS_S and may_fork():
+                with Forks(self._count) as forks:
+                    yield from forks(plan, left)
+            else:
+                yield from self._by_threads(plan, left)
         else:
             yield from in_this_process(plan, left)
 
@@ -93,14 +102,16 @@ class Team:
 class Pool:
     """Processes of this machine, each with the data once. Leaving the block early ends them at once."""
 
+    #: Forking a process that has threads of DuckDB's and Arrow's may hang; a fresh one costs a second.
+    begun_by = "spawn"
+
     def __init__(self, count: int) -> None:
         if count < 1:
             raise Refused(f"{count} workers; at least 1")
         self._count = count
         others = set(multiprocessing.active_children())
-        # Forking a process that has threads of DuckDB's and Arrow's may hang; a fresh one costs a second.
         self._executor = ProcessPoolExecutor(
-            count, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker
+            count, mp_context=multiprocessing.get_context(self.begun_by), initializer=_begin_worker
         )
         self._others = others
 
@@ -133,6 +144,26 @@ class Pool:
                 "a worker of the sweep was killed, by want of memory perhaps; what was finished is kept: run the same "
                 "command again, with fewer --workers"
             ) from e
+
+
+class Forks(Pool):
+    """Copies of this process, with all it has in memory. Only where `may_fork` says so."""
+
+    begun_by = "fork"
+
+
+def may_fork() -> bool:
+    """Whether a copy of this process would be whole: there is no other thread, which might hold a lock just now."""
+    clock = SystemClock()
+    until_ns = clock.monotonic_ns() + int(GONE_S * 1e9)
+    try:
+        while len(list(Path("/proc/self/task").iterdir())) > 1:
+            if clock.monotonic_ns() > until_ns:
+                return False
+            clock.sleep(0.001)
+    except OSError:  # not Linux
+        return False
+    return True
 
 
 class Cluster:

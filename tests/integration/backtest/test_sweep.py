@@ -206,6 +206,46 @@ def test_a_team_starts_processes_only_where_they_are_worth_it(root, tmp_path, mo
     assert {r.key: (r.figures, r.returns, r.form) for r in there} == expected
 
 
+def test_forks_do_what_is_worked_out_of_columns(root, tmp_path):
+    """They have the bars, and give what this process gives; beside a thread, who may hold a lock, nothing is forked."""
+    done = run_code(
+        """
+        import sys
+        import threading
+        from cli.main import main
+        from services.backtest.sweep import workers
+
+        workers.FORKS_S = -1e9  # always worth it
+        run, forked = workers.Forks.__call__, []
+
+        def noted(forks, plan, points):
+            for result in run(forks, plan, points):
+                forked.append(result.form)
+                yield result
+
+        workers.Forks.__call__ = noted
+        words = ["backtest", "sweep", "--strategy", "sma_cross", "--symbols", "ACME", "--from", sys.argv[2], "--to",
+                 sys.argv[3], "--data-root", sys.argv[1], "--grid", "fast=5,9", "--grid", "slow=20,30", "--json",
+                 "--workers", "2"]
+        workers.GONE_S = 60.0
+        codes = [main([*words, "--out", sys.argv[4]])]
+        workers.GONE_S = 0.0
+        stays = threading.Event()
+        threading.Thread(target=stays.wait).start()
+        codes.append(main([*words, "--out", sys.argv[5]]))
+        stays.set()
+        print(codes, forked, file=sys.stderr)
+        """,
+        root, FIRST, LAST, tmp_path / "forked.jsonl", tmp_path / "beside.jsonl", OPENBLAS_NUM_THREADS="1",
+    )  # fmt: skip
+    alone = swept(root, tmp_path / "a.jsonl", ["fast=5,9", "slow=20,30"]).all
+
+    assert done.stderr.strip() == "[0, 0] ['outright', 'outright']"
+    for name in ("forked", "beside"):
+        found = SweepResults.read(tmp_path / f"{name}.jsonl").all
+        assert {r.key: (r.figures, r.returns) for r in found} == {r.key: (r.figures, r.returns) for r in alone}
+
+
 def test_a_killed_sweep_goes_on(root, tmp_path, capsys):
     """SIGKILL to the command: workers die with it, its file is readable, and the same command does the rest."""
     out = tmp_path / "s.jsonl"
