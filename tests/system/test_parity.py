@@ -89,8 +89,8 @@ def test_the_fleet_does_what_the_backtest_says(history, tmp_path, monkeypatch, c
         (["--date", "2026-02-07", "--symbols", "ACME"], 4, "nse does not trade then"),
         (["--from", NEXT, "--to", DAY, "--symbols", "ACME"], 2, "--to 2026-02-03 is before --from 2026-02-04"),
         (["--date", DAY, "--symbols", "ACME", "--fill", "next_tick"], 1, "no ticks of 2026-02-03"),
-        (["--date", DAY, "--symbols", "ACME", "--into", "{root}/p"], 1, "inside the recording"),
-        (["--date", DAY, "--strategy", "donchian_turtle"], 1, "name its symbols: --symbols A,B"),
+        (["--date", DAY, "--symbols", "ACME", "--into", "{root}/p"], 2, "inside the recording"),
+        (["--date", DAY, "--strategy", "donchian_turtle"], 2, "name its symbols: --symbols A,B"),
         (["--date", DAY, "--symbols", "ACME", "--run", "run_20260203_101010_abcd"], 4, "run_20260203_101010_abcd"),
     ],
 )

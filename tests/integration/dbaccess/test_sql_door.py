@@ -310,7 +310,7 @@ def test_candles_command(market, capfd):
     assert [row["close"] for row in json.loads(capfd.readouterr().out)] == [102.0, 100.0, 101.0]
     assert run("candles", "NONE", "--last", "3", *where) == 0
     assert json.loads(capfd.readouterr().out) == []
-    assert run("candles", "../x", *where) == 1
+    assert run("candles", "../x", *where) == 2
     assert "symbol" in capfd.readouterr().err
 
 

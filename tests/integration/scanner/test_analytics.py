@@ -182,4 +182,4 @@ def test_shown_by_the_command(manager, capsys):
     )[:3]
     assert entries[0]["reasons"][0].keys() == {"type", "indicator", "timeframe", "vote", "weight", "share"} - {"type"}
     assert entries[0]["direction"] in table
-    assert (wrong, nothing) == (1, 1)
+    assert (wrong, nothing) == (2, 1)
