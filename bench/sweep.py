@@ -1,4 +1,4 @@
-"""`python -m bench.sweep [days [fasts [slows]]]`: a grid of SMA crosses, ours beside vectorbt's, profit first.
+"""`python -m bench.sweep [days [fasts [slows [rounds]]]]`: a grid of SMA crosses, ours beside vectorbt's, profit first.
 
 Process beside process, over one share's minutes; the goal is for ten fast and ten slow averages over 1250 days. Ours is
 the command as a person types it: it reads the closed days, proves the form, and writes its file and its page. vectorbt
@@ -114,20 +114,24 @@ def processor_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def measures(days: int = 1250, fasts: int = 10, slows: int = 10) -> Iterable[Measure]:
-    """A line for the processes, one for their processor time, and one for the points alone."""
+def measures(days: int = 1250, fasts: int = 10, slows: int = 10, rounds: int = 1) -> Iterable[Measure]:
+    """A line for the processes, one for their processor time, and one for the points alone; medians of the rounds."""
     pairs = pairs_of(fasts, slows)
     columns = minutes_without_ties(days, pairs)
     with tempfile.TemporaryDirectory(prefix="bench-sweep-") as folder:
         root, ready = Path(folder) / "data", Path(folder) / "columns.npz"
         write_days(root, columns)
         write_columns(ready, columns)
-        by_vectorbt(ready, pairs)  # what it compiles is kept, once an installation
-        used = [processor_seconds()]
-        theirs, their_seconds = by_vectorbt(ready, pairs)
-        used.append(processor_seconds())
-        ours, forms, our_seconds, each_seconds = by_us(root, columns, pairs)
-        used.append(processor_seconds())
+        # What is compiled is kept, once an installation: theirs, and our bytecode.
+        by_vectorbt(ready, pairs)
+        by_us(root, columns, pairs)
+        spent: list[tuple[float, float, float, float]] = []
+        for _ in range(rounds):
+            before = processor_seconds()
+            theirs, their_seconds = by_vectorbt(ready, pairs)
+            between = processor_seconds()
+            ours, forms, our_seconds, each_seconds = by_us(root, columns, pairs)
+            spent.append((their_seconds, our_seconds, between - before, processor_seconds() - between))
         bare, bare_seconds = by_numba(ready, pairs)
     grid = f"{len(ours)} pairs x {len(columns):,} bars"
     expected = by_whole_numbers(columns, pairs)
@@ -137,12 +141,12 @@ def measures(days: int = 1250, fasts: int = 10, slows: int = 10) -> Iterable[Mea
             text = f"sweep of {grid} | {name}: {len(differing)} pairs are not numpy's, first {differing[0]}"
             yield Measure(text, "", "", None, "equal", False)
             return
+    their_seconds, our_seconds, their_used, our_used = map(median, zip(*spent, strict=True))
     ratio, point = their_seconds / our_seconds, median(each_seconds)
     yield Measure(
         f"sweep of {grid}, all equal, whole process, {', '.join(sorted(forms))} | vectorbt", f"{our_seconds:.1f} s",
         f"{their_seconds:.1f} s", ratio, f"at least {GOAL:g}x", ratio >= GOAL,
     )  # fmt: skip
-    their_used, our_used = np.diff(used).tolist()
     yield Measure(
         "the same, processor time | vectorbt", f"{our_used:.1f} s", f"{their_used:.1f} s", their_used / our_used,
         "", None,

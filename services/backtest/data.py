@@ -119,8 +119,8 @@ def instrument_of(request: RunRequest, columns: Columns) -> Instrument:
 
 def tick_size_of(*prices: NDArray[np.float64]) -> float:
     """Give the coarser of a share's two usual tick sizes that all prices are multiples of."""
-    for column in prices:
-        for start in range(0, len(column), BLOCK_ROWS):
+    for start in range(0, max(map(len, prices), default=0), BLOCK_ROWS):
+        for column in prices:
             ticks = column[start : start + BLOCK_ROWS] / _TICK
             if not np.all(np.abs(ticks - np.rint(ticks)) < 1e-6):
                 return _FINE_TICK

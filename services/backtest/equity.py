@@ -194,8 +194,12 @@ def paise_of(units: Integers, quantity: Integers | np.int64) -> Integers:
     """Multiply prices and quantities, rounded to the paisa as `value_paise` does: a half away from zero."""
     doubled = units * quantity
     doubled *= 2
-    paise = (np.abs(doubled) + UNITS_PER_PAISA) // (2 * UNITS_PER_PAISA)
-    return np.asarray(paise * np.sign(doubled), dtype=np.int64)
+    if doubled.min(initial=0) < 0:
+        paise = (np.abs(doubled) + UNITS_PER_PAISA) // (2 * UNITS_PER_PAISA)
+        return np.asarray(paise * np.sign(doubled), dtype=np.int64)
+    doubled += UNITS_PER_PAISA
+    doubled //= 2 * UNITS_PER_PAISA
+    return np.asarray(doubled, dtype=np.int64)
 
 
 def distinct(columns: Sequence[Integers]) -> Integers:

@@ -54,7 +54,7 @@ class Engine:
         self._keeps_days = days_at_once is None
         self._chunk_days = _CHUNK_DAYS
         if days_at_once is not None:
-            self._chunk_days = min(_CHUNK_DAYS, max(1, days_at_once // settings.threads_max))
+            self._chunk_days = max(1, days_at_once // settings.threads_max)
         self._read_before: set[Path] = set()
         self._closing = ExitStack()
         connection = self._closing.enter_context(
