@@ -14,7 +14,7 @@ from libs.settings import Settings
 from services.backtest.wanted import Asking, Wanted
 
 #: An open day holds some 200 KiB; with 32 at once each costs a tenth more time, with 10 half as much again.
-DAYS_AT_ONCE = 50
+DAYS_AT_ONCE = 80
 #: Of a sweep, which has its bars in memory for long, and is waited for.
 DAYS_AT_ONCE_SWEEP = 160
 

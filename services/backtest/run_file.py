@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -71,13 +72,21 @@ def end(
 def write_results(
     connection: RunConnection, recorder: RunRecorder, desk: Desk, traded: Traded, curve: EquityCurve, metrics: Metrics
 ) -> None:
-    """Write signals, orders, trades, the equity curve, positions, metrics and the log."""
-    insert(connection, "signals", _signals(recorder))
-    insert(connection, "orders", _orders(desk, recorder))
-    insert(connection, "trades", _trades(traded.steps, recorder, desk))
-    insert(connection, "equity_curve", _curve(curve))
-    insert(connection, "positions", _positions(desk))
-    insert(connection, "metrics", _metrics(metrics))
+    """Write signals, orders, trades, the equity curve, positions, metrics and the log.
+
+    A table is written while the columns of the next are made: DuckDB needs the interpreter for little of it.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="run-file") as writer:
+        written = [
+            writer.submit(insert, connection, "signals", _signals(recorder)),
+            writer.submit(insert, connection, "orders", _orders(desk, recorder)),
+            writer.submit(insert, connection, "trades", _trades(traded.steps, recorder, desk)),
+            writer.submit(insert, connection, "equity_curve", _curve(curve)),
+            writer.submit(insert, connection, "positions", _positions(desk)),
+            writer.submit(insert, connection, "metrics", _metrics(metrics)),
+        ]
+    for each in written:
+        each.result()
     write_log(connection, recorder.log)
 
 
