@@ -10,7 +10,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from cli.backtest_words import request_of, stores, wanted_bars
-from cli.exits import OK, reading_words
+from cli.exits import OK
 from cli.output import print_json
 from libs.core.clock import SystemClock
 from libs.core.errors import FleetError
@@ -35,9 +35,7 @@ def run(options: argparse.Namespace) -> int:
     with without_collection():  # what is imported is no garbage
         from services.backtest.bars import begin_to_read
 
-        with reading_words():
-            wanted = wanted_bars(options, settings)
-        with begin_to_read(settings, data_root, wanted) as bars:
+        with begin_to_read(settings, data_root, wanted_bars(options, settings)) as bars:
             return _run(options, settings, data_root, bars)
 
 

@@ -36,8 +36,7 @@ def sweep(options: argparse.Namespace) -> int:
             return _sweep(options, settings, data_root, None, collect_what_comes)
         from services.backtest.bars import DAYS_AT_ONCE_SWEEP, begin_to_read
 
-        with reading_words():
-            wanted = wanted_bars(options, settings)
+        wanted = wanted_bars(options, settings)
         with begin_to_read(settings, data_root, wanted, days_at_once=DAYS_AT_ONCE_SWEEP) as bars:
             return _sweep(options, settings, data_root, bars, collect_what_comes)
 

@@ -34,7 +34,8 @@ def wanted_bars(options: argparse.Namespace, settings: Settings) -> Wanted:
 
     exchange = options.exchange or settings.data.exchange
     symbols = tuple(sorted(names_of(options.symbols)))
-    return Wanted(symbols, exchange, options.timeframe, day_of(options.start), day_of(options.end))
+    with reading_words():
+        return Wanted(symbols, exchange, options.timeframe, day_of(options.start), day_of(options.end))
 
 
 def request_of(options: argparse.Namespace, settings: Settings, data_root: str) -> RunRequest:

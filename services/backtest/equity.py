@@ -159,12 +159,6 @@ class Valuation:
             worth[: before - start] = 0
         return worth
 
-    def _own_rows(self, columns: Columns) -> Integers | None:
-        """Give the row of each of a symbol's bars; None where they are the same."""
-        if len(columns) == len(self.timestamps):
-            return None
-        return np.searchsorted(self.timestamps, columns.timestamps)
-
     def _last_units(self, columns: Columns) -> tuple[Integers, int]:
         units = units_of(columns.close)
         if len(columns) == len(self.timestamps):
