@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from cli.exits import FAILED, NOT_FOUND, OK, WrongUsage
 from cli.output import add_json, print_json, print_table
-from cli.words import at_least
+from cli.words import a_day, at_least, split_names
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import IST, Clock, SystemClock, to_datetime
 from libs.core.errors import Refused, RetryLater
@@ -44,8 +43,8 @@ def add(subparsers: Any) -> None:
         description="Compute confluence, regime, patterns and features again and write them into the signals store: by "
         "the scanner while it runs, else under its lock. Rows are replaced, so it may be run again and again.",
     )
-    update.add_argument("--from", dest="first", type=date.fromisoformat, metavar="DATE", help="default: newest day")
-    update.add_argument("--to", dest="last", type=date.fromisoformat, metavar="DATE", help="default: newest day")
+    update.add_argument("--from", dest="first", type=a_day, metavar="DATE", help="default: newest day")
+    update.add_argument("--to", dest="last", type=a_day, metavar="DATE", help="default: newest day")
     update.add_argument("--symbols", default="", metavar="A,B", help="default: those the scanner analyses")
     update.add_argument("--timeframe", default="", metavar="T,T", help="default: scanner.analytics_timeframes")
     add_json(update)
@@ -151,7 +150,7 @@ def _by_us(settings: Settings, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _timeframes(settings: Settings, text: str) -> list[str]:
-    found = [each.strip() for each in text.split(",") if each.strip()] or [*settings.scanner.analytics_timeframes]
+    found = split_names(text) or [*settings.scanner.analytics_timeframes]
     if unknown := [each for each in found if each not in TIMEFRAMES]:
         raise WrongUsage(f"--timeframe {unknown[0]}: expected one of {', '.join(TIMEFRAMES)}")
     if not found:
@@ -163,7 +162,7 @@ def _symbols(settings: Settings, text: str) -> list[str]:
     from libs.dbaccess import DatabaseManager
     from services.scanner.instances import analysed, choose
 
-    found = [each.strip() for each in text.split(",") if each.strip()]
+    found = split_names(text)
     if not found:
         chosen = choose(DatabaseManager(settings.data_root, settings=settings), settings)
         found = sorted(analysed(settings, chosen.instances))

@@ -12,6 +12,7 @@ import msgspec
 
 from cli.exits import FAILED, OK
 from cli.output import print_json, print_table
+from cli.words import split_names
 from libs.core.clock import IST, SystemClock, to_datetime
 from libs.dbaccess import DatabaseManager
 from libs.dbaccess.init import require_root
@@ -88,7 +89,7 @@ def print_run(db: DatabaseManager, run_id: str, *, as_json: bool) -> None:
 
 def trades(options: argparse.Namespace) -> int:
     """Print a run's fills."""
-    symbols = tuple(name for name in (options.symbols or "").split(",") if name)
+    symbols = tuple(split_names(options.symbols))
     rows = reading.trades(_reader(options), options.run_id, symbols)
     if options.json:
         print_json(rows)

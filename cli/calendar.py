@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from cli.words import at_least
+from cli.words import a_day, at_least
 from libs.calendar import Calendar
 from libs.contracts.sessions import Session
 from libs.core.clock import IST, SystemClock, to_datetime, trading_date
@@ -17,9 +17,7 @@ from libs.core.clock import IST, SystemClock, to_datetime, trading_date
 def add(subparsers: Any) -> None:
     """Add the command."""
     parser = subparsers.add_parser("calendar", help="when the exchange trades")
-    parser.add_argument(
-        "--date", type=date.fromisoformat, metavar="D", help="a date such as 2026-11-23; today by default"
-    )
+    parser.add_argument("--date", type=a_day, metavar="D", help="a date such as 2026-11-23; today by default")
     parser.add_argument("--days", type=at_least(1), default=1, metavar="N", help="so many dates from it on (default 1)")
     parser.add_argument("--exchange", default="nse")
     parser.add_argument("--data-root", type=Path, help="instead of TRADEFLEET_DATA or data/")

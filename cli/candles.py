@@ -7,8 +7,8 @@ import sys
 from typing import Any
 
 from cli.exits import WrongUsage
-from cli.rows import add_format, split_names, write_rows
-from cli.words import at_least, read_interval
+from cli.rows import add_format, write_rows
+from cli.words import at_least, read_interval, split_names
 from libs.contracts.market import TIMEFRAMES
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.exits import FAILED, OK, reading_words
 from cli.output import add_json, print_json, print_table
-from cli.words import a_day, between, require_order
+from cli.words import a_day, between, require_order, split_names
 
 if TYPE_CHECKING:
     from libs.dbaccess import DatabaseManager
@@ -61,7 +61,7 @@ def run(options: Namespace) -> int:
     start = options.start or end - timedelta(days=_DAYS)
     require_order(start, end)
     with reading_words():
-        symbols = [symbol_name(name.strip()) for name in options.symbols.split(",") if name.strip()]
+        symbols = list(map(symbol_name, split_names(options.symbols)))
     db = DatabaseManager(root, settings=settings)
     if options.compare:
         _compare(DatabaseManager(root, Role.INGESTOR, settings=settings), settings, start, end, symbols)

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from cli.verdict import Check, ask, attempt, command, verdict
-from cli.words import at_least
+from cli.words import a_day, at_least
 from libs.core.errors import FleetError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def add(subparsers: Any) -> None:
         help="hold the candles of the N most traded symbols to the broker's, one call each; 0 for none, default "
         f"{_COMPARED_SYMBOLS}",
     )  # fmt: skip
-    parser.add_argument("--date", type=date.fromisoformat, metavar="D", help="the last session that is over by default")
+    parser.add_argument("--date", type=a_day, metavar="D", help="the last session that is over by default")
 
 
 def run(options: Namespace) -> int:

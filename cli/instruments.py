@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from cli.exits import NOT_FOUND, OK
 from cli.output import add_json, print_json, print_table
-from cli.words import at_least
+from cli.words import a_day, at_least
 
 _TIMEOUT_MS = 120_000
 
@@ -29,7 +28,7 @@ def add(subparsers: Any) -> None:
         "nothing. The ingestor keeps the file it fetched as market_data/instruments_<exchange>.json.gz.",
     )  # fmt: skip
     bring.add_argument("file", type=Path, metavar="FILE")
-    bring.add_argument("--date", type=date.fromisoformat, metavar="D", help="from when it holds (today)")
+    bring.add_argument("--date", type=a_day, metavar="D", help="from when it holds (today)")
     bring.add_argument("--segment", action="append", default=[], metavar="S", help="only this one, may be repeated")
     add_json(bring)
     bring.set_defaults(run=_import)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from argparse import ArgumentParser, Namespace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from cli.exits import FAILED, OK, WrongUsage
 from cli.output import add_json, print_json, print_table
-from cli.words import between
+from cli.words import a_day, between, split_names
 
 _SHOWN_MAX = 20
 
@@ -25,12 +24,12 @@ def add(subparsers: Any) -> None:
         "comes from.",
     )  # fmt: skip
     days = parser.add_mutually_exclusive_group(required=True)
-    days.add_argument("--date", type=date.fromisoformat, metavar="D", help="the recorded day")
+    days.add_argument("--date", type=a_day, metavar="D", help="the recorded day")
     days.add_argument(
-        "--from", dest="start", type=date.fromisoformat, metavar="D",
+        "--from", dest="start", type=a_day, metavar="D",
         help="the first of several days, on one account: what is held through a night is held on both sides",
     )  # fmt: skip
-    parser.add_argument("--to", dest="end", type=date.fromisoformat, metavar="D", help="the last of them")
+    parser.add_argument("--to", dest="end", type=a_day, metavar="D", help="the last of them")
     parser.add_argument(
         "--fill", choices=("next_bar_open", "next_tick"), default="next_bar_open",
         help="what both sides fill and leave on: bars (the default), or the ticks that were captured",
@@ -86,7 +85,7 @@ def run(options: Namespace) -> int:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    return tuple(split_names(text))
 
 
 def _print(found: dict[str, Any], *, shown_max: int) -> None:

@@ -8,8 +8,8 @@ import sys
 from typing import Any, NoReturn
 
 from cli.exits import FAILED
-from cli.rows import add_format, split_names, write_rows
-from cli.words import read_interval
+from cli.rows import add_format, write_rows
+from cli.words import read_interval, split_names
 
 _VIEWS = """Views: candles (exchange, symbol, timeframe, timestamp, open, high, low, close, volume) and
 ticks (exchange, symbol, timestamp, price, volume, bid, ask, volume_day, seq), as stored; `fleet candles`

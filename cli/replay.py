@@ -12,7 +12,7 @@ from typing import Any
 
 from cli.exits import OK, WrongUsage
 from cli.output import add_json, print_json
-from cli.words import between
+from cli.words import a_day, between
 
 PROJECT = Path(__file__).resolve().parents[1]
 _LOOK_EVERY_S = 0.1
@@ -27,7 +27,7 @@ def add(subparsers: Any) -> None:
         "in a data root of its own, which is made when it is not there. Run it again and an interrupted replay goes "
         "on. Never under the live profile, never into the root the day comes from.",
     )  # fmt: skip
-    parser.add_argument("--date", required=True, type=date.fromisoformat, metavar="D", help="the recorded day")
+    parser.add_argument("--date", required=True, type=a_day, metavar="D", help="the recorded day")
     parser.add_argument("--into", required=True, type=Path, metavar="ROOT", help="data root to replay into")
     parser.add_argument("--root", type=Path, help="data root of the recording (TRADEFLEET_DATA or data/)")
     parser.add_argument("--source", choices=("ticks", "candles"), default="ticks", help="what to play (ticks)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import chain, islice
@@ -131,8 +131,3 @@ def _in_utc(schema: pa.Schema) -> pa.Schema:
         return field.with_type(pa.timestamp(field.type.unit, "UTC")) if aware else field
 
     return pa.schema([plain(field) for field in schema])
-
-
-def split_names(text: str | None) -> Sequence[str]:
-    """Split what a person typed as A,B,C."""
-    return [name.strip() for name in (text or "").split(",") if name.strip()]

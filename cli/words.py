@@ -37,9 +37,14 @@ def between(least: float, most: float = math.inf) -> Callable[[str], float]:
     return read
 
 
+def split_names(text: str | None) -> list[str]:
+    """Split what a person typed as A,B,C."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
 def some_names(text: str) -> list[str]:
     """Read A,B,C, which must name something."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = split_names(text)
     if not names:
         raise ArgumentTypeError("expected symbols separated by commas")
     return names
