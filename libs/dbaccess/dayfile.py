@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -20,15 +20,19 @@ _ROW_GROUP_SIZE = 32_768
 #: A file is read by blocks, and one symbol's candles need little of each: a quarter of DuckDB's own size (262,144)
 #: makes them a fifth to a third faster to read and a day of few symbols a quarter as large. Ticks gain nothing by it.
 _BLOCK_SIZES = {"candles": 65_536}
+#: What `prove` is given: the finished file's table. It reads every block, raises unless the file holds what it must,
+#: and gives the figures of each symbol.
+Prove = Callable[[str], dict[str, Figures]]
 
 
 def fill_day_file(
     connection: duckdb.DuckDBPyConnection, staged: Path, ddl: str, table: str, timeframe: str | None, day: date,
-    parts: Iterable[str],
+    parts: Iterable[str], *, prove: Prove | None = None,
 ) -> dict[str, Figures]:  # fmt: skip
     """Write a day's file in the order of its SELECTs and read every block of it back; without rows there is no file.
 
-    Each is run before the next is asked for, so a day need not be all in memory.
+    Each is run before the next is asked for, so a day need not be all in memory. Without a proof of the caller's own,
+    the file is looked through for candles that are not in order, or twice there.
     """
     # Days that are written at the same time share an engine, and in it a name may be had once.
     name = f"day_{table}_{timeframe or ''}_{day:%Y%m%d}"
@@ -53,10 +57,13 @@ def fill_day_file(
         return {}
     attach_day(connection, staged, name)
     try:
-        found = figures_of(connection, f"SELECT * FROM {name}.{table}", table, columns)
+        if prove is not None:
+            found = prove(f"{name}.{table}")
+        else:
+            found = figures_of(connection, f"SELECT * FROM {name}.{table}", table, columns)
+            if table == "candles":
+                _refuse_odd_candles(connection, f"{name}.{table}", timeframe)
         _refuse_strangers(connection, f"{name}.{table}", day, found)
-        if table == "candles":
-            _refuse_odd_candles(connection, f"{name}.{table}", timeframe)
     finally:
         connection.execute(f"DETACH {name}")
     return found

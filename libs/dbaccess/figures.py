@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import duckdb
@@ -13,7 +13,10 @@ _PRICES = {"ticks": ("price", "price"), "candles": ("low", "high")}
 
 
 class Figures(NamedTuple):
-    """One symbol's rows. The sum of the hashes of all columns tells rows apart that the other figures would not."""
+    """One symbol's rows. The sum of the hashes of all columns tells rows apart that the other figures would not.
+
+    It is 0 where rows were compared one by one.
+    """
 
     rows: int
     first_us: int
@@ -59,3 +62,28 @@ def require_same_figures(
             raise StoreCorrupt(f"{what}: {symbol} is {'too many' if want is None else 'missing'}")
         name = next(name for name, a, b in zip(Figures._fields, want, got, strict=True) if a != b)
         raise StoreCorrupt(f"{what}: {symbol} has {name} {getattr(got, name)}, {source} has {getattr(want, name)}")
+
+
+def require_same_rows(
+    connection: duckdb.DuckDBPyConnection, written: str, parts: Iterable[str], columns: Sequence[str], *, what: str
+) -> None:
+    """Raise StoreCorrupt, naming a row, unless a table holds the rows of some SELECTs, one's behind the other's.
+
+    Every block of it is read. Row beside row costs a third of figures of both sides, and sees their order, too.
+    """
+    names = ", ".join(columns)
+    differ = " OR ".join(f"ours.{column} IS DISTINCT FROM theirs.{column}" for column in columns)
+    row = 0
+    for select in parts:
+        [(rows,)] = connection.execute(f"SELECT count(*) FROM ({select})").fetchall()
+        theirs = f"SELECT {names} FROM {written} WHERE rowid BETWEEN {row} AND {row + rows - 1}"
+        odd = connection.execute(
+            f"SELECT coalesce(ours.symbol, theirs.symbol), coalesce(ours.timestamp, theirs.timestamp)::VARCHAR"
+            f" FROM ({theirs}) theirs POSITIONAL JOIN ({select}) ours WHERE {differ} LIMIT 1"
+        ).fetchall()
+        if odd:
+            raise StoreCorrupt(f"{what}: the row of {odd[0][0]} at {odd[0][1]} is not what was to be written")
+        row += rows
+    [(found,)] = connection.execute(f"SELECT count(*) FROM {written}").fetchall()
+    if found != row:
+        raise StoreCorrupt(f"{what}: holds {found} rows, {row} were to be written")

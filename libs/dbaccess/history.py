@@ -16,7 +16,7 @@ import duckdb
 from libs.core.errors import Refused
 from libs.core.faults import crash_point
 from libs.dbaccess.connections import attach_day, duckdb_memory, naming_disk, quote
-from libs.dbaccess.dayfile import fill_day_file
+from libs.dbaccess.dayfile import Prove, fill_day_file
 from libs.dbaccess.errors import ImmutableDay
 from libs.dbaccess.figures import Figures
 from libs.dbaccess.files import CLOSED_FILE, make_directory, sync_directory, sync_file
@@ -194,17 +194,15 @@ def close_day(
     day: date,
     parts: Iterable[str],
     *,
-    verify: Verify | None = None,
+    prove: Prove | None = None,
 ) -> dict[str, Figures]:
     """Close a day as `write_day` does, with what SELECTs of the caller's connection give; give its figures.
 
-    The rows come sorted, one SELECT's behind those of the one before: nothing sorts them again.
+    The rows come sorted, one SELECT's behind those of the one before: nothing sorts them again. `prove` is a proof of
+    the caller's own that the file is good.
     """
     with _given_its_name(path, root) as staged:
-        found = fill_day_file(connection, staged, ddl, data_type, timeframe, day, parts)
-        if found and verify is not None:
-            verify(found)
-    return found
+        return fill_day_file(connection, staged, ddl, data_type, timeframe, day, parts, prove=prove)
 
 
 @contextmanager

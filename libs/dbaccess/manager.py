@@ -15,6 +15,7 @@ from libs.core.clock import Clock, SystemClock
 from libs.core.errors import Refused
 from libs.dbaccess import catalogue, live, schema
 from libs.dbaccess.connections import duckdb_reader, sqlite_reader, sqlite_writer
+from libs.dbaccess.dayfile import Prove
 from libs.dbaccess.figures import Figures
 from libs.dbaccess.held import HeldLocks
 from libs.dbaccess.history import DayLoader, Verify, close_day, refuse_closed, write_day
@@ -85,16 +86,17 @@ class DatabaseManager:
     def close_day(
         self, connection: duckdb.DuckDBPyConnection, exchange: str, data_type: str, timeframe: str | None, day: date,
         parts: Iterable[str], *, every_row: Mapping[str, str | None] = {}, origin: str = "import",
-        verify: Verify | None = None,
+        prove: Prove | None = None,
     ) -> None:  # fmt: skip
         """Write one new day, and close it for ever, with what SELECTs of the caller's connection give, sorted.
 
+        `prove`, if there is one, holds the file against them before it gets its name, and gives its figures.
         `every_row` has what is the same in all candles (timeframe, origin, no seq), and the SELECTs then do not.
         For whoever has many days in one engine: threads may close several at the same time, never one twice.
         """
         with self._new_day(exchange, data_type, timeframe, day, origin) as (path, figures):
             ddl, root = schema.day_ddl(data_type, every_row), self.layout.root
-            found = close_day(connection, path, root, ddl, data_type, timeframe, day_of(day), parts, verify=verify)
+            found = close_day(connection, path, root, ddl, data_type, timeframe, day_of(day), parts, prove=prove)
             figures.update(found)
 
     @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
@@ -68,15 +69,16 @@ _EXPECTED, _AUCTIONED, _OTHERS_ONLY = 1, 2, 4
 
 
 def certify_day(
-    db: DatabaseManager, exchange: str, day: date, symbols: Collection[str] = (), *, minutes: Minutes | None = None
-) -> list[Certificate]:
+    db: DatabaseManager, exchange: str, day: date, symbols: Collection[str] = (), *,
+    minutes: Minutes | None = None, traded: Collection[str] | None = None,
+) -> list[Certificate]:  # fmt: skip
     """Draw up and store the certificates of a closed day; the caller holds the history lock.
 
     `symbols` should have been captured, so one without a single row has a certificate too. Nothing comes of a date
-    without a session.
+    without a session. Who has just closed the day may know its `minutes`, or the symbols of its ticks (`traded`).
     """
     require_owner(db.role, Store.HISTORY)
-    made = certify_tables(db, exchange, day, symbols, minutes=minutes)
+    made = certify_tables(db, exchange, day, symbols, minutes=minutes, traded=traded)
     if not made:
         return []
     settings = db.settings.sqlite
@@ -93,19 +95,20 @@ def certify_day(
 
 
 def certify_tables(
-    db: DatabaseManager, exchange: str, day: date, symbols: Collection[str] = (), *, minutes: Minutes | None = None
-) -> list[Certificate]:
+    db: DatabaseManager, exchange: str, day: date, symbols: Collection[str] = (), *,
+    minutes: Minutes | None = None, traded: Collection[str] | None = None,
+) -> list[Certificate]:  # fmt: skip
     """Count a closed day's minutes without storing anything; empty when it has no file or no session."""
     session = minutes.session if minutes else _session(db, exchange, day)
     if session is None:
         return []
     late = _late_ticks(db, exchange, day)
     counted = minutes.counted if minutes else _count_closed(db, exchange, day, session)
-    traded = _closed_ticks(db, exchange, day)
+    traded = _closed_ticks(db, exchange, day) if traded is None else traded
     if not (symbols or counted is not None or traded is not None):
         return []
     counted = counted or {}
-    names = counted.keys() | (traded or set()) | set(symbols) | late.keys()
+    names = counted.keys() | set(traded or ()) | set(symbols) | late.keys()
     expected = {takes_part: len(session.bar_starts("1m", closing_auction=takes_part)) for takes_part in (False, True)}
     return [
         Certificate(
@@ -154,17 +157,29 @@ def open_closed(
     connection: duckdb.DuckDBPyConnection, db: DatabaseManager, exchange: str, table: str, day: date
 ) -> bool:
     """Make a view of a day's candles or ticks, hot or archived; False when there is neither."""
-    timeframe = "1m" if table == "candles" else None
-    path = db.layout.day(exchange, table, timeframe, day)
+    path, parts = _closed_files(db, exchange, table, day)
     if path.exists():
         attach_day(connection, path, f"of_{table}")
         source = f"of_{table}.{table}"
-    elif parts := archived_parts(db.layout, exchange, table, timeframe, day):
+    elif parts:
         source = parquet_source(parts)
     else:
         return False
     connection.execute(f"CREATE VIEW {table} AS SELECT * FROM {source}")
     return True
+
+
+def _closed_files(db: DatabaseManager, exchange: str, table: str, day: date) -> tuple[Path, Sequence[Path]]:
+    """Give where a day's file is, and the files of its archive where that has it instead."""
+    timeframe = "1m" if table == "candles" else None
+    path = db.layout.day(exchange, table, timeframe, day)
+    return path, () if path.exists() else archived_parts(db.layout, exchange, table, timeframe, day)
+
+
+def _is_closed(db: DatabaseManager, exchange: str, table: str, day: date) -> bool:
+    """Whether there is anything to open an engine for, which takes longer than to look."""
+    path, parts = _closed_files(db, exchange, table, day)
+    return path.exists() or bool(parts)
 
 
 def _session(db: DatabaseManager, exchange: str, day: date) -> Session | None:
@@ -175,9 +190,10 @@ def _session(db: DatabaseManager, exchange: str, day: date) -> Session | None:
 
 
 def _count_closed(db: DatabaseManager, exchange: str, day: date, session: Session) -> dict[str, Counted] | None:
+    if not _is_closed(db, exchange, "candles", day):
+        return None
     with duckdb_memory() as connection:
-        if not open_closed(connection, db, exchange, "candles", day):
-            return None
+        open_closed(connection, db, exchange, "candles", day)
         return _count(connection, "FROM candles", session)
 
 
@@ -197,8 +213,7 @@ def _within(spans: Sequence[tuple[int, int]]) -> str:
 
 def _closed_ticks(db: DatabaseManager, exchange: str, day: date) -> set[str] | None:
     """Name the symbols of a closed day's ticks; None when it has none."""
-    path = db.layout.day(exchange, "ticks", None, day)
-    if not (path.exists() or archived_parts(db.layout, exchange, "ticks", None, day)):
+    if not _is_closed(db, exchange, "ticks", day):
         return None
     with duckdb_memory() as connection:
         open_closed(connection, db, exchange, "ticks", day)

@@ -21,6 +21,7 @@ from libs.contracts.sessions import Session
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us
 from libs.core.errors import Refused
 from libs.dbaccess.buffers import column_of, numbers, table_of
+from libs.dbaccess.figures import Figures
 from libs.dbaccess.importing.dayrows import STORED, day_number, wanted
 from libs.dbaccess.importing.staging import SCRATCH
 from libs.settings.importing import Importing
@@ -98,25 +99,42 @@ def sorted_once(candles: Candles, day: date) -> Candles:
 
     Of two that traded as much it is the wider, and if they are as wide the higher.
     """
-    # Whole minutes of one date: symbol, minute and row make one number, and only that is sorted.
-    key = candles.symbol.astype(np.int64) * _MINUTES_A_DAY + (candles.ts_us - day_start_us(day)) // US_PER_MINUTE
-    bits = candles.rows.bit_length()
-    packed = (key << bits) | np.arange(candles.rows)
-    packed.sort()
-    order = packed & ((1 << bits) - 1)
-    packed >>= bits
-    if not (packed[1:] == packed[:-1]).any():
-        return candles.at(order)
-    order = np.lexsort((
-        -candles.open, -candles.close, -candles.high, candles.low - candles.high, -candles.volume, key
+    # Whole minutes of one date, and seldom more symbols than 16 bits count: numpy sorts such by their digits, which
+    # takes a fifth of the time.
+    minute = ((candles.ts_us - day_start_us(day)) // US_PER_MINUTE).astype(np.uint16)
+    symbol = candles.symbol.astype(np.min_scalar_type(int(candles.symbol.max(initial=0))))
+    order = np.lexsort((minute, symbol))
+    once = candles.at(order)
+    is_repeated = (np.diff(once.symbol) == 0) & (np.diff(once.ts_us) == 0)
+    if not is_repeated.any():
+        return once
+    best = np.lexsort((
+        -once.open, -once.close, -once.high, once.low - once.high, -once.volume, once.ts_us, once.symbol
     ))  # fmt: skip
-    return candles.at(order[starts_of(key[order])])
+    return once.at(best[np.concatenate(([True], ~is_repeated))])
+
+
+def figures_by_symbol(candles: Candles, symbols: Sequence[str]) -> dict[str, Figures]:
+    """Give what sorted candles come to, symbol by symbol, but for the hashes: these are compared row by row."""
+    if not candles.rows:
+        return {}
+    largest = int(candles.volume.argmax())
+    if (volume := int(candles.volume[largest])) > np.iinfo(np.int64).max // _MINUTES_A_DAY:
+        name = symbols[candles.symbol[largest]]
+        raise Refused(f"a candle of {name} has a volume of {volume}: a day of such is more than 64 bits hold")
+    starts = starts_of(candles.symbol)
+    ends = np.append(starts[1:], candles.rows)
+    figures = zip(
+        (ends - starts).tolist(), candles.ts_us[starts].tolist(), candles.ts_us[ends - 1].tolist(),
+        np.minimum.reduceat(candles.low, starts).tolist(), np.maximum.reduceat(candles.high, starts).tolist(),
+        np.add.reduceat(candles.volume, starts).tolist(), strict=True,
+    )  # fmt: skip
+    names = [symbols[place] for place in candles.symbol[starts].tolist()]
+    return {name: Figures._make((*each, 0)) for name, each in zip(names, figures, strict=True)}
 
 
 def fold(candles: Candles, timeframe: str, session: Session) -> Candles:
     """Fold sorted candles into longer ones, which start where `Session.bar_start` says."""
-    if (volume := int(candles.volume.max())) > np.iinfo(np.int64).max // _MINUTES_A_DAY:
-        raise Refused(f"a candle of {session.date} has a volume of {volume}: a day of such is more than 64 bits hold")
     day_us = day_start_us(session.date)
     if timeframe == "1d":
         first_us, length = day_us, US_PER_DAY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 
 import duckdb
@@ -13,10 +13,10 @@ from libs.core.clock import day_start_us, trading_date
 from libs.core.faults import crash_point
 from libs.dbaccess.connections import attach_day, parquet_source
 from libs.dbaccess.coverage import certify_day
-from libs.dbaccess.figures import Figures, figures_of, require_same_figures
+from libs.dbaccess.figures import Figures, figures_of, require_same_rows
 from libs.dbaccess.importing.candles import rows_at_once
 from libs.dbaccess.importing.dayrows import STORED, every_row
-from libs.dbaccess.importing.parts import CandleDay, TickDay
+from libs.dbaccess.importing.parts import CandleDay, LongerDay, Symbols, TickDay
 from libs.dbaccess.importing.plan import ImportRequest
 from libs.dbaccess.importing.report import OUTSIDE, DayResult
 from libs.dbaccess.manager import DatabaseManager
@@ -49,7 +49,7 @@ class DayCloser:
         self._request = request
         self._calendar = calendar
         self._open_days = open_days
-        self._symbols = symbols
+        self._symbols = Symbols.of(symbols)
         self._origin = origin
 
     def close(self, connection: duckdb.DuckDBPyConnection, day: date, rows: int) -> DayResult:
@@ -88,37 +88,36 @@ class DayCloser:
         return CandleDay(connection, day, rows, session, timeframe, self._symbols, missing, rows_max=rows_max)
 
     def _write(self, connection: duckdb.DuckDBPyConnection, taken: CandleDay | TickDay) -> None:
-        """Close the date with its rows, compared with them before the file gets its name."""
-        request = self._request
-        expected: dict[str, Figures] = {}
-        what = f"{request.exchange} {request.data_type} {taken.day} as staged"
-        self._db.close_day(
-            connection, request.exchange, request.data_type, request.timeframe, taken.day,
-            self._figured(connection, taken, STORED, expected),
-            every_row=every_row(request.data_type, request.timeframe), origin=self._origin,
-            verify=lambda found: require_same_figures(expected, found, what=what, source="the import"),
-        )  # fmt: skip
+        """Close the date with its rows."""
+        self._close(connection, self._request.timeframe, taken.day, taken)
         if taken.found:
             crash_point("import.day.after")
 
-    def _figured(
-        self, connection: duckdb.DuckDBPyConnection, taken: CandleDay | TickDay,
-        columns: Mapping[str, Sequence[str]], figures: dict[str, Figures],
-    ) -> Iterator[str]:  # fmt: skip
-        """Give the parts of a date, having put what each comes to into the figures."""
-        table = self._request.data_type
-        for select in taken.parts():
-            figures |= figures_of(connection, select, table, columns[table])
-            yield select
+    def _close(
+        self, connection: duckdb.DuckDBPyConnection, timeframe: str | None, day: date,
+        rows: CandleDay | TickDay | LongerDay,
+    ) -> None:  # fmt: skip
+        """Write a day's file and hold it against its rows, one by one, before it gets its name."""
+        request, table = self._request, self._request.data_type
+
+        def prove(written: str) -> dict[str, Figures]:
+            what = f"{request.exchange} {table} {timeframe or ''} {day} as staged"
+            require_same_rows(connection, written, rows.again(), STORED[table], what=" ".join(what.split()))
+            return rows.figures()
+
+        self._db.close_day(
+            connection, request.exchange, table, timeframe, day, rows.parts(), prove=prove,
+            every_row=every_row(table, timeframe), origin=self._origin,
+        )  # fmt: skip
 
     def _is_same(self, connection: duckdb.DuckDBPyConnection, taken: CandleDay | TickDay) -> bool | None:
         """Whether the date, if it is closed, holds the rows that were taken; None when it is not."""
         closed = self._closed_figures(connection, taken.day)
         if closed is None:
             return None
-        figures: dict[str, Figures] = {}
-        for _ in self._figured(connection, taken, _COMPARED, figures):
-            pass
+        table, figures = self._request.data_type, dict[str, Figures]()
+        for select in taken.parts():
+            figures |= figures_of(connection, select, table, _COMPARED[table])
         return closed == figures
 
     def _hindrance(self, day: date, session: Session | None) -> str:
@@ -149,11 +148,8 @@ class DayCloser:
     def _derive(self, connection: duckdb.DuckDBPyConnection, taken: CandleDay | TickDay) -> tuple[str, ...]:
         """Store the longer bars that are kept and that the day has not already; name them."""
         derived = []
-        for timeframe, select in taken.longer():
-            self._db.close_day(
-                connection, self._request.exchange, "candles", timeframe, taken.day, [select],
-                every_row=every_row("candles", timeframe), origin=self._origin,
-            )  # fmt: skip
+        for timeframe, bars in taken.longer():
+            self._close(connection, timeframe, taken.day, bars)
             derived.append(timeframe)
         return tuple(derived)
 
@@ -162,7 +158,9 @@ class DayCloser:
         if self._request.timeframe in {None, "1m"}:
             crash_point("import.certify.before")
             with self._db.history_lock():
-                certify_day(self._db, self._request.exchange, taken.day, minutes=taken.minutes)
+                certify_day(
+                    self._db, self._request.exchange, taken.day, minutes=taken.minutes, traded=taken.traded
+                )  # fmt: skip
 
 
 def day_of_number(number: int) -> date:

@@ -7,7 +7,7 @@ as migration 1, change the schema, raise its version, and add the migration betw
 from __future__ import annotations
 
 from libs.dbaccess.migrate.model import Migration
-from libs.dbaccess.schema import SCHEMAS, trading
+from libs.dbaccess.schema import SCHEMAS, catalogue, trading
 from libs.dbaccess.schema.common import SCHEMA_MIGRATIONS
 
 PLANS: dict[str, tuple[Migration, ...]] = {
@@ -19,7 +19,11 @@ PLANS: dict[str, tuple[Migration, ...]] = {
         Migration(1, "initial schema", (SCHEMA_MIGRATIONS, *trading.V1)),
         Migration(2, "find orders that are not settled", trading.V2),
         Migration(3, "drop indexes that only cost", trading.V3),
-    )
+    ),
+    "catalogue": (
+        Migration(1, "initial schema", (SCHEMA_MIGRATIONS, *catalogue.V1)),
+        Migration(2, "drop indexes that only cost", catalogue.V2),
+    ),
 }
 
 

@@ -51,7 +51,7 @@ def _sqlite(store: Store, statements: tuple[str, ...], version: int = 1) -> Stor
 SCHEMAS: dict[str, StoreSchema] = {
     "history_ticks": StoreSchema("duckdb", market.VERSION, Store.HISTORY, (market.TICKS,)),
     "history_candles": StoreSchema("duckdb", market.VERSION, Store.HISTORY, (market.CANDLES_CLOSED,)),
-    "catalogue": _sqlite(Store.HISTORY, catalogue.STATEMENTS),
+    "catalogue": _sqlite(Store.HISTORY, catalogue.STATEMENTS, version=2),
     "live_ticks": StoreSchema("duckdb", market.VERSION, Store.LIVE, market.LIVE_TICKS),
     "live_candles": StoreSchema("duckdb", market.VERSION, Store.LIVE, market.LIVE_CANDLES),
     "ledger": _sqlite(Store.LIVE, ledger.STATEMENTS),

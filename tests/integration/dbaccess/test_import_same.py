@@ -62,6 +62,12 @@ def ticks() -> list[str]:
     return ["symbol,time,ltp,qty,bid", *lines, "TCS,2026-02-02 09:15:00,none,1,", "TCS,2026-02-02 09:15:00,5"]
 
 
+def in_time(lines: list[str]) -> list[str]:
+    """Sort ticks by their instant, as most files are; those of one instant stay as they were."""
+    head, *rows = lines
+    return [head, *sorted((row for row in rows if row.count(",") == 4), key=lambda row: row.split(",")[1])]
+
+
 #: The lines, the timeframe, and what the first version of the import made of them: the closed rows, and its account.
 CASES = {
     "clean": (candles(messy=False), "1m", ("7e30bcdc99c45b26", "3d490989110aa11b")),
@@ -69,6 +75,7 @@ CASES = {
     "fives": ([line for line in candles(messy=False) if line[15:16] in "50" or line[:4] == "date"], "5m",
               ("b2165a995accc6a9", "17e9a59bedf5dbdd")),
     "ticks": (ticks(), None, ("6f7f89aaad417d23", "e7ada40373050b4b")),
+    "ticks in time": (in_time(ticks()), None, ("6f7f89aaad417d23", "2dd29d636c1d45d7")),
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from libs.core.errors import Refused
 from libs.dbaccess.buffers import texts
 from libs.dbaccess.coverage import count_imported
 from libs.dbaccess.coverage.certificates import _count
-from libs.dbaccess.importing.candles import Candles, fold, sorted_once, starts_of
+from libs.dbaccess.importing.candles import Candles, figures_by_symbol, fold, sorted_once, starts_of
 
 DAY = date(2026, 2, 2)
 SESSION = Calendar.load("nse").session(DAY)
@@ -79,8 +79,8 @@ def test_a_volume_that_would_run_over_is_refused():
     once = sorted_once(candles(1), DAY)
     once.volume[0] = 1 << 60
 
-    with pytest.raises(Refused, match="more than 64 bits hold"):
-        fold(once, "1d", SESSION)
+    with pytest.raises(Refused, match=f"a candle of {SYMBOLS[once.symbol[0]]} .* more than 64 bits hold"):
+        figures_by_symbol(once, SYMBOLS)
 
 
 def test_imported_minutes_are_counted_as_those_of_a_file():
