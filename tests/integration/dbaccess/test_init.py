@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
+from contextlib import closing
 
 import pytest
 
 from libs.core.clock import SystemClock
 from libs.core.errors import Refused
-from libs.dbaccess import DatabaseManager, Role, SchemaTooNew, Store, schema
+from libs.dbaccess import DatabaseManager, Role, SchemaTooNew, Store, catalogue, migrate, schema
+from libs.dbaccess.connections import sqlite_writer
 from libs.dbaccess.init import ensure_store
 from libs.dbaccess.layout import SQLITE_STORES, Layout
 from tests.kit.processes import first_line, fleet, run_code, running_code
@@ -189,3 +191,27 @@ def test_foreign_file_in_a_stores_place_is_refused(tmp_path):
         DatabaseManager(tmp_path, "execution_engine").trading_writer(),
     ):
         pass
+
+
+def test_a_catalogue_of_version_1_is_brought_up_to_date_after_a_copy(data_root):
+    """B7: by the first who closes a day, with every day still listed."""
+    layout, clock, sqlite = Layout(data_root), SystemClock(), settings().sqlite
+    make_stores(data_root)
+    day = "('nse', 'ticks', '', '2026-02-02', 'x', 1, 1, 1, 'c', 'import', 'hot', 'v', 1, NULL)"
+    layout.catalogue.unlink()
+    with sqlite_writer(layout.catalogue, sqlite, durable=True) as connection, pytest.MonkeyPatch.context() as patched:
+        patched.setitem(migrate.PLANS, "catalogue", migrate.PLANS["catalogue"][:1])
+        migrate.migrate(connection, "catalogue", clock=clock, backup=None)
+        connection.execute(f"INSERT INTO catalogue_days VALUES {day}")
+
+    catalogue.ensure(layout, clock=clock, settings=sqlite)
+
+    with closing(sqlite3.connect(layout.catalogue)) as connection:
+        indexes = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index'")]
+        assert migrate.version_of(connection) == 2
+        assert connection.execute("SELECT count(*) FROM catalogue_days").fetchone() == (1,)
+    assert "catalogue_days_by_date" in indexes
+    assert not [name for name in indexes if name.endswith("_by_symbol")]
+    [copy] = (layout.backups / "before_upgrade" / "catalogue").iterdir()
+    with closing(sqlite3.connect(copy)) as connection:
+        assert migrate.version_of(connection) == 1
