@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -27,6 +28,7 @@ _FORMATS = (
     *(f"%Y-%m-%d{hour}" for hour in _ISO_TIMES),
 )
 _PARSED_MIN = 0.5
+_SAMPLE_ROWS = 2000
 #: What Parquet's instants come as; pandas writes them in nanoseconds.
 _AWARE = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
 _PLAIN_ISO = (
@@ -75,8 +77,11 @@ def moments_of(
     text = f"CAST({column} AS VARCHAR)"
     if given:
         return _with_column(_strptime(text, given, zone), text, column)
-    rows = connection.execute(f"SELECT {text} FROM {source} WHERE {column} IS NOT NULL LIMIT 2000").fetchall()
-    sample = [str(row[0]) for row in rows]
+    sql = f"SELECT {text} FROM {source} WHERE {column} IS NOT NULL LIMIT {_SAMPLE_ROWS}"
+    try:
+        sample = [str(row[0]) for row in connection.execute(sql).fetchall()]
+    except duckdb.Error as e:
+        raise Refused(f"{path}: cannot be read: {e}") from e
     if not sample:
         return Moments("no times at all", "NULL::BIGINT")
     best, share = _best(connection, [*_epoch_forms(sample), *_text_forms(zone)], sample)
@@ -128,8 +133,9 @@ def _epoch_forms(sample: Sequence[str]) -> list[Moments]:
         if low <= middle < high:
             whole = f"TRY_CAST({_TEXT} AS BIGINT)"
             if unit == "s" and any("." in each for each in sample):
-                return [Moments("seconds since the epoch", f"CAST(round(TRY_CAST({_TEXT} AS DOUBLE) * 1e6) AS BIGINT)")]
-            return [Moments(f"{_UNITS[unit]} since the epoch", f"{whole} {factors[unit]}")]
+                in_us = f"round(TRY_CAST({_TEXT} AS DOUBLE) * 1e6)"
+                return [Moments("seconds since the epoch", f"TRY_CAST({in_us} AS BIGINT)")]
+            return [Moments(f"{_UNITS[unit]} since the epoch", f"TRY({whole} {factors[unit]})")]
     return []  # 20260202 is a date
 
 
@@ -143,7 +149,10 @@ def _text_forms(zone: str) -> list[Moments]:
 
 
 def _strptime(text: str, form: str, zone: str) -> Moments:
-    read = _in_zone(f"try_strptime({text}, {quote(form)})", zone)
+    read = f"try_strptime({text}, {quote(form)})"
+    if re.search("(?<!%)%[zZ]", form):  # DuckDB then gives an instant
+        return Moments(f"{form}, instants with their own zone", f"epoch_us({read})")
+    read = _in_zone(read, zone)
     return Moments(f"{form}, taken in {zone}", read, form, _in_zone(_TEXT, zone))
 
 
@@ -157,9 +166,13 @@ def zone_named(zone: str) -> ZoneInfo:
 
 def _in_zone(naive: str, zone: str) -> str:
     """Turn a wall-clock time of a zone into microseconds since the epoch; a fixed offset is a subtraction."""
+    offset_us = _fixed_offset_us(zone)
+    return f"epoch_us(timezone({quote(zone)}, {naive}))" if offset_us is None else f"epoch_us({naive}) - {offset_us}"
+
+
+@lru_cache(maxsize=16)
+def _fixed_offset_us(zone: str) -> int | None:
+    """Give the offset a zone always has; asked for some hundred times a file."""
     named = zone_named(zone)
     offsets = {moment.astimezone(named).utcoffset() for moment in _WHEN_OFFSETS_DIFFER}
-    if len(offsets) == 1:
-        offset_us = (offsets.pop() or timedelta()) // timedelta(microseconds=1)
-        return f"epoch_us({naive}) - {offset_us}"
-    return f"epoch_us(timezone({quote(zone)}, {naive}))"
+    return (offsets.pop() or timedelta()) // timedelta(microseconds=1) if len(offsets) == 1 else None
