@@ -61,8 +61,8 @@ class CsvSource(msgspec.Struct, frozen=True):
 class FilePlan(msgspec.Struct, frozen=True):
     """How a file is read. `source` is the SQL of its rows, the others are for people.
 
-    A CSV whose times all have one form can also be read as numbers and times at once, which a bad cell would break:
-    `csv`, with `time_form` and `naive_sql` for its times.
+    A `csv` can also be read as numbers at once, which a bad cell would break; where its times all have one form,
+    `time_form`, as times too, of which `naive_sql` makes moments.
     """
 
     path: str
@@ -101,11 +101,10 @@ def plan_file(connection: duckdb.DuckDBPyConnection, path: Path, request: Import
     symbol = request.symbol or ("" if "symbol" in found else symbol_of_file(path))
     used = {*found.values()}
     ignored = tuple(name for name in names if name not in used)
-    one_column = csv if "timestamp" in found else None
+    time_form = moments.strict if csv and "timestamp" in found else ""
     return FilePlan(
-        str(path), found, moments.form, symbol, ignored, source, moments.sql, one_column, moments.strict,
-        moments.naive_sql,
-    )  # fmt: skip
+        str(path), found, moments.form, symbol, ignored, source, moments.sql, csv, time_form, moments.naive_sql
+    )
 
 
 def plan_files(paths: Sequence[Path], request: ImportRequest) -> list[FilePlan]:

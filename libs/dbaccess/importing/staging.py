@@ -19,7 +19,7 @@ from libs.dbaccess.errors import UnsafeName
 from libs.dbaccess.files import make_directory, sync_directory, sync_file
 from libs.dbaccess.importing.plan import FilePlan, ImportRequest, plan_file
 from libs.dbaccess.importing.report import ImportReport
-from libs.dbaccess.importing.rows import REASONS, TORN, can_be_strict, staging_ddl, staging_select
+from libs.dbaccess.importing.rows import REASONS, TORN, staging_ddl, staging_select
 from libs.dbaccess.layout import Layout, symbol_name
 from libs.settings.importing import Importing
 
@@ -133,17 +133,25 @@ def _read_files(
         def tell(percent: int, done: int = done, name: str = source.name) -> None:
             report(done + percent, len(paths) * 100, f"reading {name}")
 
-        if not (can_be_strict(plan) and _read_strictly(connection, plan, request, tell)):
-            _forget_rejects(connection)
-            try:
+        try:
+            if not _read_strictly(connection, plan, request, tell):
+                _forget_rejects(connection)
                 _watched(connection, f"INSERT INTO rows BY NAME {staging_select(plan, request)}", tell)
-            except duckdb.Error as e:
-                raise Refused(f"{source}: cannot be read: {e}") from e
-            _count_rejects(connection, found)
+                _count_rejects(connection, found)
+        except duckdb.Error as e:
+            if _is_of_disk(e, source):
+                raise
+            raise Refused(f"{source}: cannot be read: {e}") from e
     _count(connection, found)
     _name_symbols(connection, found)
     connection.execute("SET preserve_insertion_order = true")
     return found
+
+
+def _is_of_disk(error: duckdb.Error, source: Path) -> bool:
+    """Tell the disk that rows are put on from the file they are read of."""
+    text = str(error)
+    return "Could not write" in text or (isinstance(error, duckdb.IOException) and str(source) not in text)
 
 
 def _read_strictly(
@@ -152,7 +160,7 @@ def _read_strictly(
     """Take a file in which every cell is what it must be, or nothing of it: what is wrong is then looked at as text."""
     try:
         _watched(connection, f"INSERT INTO rows BY NAME {staging_select(plan, request, strict=True)}", tell)
-    except (duckdb.ConversionException, duckdb.InvalidInputException):
+    except (duckdb.DataError, duckdb.InvalidInputException):
         return False
     return True
 
