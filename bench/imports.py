@@ -1,6 +1,6 @@
 """`python -m bench.imports [million rows]`: `fleet import` of a CSV beside bare DuckDB reading the same file.
 
-First so many million candles, then a third as many ticks.
+First so many million candles, then a third as many ticks, three rounds each.
 
 Bare DuckDB reads the file with the types its sniffer finds into a table of a database file: no check of any row, no
 sorting, no day files, nothing verified, no longer bars.
@@ -8,6 +8,7 @@ sorting, no day files, nothing verified, no longer bars.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import duckdb
 
-from bench.table import Measure, print_measures, timed
+from bench.table import Measure, interleaved, print_measures
 from libs.calendar import Calendar
 from libs.core.clock import SystemClock
 from libs.dbaccess import DatabaseManager, Role
@@ -44,16 +45,25 @@ def measures(millions: int = 3) -> Iterator[Measure]:
         )
 
 
-def _beside_bare(path: Path, what: str, rows: int, title: str) -> Measure:
-    folder = path.parent
-    bare_s = min(timed(lambda n=n: _bare(path, folder / f"{what}{n}.duckdb")) for n in range(2))
-    root = folder / f"data-{what}"
-    settings = load_settings(environment={"TRADEFLEET_DATA": str(root)})
-    init_all(Layout(root), settings=settings, clock=SystemClock())
-    db = DatabaseManager(root, Role.INGESTOR, settings=settings)
-    ours_s = timed(lambda: _import(db, path, what, rows))
+def _beside_bare(path: Path, what: str, rows: int, title: str, *, rounds: int = 3) -> Measure:
+    """Read the file both ways in turn, each time into a new place."""
+    places = [path.parent / f"{what}{number}" for number in range(rounds)]
+    managers = iter([_data_root(place / "root") for place in places])
+    targets = iter([place / "bare.duckdb" for place in places])
+    bare_s, ours_s = interleaved(
+        lambda: _bare(path, next(targets)), lambda: _import(next(managers), path, what, rows), rounds=rounds
+    )
+    for place in places:
+        shutil.rmtree(place)
     return Measure(title, f"{rows / ours_s / 1e6:.2f} M rows/s", f"bare read {rows / bare_s / 1e6:.2f} M rows/s",
                    bare_s / ours_s, "0.5 of bare", bare_s / ours_s >= 0.5)  # fmt: skip
+
+
+def _data_root(root: Path) -> DatabaseManager:
+    settings = load_settings(environment={"TRADEFLEET_DATA": str(root)})
+    root.parent.mkdir()
+    init_all(Layout(root), settings=settings, clock=SystemClock())
+    return DatabaseManager(root, Role.INGESTOR, settings=settings)
 
 
 def _generate(path: Path, millions: int) -> int:
