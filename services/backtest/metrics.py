@@ -243,14 +243,15 @@ def _months(evenings: Integers, timeline: Timeline, cash_paise: int) -> dict[str
 
 def _benchmark(columns: Sequence[Columns]) -> Floats:
     """Daily returns of buying each symbol for the same money at its first open and holding it."""
-    days = distinct([session_days(each.timestamps) for each in columns])
+    evenings = [day_rows(each.timestamps, session_days(each.timestamps)) for each in columns]
+    own_days = [session_days(each.timestamps[rows]) for each, rows in zip(columns, evenings, strict=True)]
+    days = distinct(own_days)
     if not len(days):
         return np.empty(0)
     worth = np.zeros(len(days))
-    for each in columns:
-        own = session_days(each.timestamps)
+    for each, rows, own in zip(columns, evenings, own_days, strict=True):
         last = np.searchsorted(own, days, side="right") - 1
-        worth += np.where(last >= 0, each.close[np.maximum(last, 0)] / each.open[0], 1.0)
+        worth += np.where(last >= 0, each.close[rows[np.maximum(last, 0)]] / each.open[0], 1.0)
     before = np.concatenate([[float(len(columns))], worth[:-1]])
     return np.asarray(worth / before - 1.0)
 

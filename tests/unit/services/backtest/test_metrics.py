@@ -11,6 +11,7 @@ from libs.contracts.orders import Side
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE
 from libs.orders.model import Fill
 from libs.orders.positions import folded
+from libs.trading.columns import Columns
 from services.backtest.equity import EquityCurve
 from services.backtest.metrics import compute, return_figures, round_trips
 from services.backtest.traded import Traded
@@ -84,3 +85,21 @@ def test_account_figures_by_hand():
         "bars_held_average": 1.0, "return_month_2026-02": 0.045, "profit_factor": None,
     }  # fmt: skip
     assert {name: figures[(name, "")] for name in expected} == pytest.approx(expected)
+
+
+def test_the_benchmark_by_hand():
+    """Two shares for the same money: ten per cent a day of its first open, and one that trades from the second day."""
+
+    def bars(symbol: str, days: tuple[int, ...], closes: tuple[float, ...]) -> Columns:
+        stamps = np.array([at_us(MONDAY, OPEN_MINUTE + n) + day * US_PER_DAY for day in days for n in (0, 1)])
+        close = np.array([price for evening in closes for price in (50.0, evening)])
+        return Columns(symbol, stamps, np.full(len(stamps), closes[0] / 1.1), close, close, close, np.ones(len(stamps)))
+
+    curve = EquityCurve(*(np.empty(0, np.int64) for _ in range(4)))
+    both = [bars("ACME", (0, 1, 2), (110.0, 120.0, 130.0)), bars("BETA", (1, 2), (220.0, 200.0))]
+    figures = compute(both, curve, Traded([]), 1000_00)
+
+    assert figures[("return_ratio", "benchmark")] == pytest.approx((1.3 + 1.0) / 2 - 1)
+    falls = 1 - (1.3 + 1.0) / (1.2 + 1.1), 0.0
+    assert figures[("drawdown_max_daily_ratio", "benchmark")] == pytest.approx(max(falls))
+    assert compute([], curve, Traded([]), 1000_00).get(("return_ratio", "benchmark")) is None
