@@ -9,13 +9,18 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Let no garbage collection walk over the run's records: there are many, they stay, and none is in a circle."""
+    """Let no garbage collection walk over the run's records: there are many, they stay, and none is in a circle.
+
+    Nor does the first one afterwards: what there is then counts as old.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_on:
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
 
 
