@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -27,6 +27,8 @@ from services.backtest.traded import Traded
 _MARKET, _FILLED, _ACKNOWLEDGED = OrderType.MARKET.value, OrderStatus.FILLED.value, OrderStatus.ACKNOWLEDGED.value
 #: Longer curves are stored day by day; figures are worked out on every bar all the same.
 CURVE_ROWS_MAX = 100_000
+#: A table of so many rows is committed by itself: packing it takes longer than the commit does. The file has no name yet.
+ROWS_ALONE = 5_000
 
 
 def begin(
@@ -70,24 +72,35 @@ def end(
 
 
 def write_results(
-    connection: RunConnection, recorder: RunRecorder, desk: Desk, traded: Traded, curve: EquityCurve, metrics: Metrics
-) -> None:
+    connection: RunConnection, recorder: RunRecorder, desk: Desk, traded: Traded,
+    worked_out: Callable[[], tuple[EquityCurve, Metrics]],
+) -> None:  # fmt: skip
     """Write signals, orders, trades, the equity curve, positions, metrics and the log.
 
-    A table is written while the columns of the next are made: DuckDB needs the interpreter for little of it.
+    A table is written, and a long one packed and put on disk, while the next is made and curve and figures are worked
+    out: DuckDB needs the interpreter for little of it.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="run-file") as writer:
         written = [
-            writer.submit(insert, connection, "signals", _signals(recorder)),
-            writer.submit(insert, connection, "orders", _orders(desk, recorder)),
-            writer.submit(insert, connection, "trades", _trades(traded.steps, recorder, desk)),
-            writer.submit(insert, connection, "equity_curve", _curve(curve)),
-            writer.submit(insert, connection, "positions", _positions(desk)),
-            writer.submit(insert, connection, "metrics", _metrics(metrics)),
+            writer.submit(_put, connection, "signals", _signals(recorder)),
+            writer.submit(_put, connection, "orders", _orders(desk, recorder)),
+            writer.submit(_put, connection, "trades", _trades(traded.steps, recorder, desk)),
+            writer.submit(_put, connection, "positions", _positions(desk)),
+        ]
+        curve, metrics = worked_out()
+        written += [
+            writer.submit(_put, connection, "equity_curve", _curve(curve)),
+            writer.submit(_put, connection, "metrics", _metrics(metrics)),
         ]
     for each in written:
         each.result()
     write_log(connection, recorder.log)
+
+
+def _put(connection: RunConnection, table: str, columns: Mapping[str, Column]) -> None:
+    insert(connection, table, columns)
+    if len(next(iter(columns.values())).values) >= ROWS_ALONE:
+        commit_so_far(connection)
 
 
 def write_log(connection: RunConnection, log: Sequence[LogRow]) -> None:

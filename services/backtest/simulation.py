@@ -20,7 +20,7 @@ from services.backtest.account import make_desk
 from services.backtest.bars import BarsReader
 from services.backtest.data import RunData, load
 from services.backtest.doubts import doubts_of_data, doubts_of_fills, doubts_of_gaps
-from services.backtest.equity import equity_curve
+from services.backtest.equity import EquityCurve, equity_curve
 from services.backtest.form import choose_form, make_host, run_form
 from services.backtest.loops import make_loop, ticks_of
 from services.backtest.progress import Progress
@@ -94,10 +94,13 @@ class Simulation:
             self._hashing.join()
         if data is not None and desk is not None and recorder is not None:
             ran = self._ran = self._ran or _up_to(data.columns, recorder.ran_until_us)
-            traded = Traded(recorder.traded)
-            curve = equity_curve(ran, traded.deals, self._request.cash_paise)
-            figures = metrics.compute(ran, curve, traded, self._request.cash_paise)
-            run_file.write_results(connection, recorder, desk, traded, curve, figures)
+            traded, cash_paise = Traded(recorder.traded), self._request.cash_paise
+
+            def worked_out() -> tuple[EquityCurve, metrics.Metrics]:
+                curve = equity_curve(ran, traded.deals, cash_paise)
+                return curve, metrics.compute(ran, curve, traded, cash_paise)
+
+            run_file.write_results(connection, recorder, desk, traded, worked_out)
         run_file.end(
             connection, state=state, error=error, bars=sum(map(len, self._ran)), finished_us=finished_us,
             fingerprint=data.fingerprint if data else "", data=data.describe() if data else {},

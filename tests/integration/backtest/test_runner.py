@@ -293,6 +293,41 @@ def test_a_full_disk_is_said_and_leaves_nothing(root, monkeypatch):
     assert sorted(index_manager(root).layout.runs.iterdir()) == before
 
 
+def test_long_tables_are_committed_one_by_one_to_the_same_file(root, run_id, monkeypatch):
+    from services.backtest import run_file
+
+    committed = []
+    honest = run_file.commit_so_far
+    monkeypatch.setattr(run_file, "ROWS_ALONE", 50)
+    monkeypatch.setattr(run_file, "commit_so_far", lambda connection: committed.append(honest(connection)))
+    again = BacktestRunner(runner_manager(root)).run("sma_cross", ["ACME", "BETA"], FIRST, LAST)
+
+    assert len(committed) > 3  # the first row's, and tables'
+    assert reading.compare(runner_manager(root), run_id, again)["equal"]
+
+
+def test_a_disk_that_fills_between_two_tables_leaves_nothing(root, monkeypatch):
+    import duckdb
+
+    from services.backtest import run_file
+
+    asked = []
+    honest = run_file.commit_so_far
+
+    def full(connection):
+        asked.append(honest(connection))
+        if len(asked) == 3:
+            raise duckdb.FatalException("Failed to commit: Could not write file: No space left")
+
+    before = sorted(index_manager(root).layout.runs.iterdir())
+    monkeypatch.setattr(run_file, "ROWS_ALONE", 1)
+    monkeypatch.setattr(run_file, "commit_so_far", full)
+    with pytest.raises(DiskRefused, match=r"run_\w+.duckdb: the disk refused the write"):
+        BacktestRunner(runner_manager(root)).run("sma_cross", ["ACME"], FIRST, FIRST)
+
+    assert sorted(index_manager(root).layout.runs.iterdir()) == before
+
+
 def test_a_strategy_that_raises_is_in_the_log(root, monkeypatch):
     from libs.strategies.sma_cross import SmaCross
 
