@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import duckdb
 import numpy as np
+import pytest
 
 from libs.dbaccess.columns import Column, floats, insert, integers, stamps, texts
 
@@ -26,3 +27,19 @@ def test_rows_come_out_as_they_went_in():
         found = connection.execute("SELECT name, profit, price, epoch_us(sent) FROM rows ORDER BY n").fetchall()
 
     assert found == list(zip(names, profits, prices, at_us, strict=True))
+
+
+@pytest.mark.parametrize("text", ["", "ACME", "M&M's", '{"a": {0}}', "{}", "two\nlines", "नमस्ते", "a\x00b", "a''b\\"])
+def test_a_text_that_every_row_has_comes_out_as_it_went_in(text):
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE rows (n BIGINT, name VARCHAR)")
+        insert(connection, "rows", {"name": texts([text] * 5000), "n": Column(np.arange(5000))})
+        found = connection.execute("SELECT name, count(*) FROM rows GROUP BY name").fetchall()
+
+    assert found == [(text, 5000)]
+
+
+def test_only_a_text_that_every_row_has_is_spelled():
+    assert "ACME" in texts(["ACME"] * 5000).expression
+    assert texts([*["ACME"] * 4999, "BETA"]).expression == "{0}"
+    assert texts(["two\nlines"] * 5000).expression == "{0}"
