@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from services.backtest.bars import BarsReader
     from services.backtest.progress import Progress
     from services.backtest.request import RunRequest
+    from services.backtest.simulation import Simulation
 
 _BAR_WIDTH = 30
+#: The last run, left to the process's end: to take so many records apart costs as long as to write a table of them.
+_last: list[Simulation] = []
 
 
 def run(options: argparse.Namespace) -> int:
@@ -46,7 +49,7 @@ def _run(options: argparse.Namespace, settings: Settings, data_root: str, bars: 
     Thread(target=_import_what_ends_it).start()
     shows = not options.quiet and not options.json and sys.stderr.isatty()
     try:
-        run_id = BacktestRunner(db).execute(request, progress=_bar() if shows else None, bars=bars)
+        ran = BacktestRunner(db).simulate(request, progress=_bar() if shows else None, bars=bars)
     except RunInterrupted as e:
         _into_index(settings, data_root)
         print(f"\nfleet: {e}", file=sys.stderr)
@@ -57,7 +60,8 @@ def _run(options: argparse.Namespace, settings: Settings, data_root: str, bars: 
     _into_index(settings, data_root)
     from cli.backtest_show import print_run
 
-    print_run(db, run_id, as_json=options.json)
+    print_run(ran.described(), as_json=options.json)
+    _last[:] = [ran]
     return OK
 
 

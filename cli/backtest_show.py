@@ -56,13 +56,12 @@ def list_runs(options: argparse.Namespace) -> int:
 
 def show(options: argparse.Namespace) -> int:
     """Print one run."""
-    print_run(_reader(options), options.run_id, as_json=options.json)
+    print_run(reading.describe(_reader(options), options.run_id), as_json=options.json)
     return OK
 
 
-def print_run(db: DatabaseManager, run_id: str, *, as_json: bool) -> None:
-    """Print a run's parameters and figures."""
-    found = reading.describe(db, run_id)
+def print_run(found: dict[str, Any], *, as_json: bool) -> None:
+    """Print a run's parameters and figures, as `reading.describe` gives them."""
     if as_json:
         print_json(found)
         return

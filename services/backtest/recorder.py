@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from libs.contracts.signals import SignalEvent
 from libs.orders.direct import KeptTrade, PlainOrder
 from libs.orders.model import FINAL, Fill
@@ -15,6 +17,8 @@ from libs.trading.loop import LoopEvent
 
 _SAYS = ("ignored", "rejected", "approved")
 _APPROVED = ("approved", "")
+#: What became of a signal nobody decided on.
+UNDECIDED = ("undecided", "")
 
 
 class LogRow(NamedTuple):
@@ -24,6 +28,11 @@ class LogRow(NamedTuple):
     level: str
     event: str
     detail: dict[str, Any]
+
+    @property
+    def detail_json(self) -> str:
+        """Give the detail as it stands in the file."""
+        return msgspec.json.encode(self.detail, order="sorted").decode()
 
 
 class RunRecorder:

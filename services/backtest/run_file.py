@@ -12,6 +12,7 @@ from libs.contracts.orders import OrderStatus, OrderType, Side
 from libs.core.version import CODE_VERSION
 from libs.dbaccess.columns import Column, floats, insert, integers, stamps, texts
 from libs.dbaccess.runs import RunConnection, commit_so_far
+from libs.dbaccess.schema.backtest_run import VERSION
 from libs.indicators.columns import session_days
 from libs.orders.direct import PlainOrder, trade_id
 from libs.orders.model import Order, Purpose
@@ -19,7 +20,7 @@ from libs.orders.positions import Position, Step
 from libs.trading.desk import Desk
 from services.backtest.equity import EquityCurve, day_rows
 from services.backtest.metrics import Metrics
-from services.backtest.recorder import LogRow, RunRecorder
+from services.backtest.recorder import UNDECIDED, LogRow, RunRecorder
 from services.backtest.request import RunRequest
 from services.backtest.traded import Traded
 
@@ -27,17 +28,18 @@ from services.backtest.traded import Traded
 _MARKET, _FILLED, _ACKNOWLEDGED = OrderType.MARKET.value, OrderStatus.FILLED.value, OrderStatus.ACKNOWLEDGED.value
 #: Longer curves are stored day by day; figures are worked out on every bar all the same.
 CURVE_ROWS_MAX = 100_000
-#: A table of so many rows is committed by itself: packing it takes longer than the commit does. The file has no name yet.
+#: A table of so many rows is committed by itself, to be packed while the next is made; the file has no name yet.
 ROWS_ALONE = 5_000
 
 
 def begin(
     connection: RunConnection, run_id: str, request: RunRequest, *, strategy_version: str,
     settings: dict[str, Any], created_us: int,
-) -> None:  # fmt: skip
-    """Write what was asked, and commit it."""
+) -> dict[str, Any]:  # fmt: skip
+    """Write what was asked, commit it, and give the row that has it."""
     row = {
         "run_id": run_id,
+        "schema_version": VERSION,
         "strategy": request.strategy,
         "strategy_version": strategy_version,
         "parameters_json": _json(request.parameters),
@@ -51,56 +53,63 @@ def begin(
         "cash_paise": request.cash_paise,
         "seed": request.seed,
         "data_fingerprint": "",
+        "data_json": "{}",
         "code_version": CODE_VERSION,
         "state": "running",
+        "error": "",
+        "bars": 0,
         "created_at_us": created_us,
+        "finished_at_us": None,
     }
     marks = ", ".join("?" * len(row))
     connection.execute(f"INSERT INTO run ({', '.join(row)}) VALUES ({marks})", list(row.values()))  # noqa: S608 - ours
     commit_so_far(connection)
+    return row
 
 
 def end(
     connection: RunConnection, *, state: str, error: str, bars: int, finished_us: int,
     fingerprint: str, data: dict[str, Any],
-) -> None:  # fmt: skip
-    """Write how it ended."""
-    connection.execute(
-        "UPDATE run SET state = ?, error = ?, bars = ?, finished_at_us = ?, data_fingerprint = ?, data_json = ?",
-        [state, error, bars, finished_us, fingerprint, _json(data)],
-    )
+) -> dict[str, Any]:  # fmt: skip
+    """Write how it ended, and give what is new in the row."""
+    new = {
+        "state": state, "error": error, "bars": bars, "finished_at_us": finished_us,
+        "data_fingerprint": fingerprint, "data_json": _json(data),
+    }  # fmt: skip
+    connection.execute(f"UPDATE run SET {', '.join(f'{name} = ?' for name in new)}", list(new.values()))  # noqa: S608 - ours
+    return new
 
 
 def write_results(
     connection: RunConnection, recorder: RunRecorder, desk: Desk, traded: Traded,
     worked_out: Callable[[], tuple[EquityCurve, Metrics]],
-) -> None:  # fmt: skip
-    """Write signals, orders, trades, the equity curve, positions, metrics and the log.
+) -> tuple[Metrics, dict[str, int]]:  # fmt: skip
+    """Write signals, orders, trades, the equity curve, positions, metrics and the log; give figures and counts of rows.
 
     A table is written, and a long one packed and put on disk, while the next is made and curve and figures are worked
     out: DuckDB needs the interpreter for little of it.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="run-file") as writer:
-        written = [
-            writer.submit(_put, connection, "signals", _signals(recorder)),
-            writer.submit(_put, connection, "orders", _orders(desk, recorder)),
-            writer.submit(_put, connection, "trades", _trades(traded.steps, recorder, desk)),
-            writer.submit(_put, connection, "positions", _positions(desk)),
-        ]
+        written = {
+            "signals": writer.submit(_put, connection, "signals", _signals(recorder)),
+            "orders": writer.submit(_put, connection, "orders", _orders(desk, recorder)),
+            "trades": writer.submit(_put, connection, "trades", _trades(traded.steps, recorder, desk)),
+            "positions": writer.submit(_put, connection, "positions", _positions(desk)),
+        }
         curve, metrics = worked_out()
-        written += [
-            writer.submit(_put, connection, "equity_curve", _curve(curve)),
-            writer.submit(_put, connection, "metrics", _metrics(metrics)),
-        ]
-    for each in written:
-        each.result()
+        written["equity_curve"] = writer.submit(_put, connection, "equity_curve", _curve(curve))
+        written["metrics"] = writer.submit(_put, connection, "metrics", _metrics(metrics))
+    counts = {table: rows.result() for table, rows in written.items()}
     write_log(connection, recorder.log)
+    return metrics, counts | {"log": len(recorder.log)}
 
 
-def _put(connection: RunConnection, table: str, columns: Mapping[str, Column]) -> None:
+def _put(connection: RunConnection, table: str, columns: Mapping[str, Column]) -> int:
     insert(connection, table, columns)
-    if len(next(iter(columns.values())).values) >= ROWS_ALONE:
+    rows = len(next(iter(columns.values())).values)
+    if rows >= ROWS_ALONE:
         commit_so_far(connection)
+    return rows
 
 
 def write_log(connection: RunConnection, log: Sequence[LogRow]) -> None:
@@ -114,14 +123,14 @@ def write_log(connection: RunConnection, log: Sequence[LogRow]) -> None:
             "timestamp": stamps([row.at_us for _, row in rows]),
             "level": texts([row.level for _, row in rows]),
             "event": texts([row.event for _, row in rows]),
-            "detail_json": texts([_json(row.detail) for _, row in rows]),
+            "detail_json": texts([row.detail_json for _, row in rows]),
         },
     )
 
 
 def _signals(recorder: RunRecorder) -> dict[str, Column]:
     signals, decisions = recorder.signals, recorder.decisions
-    decided = [decisions.get(signal.signal_id, ("undecided", "")) for signal in signals]
+    decided = [decisions.get(signal.signal_id, UNDECIDED) for signal in signals]
     return {
         "signal_id": texts([s.signal_id for s in signals]),
         "strategy_id": texts([s.strategy_id for s in signals]),

@@ -78,6 +78,13 @@ class BacktestRunner:
 
         `bars` are what it asks for, where somebody has begun to read them.
         """
+        return self.simulate(request, run_id=run_id, progress=progress, bars=bars).run_id
+
+    def simulate(
+        self, request: RunRequest, *, run_id: str = "", progress: Callable[[Progress], None] | None = None,
+        bars: BarsReader | None = None,
+    ) -> Simulation:  # fmt: skip
+        """Run a request as `execute` does; give the run, whose file is written, with all it has in memory."""
         created_us = self._db.clock.now_us()
         run_id = run_id or new_run_id(request, created_us)
         if request.coverage_min_percent:
@@ -102,7 +109,7 @@ class BacktestRunner:
         simulation.tell(state)
         if raised is not None:
             raise raised
-        return run_id
+        return simulation
 
 
 def _gone(

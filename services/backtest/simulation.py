@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from threading import Thread
+from typing import Any
 
 import msgspec
 
@@ -27,6 +28,7 @@ from services.backtest.progress import Progress
 from services.backtest.recorder import RunRecorder
 from services.backtest.request import RunRequest
 from services.backtest.stopping import Stopping
+from services.backtest.summary import summed_up
 from services.backtest.traded import Traded
 
 
@@ -38,7 +40,7 @@ class Simulation:
     ) -> None:
         self._db = db
         self._request = request
-        self._run_id = run_id
+        self.run_id = run_id
         self._progress = progress
         self._risk = request.risk(db.settings.risk)
         self._data: RunData | None = None
@@ -46,12 +48,16 @@ class Simulation:
         self._recorder: RunRecorder | None = None
         self._hashing: Thread | None = None
         self._ran: tuple[Columns, ...] = ()
+        #: What was written: the run's own row, its figures, and the rows of each table.
+        self._row: dict[str, Any] = {}
+        self._figures: metrics.Metrics = {}
+        self._counts: dict[str, int] = {}
 
     def begin(self, connection: RunConnection, created_us: int) -> None:
         """Write what was asked, with everything that decides the run."""
         settings = {"request": msgspec.to_builtins(self._request), "risk": msgspec.structs.asdict(self._risk)}
-        run_file.begin(
-            connection, self._run_id, self._request, settings=settings, created_us=created_us,
+        self._row = run_file.begin(
+            connection, self.run_id, self._request, settings=settings, created_us=created_us,
             strategy_version=str(registry.find(self._request.strategy).version),
         )  # fmt: skip
 
@@ -100,17 +106,22 @@ class Simulation:
                 curve = equity_curve(ran, traded.deals, cash_paise)
                 return curve, metrics.compute(ran, curve, traded, cash_paise)
 
-            run_file.write_results(connection, recorder, desk, traded, worked_out)
-        run_file.end(
+            written = run_file.write_results(connection, recorder, desk, traded, worked_out)
+            self._figures, self._counts = written
+        self._row |= run_file.end(
             connection, state=state, error=error, bars=sum(map(len, self._ran)), finished_us=finished_us,
             fingerprint=data.fingerprint if data else "", data=data.describe() if data else {},
         )  # fmt: skip
+
+    def described(self) -> dict[str, Any]:
+        """Give what `reading.describe` finds in the file that was written."""
+        return summed_up(self._row, self._figures, self._counts, self._recorder if self._counts else None)
 
     def tell(self, state: str) -> None:
         """Tell whoever watches that it is over."""
         if self._progress and self._data and self._desk:
             done, last_us = sum(map(len, self._ran)), self._last_us(self._ran)
-            self._progress(Progress(self._run_id, done, self._data.bars, last_us, self._desk.equity_paise, state))
+            self._progress(Progress(self.run_id, done, self._data.bars, last_us, self._desk.equity_paise, state))
 
     def _last_us(self, columns: Sequence[Columns]) -> int:
         """Give the end of the last bar; 0 where there is none."""
@@ -120,7 +131,7 @@ class Simulation:
     def _on_progress(self, done: int, at_us: int, equity_paise: int) -> None:
         assert self._progress is not None
         assert self._data is not None
-        self._progress(Progress(self._run_id, done, self._data.bars, at_us, equity_paise))
+        self._progress(Progress(self.run_id, done, self._data.bars, at_us, equity_paise))
 
 
 def _up_to(columns: Sequence[Columns], until_us: int) -> tuple[Columns, ...]:

@@ -19,6 +19,8 @@ from libs.trading import replay as replaying
 from services.backtest import BacktestRunner, RunInterrupted, reading
 from services.backtest.cleanup import clean_up, delete
 from services.backtest.index import listed_runs, put, read_run, rebuild, reconcile
+from services.backtest.recorder import LogRow
+from services.backtest.request import make_request
 from services.backtest.runner import RunFailed
 from tests.kit.backtest import FIRST, LAST, index_manager, make_history, runner_manager
 from tests.kit.clock import ManualClock
@@ -132,6 +134,41 @@ def test_a_run_tells_one_story(root, run_id):
     fees = sum(fill["fees_paise"] for fill in fills)
     assert last == 1_000_000_00 + cash - fees  # flat at the end
     assert found["metrics"][""]["fees_paise"] == fees > 0
+
+
+@pytest.mark.parametrize("costs", [True, False])
+def test_what_a_run_tells_from_memory_is_what_its_file_says(root, monkeypatch, costs):
+    """To the byte of its JSON: signals of every fate, and a log with and without moments."""
+    from services.backtest import simulation
+
+    def doubtful(*given):
+        return [LogRow(None, "warning", "no.moment", {"b": 1, "a": None}), LogRow(1, "info", "a.moment", {})]
+
+    monkeypatch.setattr(simulation, "doubts_of_data", doubtful)
+    request = make_request("sma_cross", ["ACME", "BETA"], FIRST, LAST, costs=costs)
+    ran = BacktestRunner(runner_manager(root)).simulate(request)
+    found = reading.describe(runner_manager(root), ran.run_id)
+
+    assert msgspec.json.encode(ran.described()) == msgspec.json.encode(found)
+    assert {row["reason_of"] for row in found["decisions"]} > {""}
+
+
+def test_a_run_that_failed_tells_from_memory_what_its_file_says(root, monkeypatch):
+    from services.backtest.bars import BarsReader
+    from services.backtest.simulation import Simulation
+    from services.backtest.stopping import Stopping
+
+    db = runner_manager(root)
+    request = make_request("sma_cross", ["ACME"], FIRST, LAST)
+    ran = Simulation(db, request, "run_20260204_120000_0123456789", None)
+    with BarsReader(db, request) as bars, db.backtest_writer(ran.run_id) as connection:
+        ran.begin(connection, 1)
+        monkeypatch.setattr(replaying, "days_of", lambda columns: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            ran.go(bars, Stopping())
+        ran.write(connection, "failed", "it broke", 2)
+
+    assert msgspec.json.encode(ran.described()) == msgspec.json.encode(reading.describe(db, ran.run_id))
 
 
 def test_the_curve_is_the_desks_own(root):
