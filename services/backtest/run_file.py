@@ -23,6 +23,7 @@ from services.backtest.metrics import Metrics
 from services.backtest.recorder import UNDECIDED, LogRow, RunRecorder
 from services.backtest.request import RunRequest
 from services.backtest.traded import Traded
+from services.backtest.turns import short_turns
 
 #: Of a row of many; asking an enum for its `value` goes through a property, which costs as much as half the row.
 _MARKET, _FILLED, _ACKNOWLEDGED = OrderType.MARKET.value, OrderStatus.FILLED.value, OrderStatus.ACKNOWLEDGED.value
@@ -87,9 +88,9 @@ def write_results(
     """Write signals, orders, trades, the equity curve, positions, metrics and the log; give figures and counts of rows.
 
     A table is written, and a long one packed and put on disk, while the next is made and curve and figures are worked
-    out: DuckDB needs the interpreter for little of it.
+    out: DuckDB needs the interpreter for little of it, but often.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="run-file") as writer:
+    with short_turns(), ThreadPoolExecutor(1, thread_name_prefix="run-file") as writer:
         written = {
             "signals": writer.submit(_put, connection, "signals", _signals(recorder)),
             "orders": writer.submit(_put, connection, "orders", _orders(desk, recorder)),
