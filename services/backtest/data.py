@@ -80,8 +80,9 @@ def load_data(
 def load(bars: BarsReader, warmup_bars: int) -> RunData:
     """Take the run's bars, and so many before them for its warm-up, from closed days; refuse a run without any."""
     request = bars.request
-    columns, warm_up = take(bars, warmup_bars)
+    # Made while the bars are still being read.
     sessions = tuple(load_calendar(bars.db.layout.root, request.exchange).sessions(request.start, request.end))
+    columns, warm_up = take(bars, warmup_bars)
     return RunData(
         columns, warm_up, bars.bars().days_missing,
         tuple(

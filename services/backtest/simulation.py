@@ -46,7 +46,7 @@ class Simulation:
         self._data: RunData | None = None
         self._desk: Desk | None = None
         self._recorder: RunRecorder | None = None
-        self._hashing: Thread | None = None
+        self._settling: Thread | None = None
         self._ran: tuple[Columns, ...] = ()
         #: What was written: the run's own row, its figures, and the rows of each table.
         self._row: dict[str, Any] = {}
@@ -68,9 +68,13 @@ class Simulation:
         calendar = load_calendar(self._db.layout.root, request.exchange)
         warmup = max(make_host(request, calendar).warmup_needed().values(), default=0)
         data = self._data = load(bars, warmup)
-        bars.close()  # its engine keeps memory
-        self._hashing = Thread(target=lambda: data.fingerprint, name="fingerprint")
-        self._hashing.start()
+
+        def settle() -> None:
+            bars.close()  # its engine keeps memory
+            data.fingerprint  # noqa: B018 - it is kept
+
+        self._settling = Thread(target=settle, name="settling")
+        self._settling.start()
         desk = self._desk = make_desk(request, data, self._risk)
         recorder = self._recorder = RunRecorder(desk, self._on_progress if self._progress else None)
         recorder.log.extend(doubts_of_data(data, warmup))
@@ -96,8 +100,8 @@ class Simulation:
     def write(self, connection: RunConnection, state: str, error: str, finished_us: int) -> None:
         """Write what there is: of a run that did not come to its end, up to the last bar that was run."""
         data, desk, recorder = self._data, self._desk, self._recorder
-        if self._hashing is not None:
-            self._hashing.join()
+        if self._settling is not None:
+            self._settling.join()
         if data is not None and desk is not None and recorder is not None:
             ran = self._ran = self._ran or _up_to(data.columns, recorder.ran_until_us)
             traded, cash_paise = Traded(recorder.traded), self._request.cash_paise
