@@ -269,7 +269,7 @@ class DatabaseManager:
 
     @contextmanager
     def backtest_writer(self, run_id: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Write a new run's file: one transaction, committed when the block ends, nothing left if it raises."""
+        """Write a new run's file, which is whole and has its name when the block ends; nothing is left if it raises."""
         require_owner(self.role, Store.BACKTEST_RUN)
         path = self.layout.backtest_run(run_id)
         require_root(self.layout)
