@@ -425,6 +425,35 @@ def test_a_killed_run_is_marked_and_cleaned_up(tmp_path):
     assert listed_runs(index) == []
 
 
+KILLED_BETWEEN_TABLES = """
+    import os, signal, sys
+    from tests.kit.backtest import *
+    from services.backtest import BacktestRunner, run_file
+
+    committed, honest = [], run_file.commit_so_far
+
+    def die(connection):
+        committed.append(honest(connection))
+        if len(committed) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run_file.ROWS_ALONE, run_file.commit_so_far = 1, die
+    BacktestRunner(runner_manager(sys.argv[1])).run("sma_cross", ["ACME"], FIRST, LAST)
+"""
+
+
+def test_a_run_killed_between_two_tables_is_no_run_but_a_killed_one(tmp_path):
+    """Signals and orders are on disk, trades and figures are not: nobody takes it for a run."""
+    root = make_history(tmp_path / "data", ("ACME",))
+    index = index_manager(root)
+    with running_code(KILLED_BETWEEN_TABLES, root) as process:
+        process.wait()
+
+    assert process.returncode == -signal.SIGKILL
+    assert not list(index.layout.runs.glob("run_*.duckdb"))
+    wait_until(lambda: [row.state for row in listed_runs(index)] == ["killed"], "the killed run to be seen")
+
+
 def test_the_index_is_rebuilt_from_the_files(root, run_id):
     index = index_manager(root)
     with index.backtest_index_writer() as connection:
