@@ -42,7 +42,9 @@ def integers(values: Sequence[int | None]) -> Column:
 
 
 def floats(values: Sequence[float | None]) -> Column:
-    """Give floats, some of them missing perhaps, as a column."""
+    """Give floats, some of them missing perhaps, as a column; where all are, the SELECT says so."""
+    if values and values[0] is None and values.count(None) == len(values):
+        return Column(np.zeros(len(values), np.int8), "NULL")
     expression = "nullif({0}, 'NaN'::DOUBLE)" if None in values else "{0}"
     return Column(np.array(values, np.float64), expression)
 

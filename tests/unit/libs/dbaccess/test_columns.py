@@ -43,3 +43,13 @@ def test_only_a_text_that_every_row_has_is_spelled():
     assert "ACME" in texts(["ACME"] * 5000).expression
     assert texts([*["ACME"] * 4999, "BETA"]).expression == "{0}"
     assert texts(["two\nlines"] * 5000).expression == "{0}"
+
+
+@pytest.mark.parametrize("prices", [[None] * 3, [None, 1.5, None], [1.5, None, 2.5], [1.5] * 3])
+def test_floats_that_are_missing_come_out_missing(prices):
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE rows (n BIGINT, price DOUBLE)")
+        insert(connection, "rows", {"price": floats(prices), "n": Column(np.arange(3))})
+        found = connection.execute("SELECT price FROM rows ORDER BY n").fetchall()
+
+    assert [price for (price,) in found] == prices
