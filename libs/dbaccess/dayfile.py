@@ -46,7 +46,8 @@ def fill_day_file(
         connection.execute("USE memory")
         rows, columns = 0, list[str]()
         for select in parts:
-            columns = columns or [row[0] for row in connection.execute(f"DESCRIBE {select}").fetchall()]
+            if prove is None and not columns:
+                columns = [row[0] for row in connection.execute(f"DESCRIBE {select}").fetchall()]
             rows += connection.execute(f"INSERT INTO {name}.{table} BY NAME {select}").fetchall()[0][0]
         connection.execute(f"CHECKPOINT {name}")
     finally:

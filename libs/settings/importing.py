@@ -12,7 +12,7 @@ class Importing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     memory_max_mib: Positive = 2048
     refused_max_percent: NotNegative = 10
-    days_at_once: Positive = 2
+    days_at_once: Positive = 3
     in_memory_percent: NotNegative = 50
 
 
