@@ -40,7 +40,7 @@ def take_ticks(connection: duckdb.DuckDBPyConnection, day: date, *, keep_repeats
     whole = {column for column, count in zip(columns, filled, strict=True) if count == rows}
     found = _make_in_time(connection, day, there)
     values = [name for name in there if name != "seq"]
-    numbered = f"SELECT symbol, ts_us, {', '.join(values)}, row_number() OVER () AS seq FROM {_IN_TIME}"
+    numbered = f"SELECT {', '.join(('symbol', 'ts_us', *values, 'row_number() OVER () AS seq'))} FROM {_IN_TIME}"
     every = ", ".join(_column(name, values) for name in columns if name != "seq")
     ticks = f"SELECT symbol, ts_us, {every}, seq FROM (SELECT * FROM ({numbered}) ORDER BY symbol, seq)"
     ticks = _with_volumes(ticks, there, whole)
@@ -55,7 +55,7 @@ def take_ticks(connection: duckdb.DuckDBPyConnection, day: date, *, keep_repeats
 def _make_in_time(connection: duckdb.DuckDBPyConnection, day: date, there: Sequence[str]) -> int:
     """Make the table of a date's ticks in order of time and line; most files are, and to see it is quickly done."""
     in_time = ("ts_us", "seq", "line") if "seq" in there else ("ts_us", "line")
-    select = f"SELECT s.symbol, ts_us, {', '.join(there)}, r.rowid AS line {wanted(day)}"
+    select = f"SELECT {', '.join(('s.symbol', 'ts_us', *there, 'r.rowid AS line'))} {wanted(day)}"
     found = _make(connection, _IN_TIME, select)
     before = ", ".join(f"lag({name}) OVER ()" for name in in_time)
     [(some_back,)] = connection.execute(
