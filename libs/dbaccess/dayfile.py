@@ -63,7 +63,7 @@ def fill_day_file(
         else:
             found = figures_of(connection, f"SELECT * FROM {name}.{table}", table, columns)
             if table == "candles":
-                _refuse_odd_candles(connection, f"{name}.{table}", timeframe)
+                refuse_odd_candles(connection, f"{name}.{table}", timeframe)
         _refuse_strangers(connection, f"{name}.{table}", day, found)
     finally:
         connection.execute(f"DETACH {name}")
@@ -85,7 +85,8 @@ def _refuse_strangers(
     raise Refused(f"{count} {what} are not of {day} (IST), the first at {first}; one day a file")
 
 
-def _refuse_odd_candles(connection: duckdb.DuckDBPyConnection, table: str, timeframe: str | None) -> None:
+def refuse_odd_candles(connection: duckdb.DuckDBPyConnection, table: str, timeframe: str | None) -> None:
+    """Raise unless a closed day's candles are of one timeframe, in order, and each there once."""
     # The file is sorted, so two of one minute lie side by side: a look at the neighbour costs a twentieth of grouping.
     odd = connection.execute(
         "SELECT symbol, timestamp::VARCHAR, timeframe, again FROM (SELECT symbol, timestamp, timeframe,"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from itertools import pairwise
@@ -15,7 +15,7 @@ import duckdb
 
 from libs.core.errors import Refused
 from libs.core.faults import crash_point
-from libs.dbaccess.connections import attach_day, duckdb_memory, naming_disk, quote
+from libs.dbaccess.connections import duckdb_memory, naming_disk, quote
 from libs.dbaccess.dayfile import Prove, fill_day_file
 from libs.dbaccess.errors import ImmutableDay
 from libs.dbaccess.figures import Figures
@@ -31,8 +31,6 @@ _ALLOWED = {duckdb.StatementType.SELECT, duckdb.StatementType.INSERT}
 _CHANGING_WORDS = {"update", "delete", "alter", "merge", "truncate", "drop", "attach", "copy"}
 _LOADER_NAME = "__rows"
 _LOAD_ROWS = 500_000
-#: What `verify` is given: the figures of each symbol in the finished file.
-Verify = Callable[[Mapping[str, Figures]], None]
 
 
 class DayWriter:
@@ -91,22 +89,8 @@ class DayLoader(DayWriter):
         super().__init__(connection, table)
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
-        self._copied = ""
         #: Of each symbol in the closed file, once it is closed.
         self.figures: dict[str, Figures] = {}
-
-    def copy_from(self, path: Path, name: str, select: str) -> None:
-        """Fill the day with what a SELECT gives of a DuckDB file, which it knows under this name, and nothing else.
-
-        The rows go from file to file, sorted on the way; they are never all in memory.
-        """
-        attach_day(self._connection, path, name)
-        self._copied = select
-
-    @property
-    def source(self) -> str:
-        """The SELECT of the day's rows, as they came."""
-        return self._copied or f"SELECT * FROM memory.{self.table}"
 
     def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> Result:
         self.load()
@@ -162,13 +146,10 @@ def write_day(
     data_type: str,
     timeframe: str | None,
     day: date,
-    *,
-    verify: Verify | None = None,
 ) -> Iterator[DayLoader]:
     """Load a day, then close it: sorted by symbol and time, read back and checked, synced, renamed into place, 0444.
 
     The caller holds the history lock. If the block raises, or a row does not belong to the day, nothing is left.
-    `verify` is given what the finished file holds before it gets its name, and raises if that is not what it must.
     """
     with _given_its_name(path, root) as staged, duckdb_memory() as connection:
         connection.execute(f"SET temp_directory = {quote(staged.with_suffix('.spill'))}")
@@ -177,11 +158,8 @@ def write_day(
         yield writer
         writer.load()
         order = "symbol, timestamp, seq" if data_type == "ticks" else "symbol, timeframe, timestamp"
-        source = f"SELECT * FROM ({writer.source}) ORDER BY {order}"
-        found = fill_day_file(connection, staged, ddl, data_type, timeframe, day, [source])
-        writer.figures = found or {}
-        if found and verify is not None:
-            verify(found)
+        source = f"SELECT * FROM memory.{writer.table} ORDER BY {order}"
+        writer.figures = fill_day_file(connection, staged, ddl, data_type, timeframe, day, [source])
 
 
 def close_day(

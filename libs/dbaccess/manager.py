@@ -18,7 +18,7 @@ from libs.dbaccess.connections import duckdb_reader, sqlite_reader, sqlite_write
 from libs.dbaccess.dayfile import Prove
 from libs.dbaccess.figures import Figures
 from libs.dbaccess.held import HeldLocks
-from libs.dbaccess.history import DayLoader, Verify, close_day, refuse_closed, write_day
+from libs.dbaccess.history import DayLoader, close_day, refuse_closed, write_day
 from libs.dbaccess.init import ensure_file, ensure_store, require_root, require_run
 from libs.dbaccess.layout import Layout, day_of
 from libs.dbaccess.live import LiveBuffer, SnapshotReader
@@ -71,15 +71,12 @@ class DatabaseManager:
     @contextmanager
     def historical_writer(
         self, exchange: str, data_type: str, timeframe: str | None, day: date, *,
-        origin: str = "import", verify: Verify | None = None,
+        origin: str = "import",
     ) -> Iterator[DayLoader]:  # fmt: skip
-        """Write one new day and close it for ever when the block ends; if it raises, nothing is left.
-
-        `verify` is given what the finished file holds before it gets its name, and raises if that is not what it must.
-        """
+        """Write one new day and close it for ever when the block ends; if it raises, nothing is left."""
         with self._new_day(exchange, data_type, timeframe, day, origin) as (path, figures), self._turns[Store.HISTORY]:
             ddl = schema.day_ddl(data_type)
-            with write_day(path, self.layout.root, ddl, data_type, timeframe, day_of(day), verify=verify) as writer:
+            with write_day(path, self.layout.root, ddl, data_type, timeframe, day_of(day)) as writer:
                 yield writer
             figures.update(writer.figures)
 

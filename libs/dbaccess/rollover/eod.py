@@ -6,7 +6,8 @@ next run, or an ingestor that knows nothing of it, finds every row in the live b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -21,8 +22,9 @@ from libs.dbaccess import catalogue, live, schema
 from libs.dbaccess.calendars import load_calendar
 from libs.dbaccess.connections import attach_day, naming_disk
 from libs.dbaccess.coverage import certify_day
+from libs.dbaccess.dayfile import refuse_odd_candles
 from libs.dbaccess.errors import ImmutableDay
-from libs.dbaccess.figures import Figures, require_same_figures
+from libs.dbaccess.figures import Figures, figures_of, require_same_figures
 from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import exchange_name
 from libs.dbaccess.live.paths import TABLES, LivePaths
@@ -32,6 +34,9 @@ from libs.dbaccess.rollover.compare import SOURCE, difference
 from libs.dbaccess.rollover.fresh import swap_in, write_fresh
 from libs.dbaccess.rollover.frozen import FrozenBuffer, Series, frozen_buffer
 from libs.dbaccess.rollover.steps import record_step
+
+#: Series that are written at the same time.
+_AT_ONCE = 2
 
 
 class Rolled(NamedTuple):
@@ -109,10 +114,10 @@ class EODRollover:
             days = sorted({each.day for each in found})
             for each_day in days:
                 record_step(self._db, exchange, each_day, "begun")
-            done = [self._close(frozen, exchange, each, stands=each in standing) for each in found]
+            done = self._close_all(frozen, exchange, found, standing)
             for each_day in days:
                 crash_point("rollover.certify.before")
-                certify_day(self._db, exchange, each_day, self._symbols)
+                certify_day(self._db, exchange, each_day, self._symbols, traded=frozen.traded(each_day))
             tables = [table for table in TABLES if any(each.data_type == table for each in found)]
             ddl = schema.live_ddl()
             kept = sum(write_fresh(self._paths, frozen, table, ddl[table], day) for table in tables)
@@ -133,24 +138,49 @@ class EODRollover:
         with live.open_live_buffer(db.layout, db.settings.live, db.clock, exchange=exchange, ddl=ddl):
             pass
 
-    def _close(self, frozen: FrozenBuffer, exchange: str, series: Series, *, stands: bool) -> Rolled:
-        """Write a series into history, or see to it that the one there is listed."""
+    def _close_all(
+        self, frozen: FrozenBuffer, exchange: str, found: Sequence[Series], standing: Collection[Series]
+    ) -> list[Rolled]:
+        """Write each series into history, two at the same time, and record them in their order.
+
+        Sorting and writing keep two cores busy; hashing a file's bytes and listing a day do not.
+        """
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rollover") as pool:
+            writing = [None if each in standing else pool.submit(self._write, frozen, exchange, each) for each in found]
+            try:
+                return [self._recorded(exchange, each, wait) for each, wait in zip(found, writing, strict=True)]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # what has begun is finished, and is found there the next time
+                raise
+
+    def _write(self, frozen: FrozenBuffer, exchange: str, series: Series) -> None:
+        """Write a series into history, and prove its file by what the buffer came to."""
+        where = (exchange, series.data_type, series.timeframe, series.day)
+        path = self._db.layout.day(*where)
+        with frozen.connection.cursor() as connection:
+
+            def prove(written: str) -> dict[str, Figures]:
+                table = series.data_type
+                crash_point("rollover.verify.before")
+                found = figures_of(connection, f"SELECT * FROM {written}", table, frozen.columns[table])
+                require_same_figures(frozen.figures[series], found, what=f"{path} as staged", source=SOURCE)
+                if series.timeframe:
+                    refuse_odd_candles(connection, written, series.timeframe)
+                crash_point("rollover.verify.after")
+                return found
+
+            rows = [frozen.select_sorted(series)]
+            self._db.close_day(connection, *where, rows, origin="rollover", prove=prove)
+
+    def _recorded(self, exchange: str, series: Series, writing: Future[None] | None) -> Rolled:
+        """Wait until a series is in history, or see to it that the one there is listed; record the step."""
         db = self._db
         path = db.layout.day(exchange, series.data_type, series.timeframe, series.day)
-        if not stands:
-
-            def verify(found: Mapping[str, Figures]) -> None:
-                crash_point("rollover.verify.before")
-                require_same_figures(frozen.figures[series], found, what=f"{path} as staged", source=SOURCE)
-                crash_point("rollover.verify.after")
-
-            where = (exchange, series.data_type, series.timeframe, series.day)
-            with db.historical_writer(*where, origin="rollover", verify=verify) as writer:
-                table = series.data_type
-                writer.copy_from(self._paths.file(table), f"live_{table}", frozen.select(series))
+        if writing is not None:
+            writing.result()
         elif path not in catalogue.checksums(db.layout, db.settings.sqlite):  # killed between the two
             catalogue.record_day(db.layout, path, origin="rollover", clock=db.clock, settings=db.settings.sqlite)
-        done: Literal["closed", "same"] = "same" if stands else "closed"
+        done: Literal["closed", "same"] = "closed" if writing is not None else "same"
         record_step(db, exchange, series.day, done, path=str(path.relative_to(db.layout.root)), rows=series.rows)
         crash_point("rollover.close.after")
         return Rolled(*series, done)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -72,6 +72,15 @@ class FrozenBuffer:
         if series.timeframe:
             where += f" AND timeframe = {quote(series.timeframe)}"
         return f"SELECT {', '.join(self.columns[series.data_type])} FROM {self._table(series.data_type)} WHERE {where}"
+
+    def select_sorted(self, series: Series) -> str:
+        """Spell the SELECT of a series' rows in the order of its file."""
+        order = "symbol, timestamp" if series.timeframe else "symbol, timestamp, seq"
+        return f"SELECT * FROM ({self.select(series)}) ORDER BY {order}"
+
+    def traded(self, day: date) -> Collection[str] | None:
+        """Name the symbols that have ticks on a day; None when it has none."""
+        return next((self.figures[each].keys() for each in self.figures if each[:2] == (day, "ticks")), None)
 
     def select_after(self, table: str, last: date) -> str:
         """Spell the SELECT of the rows of days after `last`: what stays in the live buffer."""

@@ -23,7 +23,7 @@ from libs.dbaccess import (
     history,
 )
 from libs.dbaccess.backup import BackupManager, list_copies
-from libs.dbaccess.history import DayLoader
+from libs.dbaccess.rollover.frozen import FrozenBuffer
 from libs.simulation.clock import ManualClock
 from tests.kit.commands import fleet_here
 from tests.kit.market_days import archive_day, arrow, at_us, candle, close_day, minutes, stores, tick
@@ -152,11 +152,9 @@ def test_tick_stored_twice_stops_it(root):
 def test_copy_that_is_not_the_source_is_never_closed(root, monkeypatch, fault):
     """The finished file is read again and compared before it gets its name."""
     capture(root, ticks=day_ticks(MONDAY, 1))
-    copy_from = DayLoader.copy_from
+    select = FrozenBuffer.select_sorted
     what = "SELECT * FROM ({}) OFFSET 1" if fault == "a row is lost" else "SELECT * REPLACE (price AS bid) FROM ({})"
-    monkeypatch.setattr(
-        DayLoader, "copy_from", lambda writer, path, name, sql: copy_from(writer, path, name, what.format(sql))
-    )
+    monkeypatch.setattr(FrozenBuffer, "select_sorted", lambda frozen, series: what.format(select(frozen, series)))
     with pytest.raises(StoreCorrupt, match=r"has (rows|hashes|first_us)"):
         EODRollover(ingestor(root)).execute(MONDAY)
 
