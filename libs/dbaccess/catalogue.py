@@ -18,6 +18,7 @@ from libs.core.clock import Clock
 from libs.core.version import CODE_VERSION
 from libs.dbaccess.connections import attach_day, duckdb_memory, sqlite_reader, sqlite_writer
 from libs.dbaccess.figures import Figures, figures_of
+from libs.dbaccess.files import checksum
 from libs.dbaccess.init import ensure_file
 from libs.dbaccess.layout import Layout, closed_days
 from libs.settings.storage import Sqlite
@@ -40,12 +41,6 @@ class DayKey(NamedTuple):
     def columns(self) -> tuple[str, str, str, str]:
         """Spell it as the catalogue's key."""
         return self.exchange, self.data_type, self.timeframe, self.day.isoformat()
-
-
-def checksum(path: Path) -> str:
-    """Hash a closed file's bytes. Never call it on a live file: closing it again would drop its owner's lock."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def folder_checksum(folder: Path) -> str:

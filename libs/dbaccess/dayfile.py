@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
@@ -13,6 +15,7 @@ from libs.core.errors import Refused
 from libs.dbaccess.connections import attach_day, quote
 from libs.dbaccess.errors import RepeatedCandle, StoreCorrupt
 from libs.dbaccess.figures import Figures, figures_of
+from libs.dbaccess.files import checksum
 
 #: A symbol's rows of a day lie in one row group or two, and what is not in a group is not read: a quarter of DuckDB's
 #: own size makes a symbol's day a fifth faster and costs neither space nor time to write.
@@ -25,10 +28,17 @@ _BLOCK_SIZES = {"candles": 65_536}
 Prove = Callable[[str], dict[str, Figures]]
 
 
+class DayFile(NamedTuple):
+    """What a finished file holds, symbol by symbol, and the hash of its bytes."""
+
+    figures: dict[str, Figures]
+    checksum: str
+
+
 def fill_day_file(
     connection: duckdb.DuckDBPyConnection, staged: Path, ddl: str, table: str, timeframe: str | None, day: date,
     parts: Iterable[str], *, prove: Prove | None = None,
-) -> dict[str, Figures]:  # fmt: skip
+) -> DayFile | None:  # fmt: skip
     """Write a day's file in the order of its SELECTs and read every block of it back; without rows there is no file.
 
     Each is run before the next is asked for, so a day need not be all in memory. Without a proof of the caller's own,
@@ -55,7 +65,17 @@ def fill_day_file(
         connection.execute(f"DETACH {name}")
     if not rows:
         staged.unlink()
-        return {}
+        return None
+    with ThreadPoolExecutor(1, thread_name_prefix="checksum") as beside:
+        digest = beside.submit(checksum, staged)
+        figures = _looked_through(connection, staged, name, table, timeframe, day, columns, prove)
+    return DayFile(figures, digest.result())
+
+
+def _looked_through(
+    connection: duckdb.DuckDBPyConnection, staged: Path, name: str, table: str, timeframe: str | None, day: date,
+    columns: Sequence[str], prove: Prove | None,
+) -> dict[str, Figures]:  # fmt: skip
     attach_day(connection, staged, name)
     try:
         if prove is not None:

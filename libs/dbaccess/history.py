@@ -16,9 +16,8 @@ import duckdb
 from libs.core.errors import Refused
 from libs.core.faults import crash_point
 from libs.dbaccess.connections import duckdb_memory, naming_disk, quote
-from libs.dbaccess.dayfile import Prove, fill_day_file
+from libs.dbaccess.dayfile import DayFile, Prove, fill_day_file
 from libs.dbaccess.errors import ImmutableDay
-from libs.dbaccess.figures import Figures
 from libs.dbaccess.files import CLOSED_FILE, make_directory, sync_directory, sync_file
 from libs.dbaccess.result import Result
 
@@ -89,8 +88,8 @@ class DayLoader(DayWriter):
         super().__init__(connection, table)
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
-        #: Of each symbol in the closed file, once it is closed.
-        self.figures: dict[str, Figures] = {}
+        #: What the closed file holds, once there is one.
+        self.closed: DayFile | None = None
 
     def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> Result:
         self.load()
@@ -159,7 +158,7 @@ def write_day(
         writer.load()
         order = "symbol, timestamp, seq" if data_type == "ticks" else "symbol, timeframe, timestamp"
         source = f"SELECT * FROM memory.{writer.table} ORDER BY {order}"
-        writer.figures = fill_day_file(connection, staged, ddl, data_type, timeframe, day, [source])
+        writer.closed = fill_day_file(connection, staged, ddl, data_type, timeframe, day, [source])
 
 
 def close_day(
@@ -173,8 +172,8 @@ def close_day(
     parts: Iterable[str],
     *,
     prove: Prove | None = None,
-) -> dict[str, Figures]:
-    """Close a day as `write_day` does, with what SELECTs of the caller's connection give; give its figures.
+) -> DayFile | None:
+    """Close a day as `write_day` does, with what SELECTs of the caller's connection give; say what it holds.
 
     The rows come sorted, one SELECT's behind those of the one before: nothing sorts them again. `prove` is a proof of
     the caller's own that the file is good.

@@ -15,8 +15,7 @@ from libs.core.clock import Clock, SystemClock
 from libs.core.errors import Refused
 from libs.dbaccess import catalogue, live, schema
 from libs.dbaccess.connections import duckdb_reader, sqlite_reader, sqlite_writer
-from libs.dbaccess.dayfile import Prove
-from libs.dbaccess.figures import Figures
+from libs.dbaccess.dayfile import DayFile, Prove
 from libs.dbaccess.held import HeldLocks
 from libs.dbaccess.history import DayLoader, close_day, refuse_closed, write_day
 from libs.dbaccess.init import ensure_file, ensure_store, require_root, require_run
@@ -74,11 +73,11 @@ class DatabaseManager:
         origin: str = "import",
     ) -> Iterator[DayLoader]:  # fmt: skip
         """Write one new day and close it for ever when the block ends; if it raises, nothing is left."""
-        with self._new_day(exchange, data_type, timeframe, day, origin) as (path, figures), self._turns[Store.HISTORY]:
+        with self._new_day(exchange, data_type, timeframe, day, origin) as (path, closed), self._turns[Store.HISTORY]:
             ddl = schema.day_ddl(data_type)
             with write_day(path, self.layout.root, ddl, data_type, timeframe, day_of(day)) as writer:
                 yield writer
-            figures.update(writer.figures)
+            closed.append(writer.closed)
 
     def close_day(
         self, connection: duckdb.DuckDBPyConnection, exchange: str, data_type: str, timeframe: str | None, day: date,
@@ -91,33 +90,32 @@ class DatabaseManager:
         `every_row` has what is the same in all candles (timeframe, origin, no seq), and the SELECTs then do not.
         For whoever has many days in one engine: threads may close several at the same time, never one twice.
         """
-        with self._new_day(exchange, data_type, timeframe, day, origin) as (path, figures):
+        with self._new_day(exchange, data_type, timeframe, day, origin) as (path, closed):
             ddl, root = schema.day_ddl(data_type, every_row), self.layout.root
             found = close_day(connection, path, root, ddl, data_type, timeframe, day_of(day), parts, prove=prove)
-            figures.update(found)
+            closed.append(found)
 
     @contextmanager
     def _new_day(
         self, exchange: str, data_type: str, timeframe: str | None, day: date, origin: str
-    ) -> Iterator[tuple[Path, dict[str, Figures]]]:
-        """Give the path of a day that may be written, and list it with the figures put into the dictionary."""
+    ) -> Iterator[tuple[Path, list[DayFile | None]]]:
+        """Give the path of a day that may be written, and list it with what is said of its file."""
         require_owner(self.role, Store.HISTORY)
         if origin not in ORIGINS:  # found out later, it would leave a closed day that no catalogue lists
             raise Refused(f"origin {origin!r}: expected one of {', '.join(ORIGINS)}")
         path = self.layout.day(exchange, data_type, timeframe, day)
         require_root(self.layout)
         refuse_closed(self.layout.confined(path))
-        clock, settings, figures = self.clock, self.settings.sqlite, dict[str, Figures]()
+        clock, settings, closed = self.clock, self.settings.sqlite, list[DayFile | None]()
         turn = self._turns[Store.HISTORY]  # threads make the catalogue once, and write to it in turn
         with self.history_lock():
             with turn:
                 catalogue.ensure(self.layout, clock=clock, settings=settings)  # fails before, not after
-            yield path, figures
-            if path.exists():  # a block that wrote nothing closes nothing
-                digest = catalogue.checksum(path)  # before its turn, for it takes as long as the rest
+            yield path, closed
+            for found in filter(None, closed):  # a block that wrote nothing closes nothing
                 with turn:
                     catalogue.record_day(self.layout, path, origin=origin, clock=clock, settings=settings,
-                                         figures=figures, digest=digest)  # fmt: skip
+                                         figures=found.figures, digest=found.checksum)  # fmt: skip
 
     @contextmanager
     def history_lock(self) -> Iterator[None]:

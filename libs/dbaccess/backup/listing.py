@@ -15,9 +15,9 @@ import msgspec
 from libs.core.clock import to_us, trading_date
 from libs.dbaccess.backup.market import read_list, read_whole
 from libs.dbaccess.backup.names import named_time
-from libs.dbaccess.catalogue import checksum
 from libs.dbaccess.connections import sqlite_writer
 from libs.dbaccess.errors import StoreCorrupt, StoreMissing
+from libs.dbaccess.files import checksum
 from libs.dbaccess.soundness import problems_of
 from libs.settings.storage import Sqlite
 

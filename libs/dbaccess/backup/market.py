@@ -11,10 +11,10 @@ import msgspec
 
 from libs.core.clock import Clock
 from libs.dbaccess.backup.place import copy_checked, link_or_copy, place
-from libs.dbaccess.catalogue import checksum, checksums
+from libs.dbaccess.catalogue import checksums
 from libs.dbaccess.connections import attach_day, duckdb_memory, quote
 from libs.dbaccess.errors import StoreCorrupt
-from libs.dbaccess.files import CLOSED_FILE, make_directory, write_atomically
+from libs.dbaccess.files import CLOSED_FILE, checksum, make_directory, write_atomically
 from libs.dbaccess.health.market import read_every_block
 from libs.dbaccess.layout import Layout, closed_days
 from libs.settings.storage import Sqlite

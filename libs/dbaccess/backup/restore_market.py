@@ -15,9 +15,8 @@ from libs.dbaccess import catalogue
 from libs.dbaccess.backup.market import MARKET_LIST, MarketList, read_list, read_whole
 from libs.dbaccess.backup.place import copy_checked, link_or_copy, place
 from libs.dbaccess.backup.restore import Restored, way_back
-from libs.dbaccess.catalogue import checksum
 from libs.dbaccess.errors import StoreMissing
-from libs.dbaccess.files import CLOSED_FILE, make_directory, write_atomically
+from libs.dbaccess.files import CLOSED_FILE, checksum, make_directory, write_atomically
 from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import Layout
 from libs.dbaccess.manager import DatabaseManager

@@ -15,7 +15,7 @@ from libs.core.clock import US_PER_SECOND, Clock
 from libs.dbaccess import catalogue, journal, live, migrate
 from libs.dbaccess.connections import attach_day, duckdb_memory
 from libs.dbaccess.errors import SchemaTooNew, StoreCorrupt, StoreMissing
-from libs.dbaccess.files import is_closed
+from libs.dbaccess.files import checksum, is_closed
 from libs.dbaccess.health.finding import Finding, error, green, warning
 from libs.dbaccess.layout import Layout, closed_days
 from libs.dbaccess.locks import WriterLock
@@ -101,7 +101,7 @@ def _check_day(
             connection.execute(f"SELECT count(*) FROM day.{table}").fetchall()
             if deep:
                 read_every_block(connection, "day")
-        if deep and path in known and catalogue.checksum(path) != known[path]:
+        if deep and path in known and checksum(path) != known[path]:
             return error("history", path, "its bytes are not the ones the catalogue recorded", _RESTORE_DAY)
     except (StoreCorrupt, duckdb.Error, OSError, ValueError) as e:
         return error("history", path, f"cannot be read: {e}", _RESTORE_DAY)
