@@ -69,7 +69,7 @@ def require_same_rows(
 ) -> None:
     """Raise StoreCorrupt, naming a row, unless a table holds the rows of some SELECTs, one's behind the other's.
 
-    Every block of it is read. Row beside row costs a third of figures of both sides, and sees their order, too.
+    Every block of it is read. Row beside row costs less than half of figures of both sides, and sees their order, too.
     """
     names = ", ".join(columns)
     differ = " OR ".join(f"ours.{column} IS DISTINCT FROM theirs.{column}" for column in columns)
