@@ -18,10 +18,13 @@ from libs.core.errors import Refused
 _STAMP = pa.timestamp("us", "UTC")
 
 
-def numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
-    """Give a column of numbers or instants (as integers); a missing float is NaN, a missing integer is refused."""
+def numbers(column: pa.Array | pa.ChunkedArray, *, missing: int | None = None) -> npt.NDArray[Any]:
+    """Give a column of numbers or instants (as integers).
+
+    A missing float is NaN, a missing integer what is said for it, or refused.
+    """
     if isinstance(column, pa.ChunkedArray):
-        parts = [numbers(chunk) for chunk in column.chunks if len(chunk)]
+        parts = [numbers(chunk, missing=missing) for chunk in column.chunks if len(chunk)]
         if not parts:
             return np.empty(0, _dtype(column.type))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -33,10 +36,10 @@ def numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
     found = np.frombuffer(values, dtype)[start : start + len(column)]
     if not column.null_count:
         return found
-    if dtype.kind != "f":
+    if dtype.kind != "f" and missing is None:
         raise Refused(f"{column.null_count} of {len(column)} values of type {column.type} are missing")
     bits = np.unpackbits(np.frombuffer(valid, np.uint8), count=start + len(column), bitorder="little")[start:]
-    return np.where(bits, found, np.nan)
+    return np.where(bits, found, np.nan if dtype.kind == "f" else dtype.type(missing))
 
 
 def column_of(values: npt.NDArray[Any]) -> pa.Array:

@@ -19,7 +19,8 @@ from libs.core.errors import Refused
 from libs.dbaccess.connections import duckdb_memory
 from libs.dbaccess.importing import ImportRequest, moments, staging
 from libs.dbaccess.importing.rows import UNREADABLE_TIME
-from libs.dbaccess.importing.staging import BAD_SYMBOL, _read_files
+from libs.dbaccess.importing.staging import _read_files
+from libs.dbaccess.importing.symbols import BAD_SYMBOL
 
 INDIA, UTC_ZONE, NEW_YORK = "Asia/Kolkata", "UTC", "America/New_York"
 START = datetime(2026, 2, 2, 3, 45, tzinfo=UTC)

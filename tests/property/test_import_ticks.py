@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.core.clock import day_start_us
-from libs.dbaccess.importing.dayrows import ROWS, day_number, list_symbols, take_ticks
+from libs.dbaccess.importing.dayrows import ROWS, take_ticks
 from libs.dbaccess.importing.rows import VALUES, staging_ddl
-from libs.dbaccess.importing.staging import SCRATCH
+from libs.dbaccess.importing.scratch import SCRATCH, day_number, list_symbols
 
 DAY = date(2026, 2, 2)
 NAMES = {"TCS": "TCS", "NSE:TCS": "TCS", "INFY": "INFY", "A": "A", "?": None}

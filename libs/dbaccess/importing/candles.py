@@ -7,11 +7,10 @@ symbols.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, NamedTuple, Self
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -20,10 +19,9 @@ from libs.contracts.market import TIMEFRAMES
 from libs.contracts.sessions import Session
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us
 from libs.core.errors import Refused
-from libs.dbaccess.buffers import column_of, numbers, table_of
+from libs.dbaccess.buffers import column_of, table_of
 from libs.dbaccess.figures import Figures
-from libs.dbaccess.importing.dayrows import STORED, day_number, wanted
-from libs.dbaccess.importing.staging import SCRATCH
+from libs.dbaccess.importing.rows import STORED
 from libs.settings.importing import Importing
 
 _MINUTES_A_DAY = US_PER_DAY // US_PER_MINUTE
@@ -65,33 +63,6 @@ class Candles(NamedTuple):
 def rows_at_once(settings: Importing) -> int:
     """How many rows one day may have in memory."""
     return settings.memory_max_mib * 1_048_576 // (_PART_OF_MEMORY * settings.days_at_once * _BYTES_A_ROW)
-
-
-def take_parts(
-    connection: duckdb.DuckDBPyConnection, day: date, rows: int, inside: str, *, rows_max: int
-) -> Iterator[Candles]:
-    """Give a date's candles that meet a condition, as they come; in parts when it has more than so many rows."""
-    for part in _parts(connection, day, rows_max) if rows > rows_max else ("true",):
-        found: pa.Table = connection.execute(
-            "SELECT enum_code(s.symbol)::INTEGER AS symbol, ts_us, open, high, low, close,"
-            f" coalesce(volume, 0) AS volume {wanted(day)} AND {inside} AND {part}"
-        ).to_arrow_table()
-        yield Candles(*(numbers(found[name]) for name in Candles._fields))
-
-
-def _parts(connection: duckdb.DuckDBPyConnection, day: date, rows_max: int) -> Iterator[str]:
-    """Spell conditions that share a date's symbols out; one that has more rows than the limit is a part by itself."""
-    counts = connection.execute(
-        f"SELECT enum_code(s.symbol), sum(rows)::BIGINT FROM {SCRATCH}.counted c JOIN spellings s"
-        f" ON c.symbol = s.spelling WHERE day = {day_number(day)} GROUP BY ALL ORDER BY ALL"
-    ).fetchall()
-    first, rows = 0, 0
-    for symbol, count in counts:
-        if rows and rows + count > rows_max:
-            yield f"enum_code(s.symbol) BETWEEN {first} AND {symbol - 1}"
-            first, rows = symbol, 0
-        rows += count
-    yield f"enum_code(s.symbol) >= {first}"
 
 
 def sorted_once(candles: Candles, day: date) -> Candles:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 
 import duckdb
@@ -15,10 +14,12 @@ from libs.dbaccess.connections import attach_day, parquet_source
 from libs.dbaccess.coverage import certify_day
 from libs.dbaccess.figures import Figures, figures_of, require_same_rows
 from libs.dbaccess.importing.candles import rows_at_once
-from libs.dbaccess.importing.dayrows import STORED, every_row
+from libs.dbaccess.importing.dayrows import every_row
 from libs.dbaccess.importing.parts import CandleDay, LongerDay, Symbols, TickDay
 from libs.dbaccess.importing.plan import ImportRequest
 from libs.dbaccess.importing.report import OUTSIDE, DayResult
+from libs.dbaccess.importing.rows import STORED
+from libs.dbaccess.importing.scratch import Staged
 from libs.dbaccess.manager import DatabaseManager
 from libs.dbaccess.queries.catalogue import archived_parts
 
@@ -41,7 +42,7 @@ class DayCloser:
         request: ImportRequest,
         calendar: Calendar | None,
         open_days: frozenset[date],
-        symbols: Sequence[str],
+        staged: Staged,
         *,
         origin: str,
     ) -> None:
@@ -49,7 +50,8 @@ class DayCloser:
         self._request = request
         self._calendar = calendar
         self._open_days = open_days
-        self._symbols = Symbols.of(symbols)
+        self._staged = staged
+        self._symbols = Symbols.of(staged.symbols)
         self._origin = origin
 
     def close(self, connection: duckdb.DuckDBPyConnection, day: date, rows: int) -> DayResult:
@@ -85,7 +87,9 @@ class DayCloser:
         longer = DERIVED.get(timeframe, ()) if session else ()
         missing = [each for each in longer if not layout.day(request.exchange, "candles", each, day).exists()]
         rows_max = rows_at_once(self._db.settings.importing)
-        return CandleDay(connection, day, rows, session, timeframe, self._symbols, missing, rows_max=rows_max)
+        return CandleDay(
+            connection, self._staged, day, rows, session, timeframe, self._symbols, missing, rows_max=rows_max
+        )
 
     def _write(self, connection: duckdb.DuckDBPyConnection, taken: CandleDay | TickDay) -> None:
         """Close the date with its rows."""

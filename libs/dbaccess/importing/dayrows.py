@@ -9,24 +9,11 @@ import duckdb
 
 from libs.contracts.market import Origin
 from libs.dbaccess.importing.rows import VALUES
-from libs.dbaccess.importing.staging import SCRATCH
+from libs.dbaccess.importing.scratch import SCRATCH, good, wanted
 
 #: The table of a date's rows as they will be stored. Temporary, so each connection has its own.
 ROWS = "day_rows"
-#: Its columns as they are stored; what `every_row` says of candles is no column of them.
-STORED = {name: ("symbol", "timestamp", *values) for name, values in VALUES.items()}
 _IN_TIME = "ticks_in_time"
-
-
-def list_symbols(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Make the type of symbols, whose order is theirs, and the table that says which spelling means which; list them.
-
-    A number sorts and groups in half the time of a text.
-    """
-    clean = f"FROM {SCRATCH}.names WHERE clean IS NOT NULL"
-    connection.execute(f"CREATE TYPE listed AS ENUM (SELECT DISTINCT clean {clean} ORDER BY clean)")
-    connection.execute(f"CREATE TABLE spellings AS SELECT symbol AS spelling, clean::listed AS symbol {clean}")
-    return [row[0] for row in connection.execute("SELECT unnest(enum_range(NULL::listed))").fetchall()]
 
 
 def take_ticks(connection: duckdb.DuckDBPyConnection, day: date, *, keep_repeats: bool) -> tuple[int, int]:
@@ -34,7 +21,7 @@ def take_ticks(connection: duckdb.DuckDBPyConnection, day: date, *, keep_repeats
     columns = VALUES["ticks"]
     counts = ", ".join(f"count({column})" for column in columns)
     [(rows, *filled)] = connection.execute(
-        f"SELECT count(*), {counts} FROM {SCRATCH}.rows WHERE {_good(day)}"
+        f"SELECT count(*), {counts} FROM {SCRATCH}.rows WHERE {good(day)}"
     ).fetchall()
     there = [column for column, count in zip(columns, filled, strict=True) if count]
     whole = {column for column, count in zip(columns, filled, strict=True) if count == rows}
@@ -127,20 +114,6 @@ def stored_select(table: str) -> str:
 def every_row(data_type: str, timeframe: str | None) -> dict[str, str | None]:
     """Give what all candles of one imported file have in common: none of them was ever published."""
     return {} if data_type == "ticks" else {"timeframe": timeframe, "origin": Origin.IMPORT.value, "seq": None}
-
-
-def day_number(day: date) -> int:
-    """Count a date's days since the epoch."""
-    return day.toordinal() - date(1970, 1, 1).toordinal()
-
-
-def wanted(day: date) -> str:
-    """Spell where a date's good rows come from: `r`, as staged, and `s`, whose symbols are numbers."""
-    return f"FROM {SCRATCH}.rows r JOIN spellings s ON r.symbol = s.spelling WHERE {_good(day)}"
-
-
-def _good(day: date) -> str:
-    return f"day = {day_number(day)} AND refused IS NULL"
 
 
 def _make(connection: duckdb.DuckDBPyConnection, table: str, select: str) -> int:

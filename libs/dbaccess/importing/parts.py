@@ -23,10 +23,10 @@ from libs.dbaccess.importing.candles import (
     fold,
     sorted_once,
     starts_of,
-    take_parts,
     together,
 )
 from libs.dbaccess.importing.dayrows import ROWS, stored_select, take_ticks
+from libs.dbaccess.importing.scratch import Spans, Staged
 
 
 class Symbols(NamedTuple):
@@ -107,6 +107,7 @@ class CandleDay:
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,
+        staged: Staged,
         day: date,
         rows: int,
         session: Session | None,
@@ -117,6 +118,7 @@ class CandleDay:
         rows_max: int,
     ) -> None:
         self._connection = connection
+        self._staged = staged
         self._rows, self._rows_max = rows, rows_max
         self._session = session
         self._timeframe = timeframe
@@ -162,13 +164,12 @@ class CandleDay:
             yield timeframe, LongerDay(self._connection, together(parts), self._symbols)
 
     def _taken(self) -> Iterator[Candles]:
-        return take_parts(self._connection, self.day, self._rows, self._inside(), rows_max=self._rows_max)
+        return self._staged.candles(
+            self._connection, self.day, self._rows, self._spans(), rows_max=self._rows_max
+        )  # fmt: skip
 
-    def _inside(self) -> str:
-        if self._session is None or self._timeframe == "1d":
-            return "true"
-        spans = self._session.trading_spans
-        return f"({' OR '.join(f'ts_us >= {start} AND ts_us < {end}' for start, end in spans)})"
+    def _spans(self) -> Spans:
+        return () if self._session is None or self._timeframe == "1d" else self._session.trading_spans
 
     def _fold(self, candles: Candles, session: Session) -> None:
         """Fold each timeframe from the one before: 15m bars begin where 5m bars do, and are a fifth of the work."""

@@ -23,6 +23,8 @@ VALUES = {
         "open_interest": "DOUBLE", "seq": "BIGINT",
     },
 }  # fmt: skip
+#: Columns of a day's file, but for what `every_row` says of all candles.
+STORED = {name: ("symbol", "timestamp", *values) for name, values in VALUES.items()}
 
 #: Thousands set apart, as in the West or in India.
 _GROUPED = quote(r"\s*[+-]?\d{1,3}(,\d{2,3})*,\d{3}(\.\d*)?\s*")
@@ -65,8 +67,7 @@ def staging_select(plan: FilePlan, request: ImportRequest, *, strict: bool = Fal
         parts += [f"{_strict_value(found.get(name), kind)} AS {name}" for name, kind in values.items()]
     else:
         source = plan.source
-        moment = f"CASE WHEN {plan.moment_sql} BETWEEN 0 AND {_LAST_US} THEN {plan.moment_sql} END"
-        parts = [f"trim(CAST({symbol} AS VARCHAR)) AS symbol", f"{moment} AS ts_us"]
+        parts = [f"trim(CAST({symbol} AS VARCHAR)) AS symbol", f"{_moment(plan)} AS ts_us"]
         parts += [f"{_value(found.get(name), kind)} AS {name}" for name, kind in values.items()]
         bad = " OR ".join(
             f"({identifier(found[name])} IS NOT NULL AND {_value(found[name], kind)} IS NULL)"
@@ -75,14 +76,35 @@ def staging_select(plan: FilePlan, request: ImportRequest, *, strict: bool = Fal
         )
         raw = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in found.values())
         parts += [f"({bad or 'false'}) AS bad_volume", f"concat_ws(',', {raw}) AS line"]
-    moment = "ts_us"
-    if request.timeframe == "1d":  # a day's bar is stamped with its midnight, whenever the vendor thinks it was
-        moment = f"{_DAY}::BIGINT * {US_PER_DAY} - {IST_OFFSET_US}"
     return (
-        f"SELECT {_refused(request, strict=strict)} AS refused, {_DAY} AS day, {moment} AS ts_us, {', '.join(values)},"
+        f"SELECT {_refused(request, strict=strict)} AS refused, {_day_and_moment(request)}, {', '.join(values)},"
         f" {'symbol' if strict else 'CASE WHEN refused IS NULL THEN symbol ELSE line END AS symbol'}"
         f" FROM (SELECT {', '.join(parts)} FROM {source})"
     )
+
+
+def moments_select(plan: FilePlan, request: ImportRequest, source: str) -> str:
+    """Give the SELECT of day and moment of each text of a time; NULL where a row of that time would be refused."""
+    off = f" AND ts_us % {US_PER_MINUTE} = 0" if _is_by_minute(request) else ""
+    return (
+        f"SELECT {_day_and_moment(request)}"
+        f" FROM (SELECT CASE WHEN ts_us >= 0{off} THEN ts_us END AS ts_us FROM (SELECT {_moment(plan)} AS ts_us"
+        f" FROM {source}))"
+    )
+
+
+def _moment(plan: FilePlan) -> str:
+    return f"CASE WHEN {plan.moment_sql} BETWEEN 0 AND {_LAST_US} THEN {plan.moment_sql} END"
+
+
+def _day_and_moment(request: ImportRequest) -> str:
+    """Spell both; a day's bar is stamped with its midnight, whenever the vendor thinks it was."""
+    moment = f"{_DAY}::BIGINT * {US_PER_DAY} - {IST_OFFSET_US}" if request.timeframe == "1d" else "ts_us"
+    return f"{_DAY} AS day, {moment} AS ts_us"
+
+
+def _is_by_minute(request: ImportRequest) -> bool:
+    return request.data_type == "candles" and request.timeframe != "1d"
 
 
 def _strict_source(plan: FilePlan, values: Mapping[str, str]) -> tuple[str, str]:
@@ -145,7 +167,7 @@ def _rules(request: ImportRequest) -> list[tuple[str, str, str]]:
                 "low > least(open, close) OR high < greatest(open, close)",
             ),
         ]  # fmt: skip
-        if request.timeframe != "1d":
+        if _is_by_minute(request):
             rules.append((OFF_MINUTE, f"ts_us % {US_PER_MINUTE} = 0", f"ts_us % {US_PER_MINUTE} <> 0"))
     else:
         rules += [

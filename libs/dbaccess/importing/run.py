@@ -15,10 +15,10 @@ from libs.core.errors import Refused
 from libs.dbaccess.calendars import load_calendar
 from libs.dbaccess.errors import StoreMissing
 from libs.dbaccess.importing.closing import DayCloser, day_of_number
-from libs.dbaccess.importing.dayrows import list_symbols
 from libs.dbaccess.importing.plan import ImportRequest
 from libs.dbaccess.importing.report import DayResult, ImportReport
-from libs.dbaccess.importing.staging import SCRATCH, Report, staged, staging_folder
+from libs.dbaccess.importing.scratch import Staged
+from libs.dbaccess.importing.staging import Report, staged, staging_folder
 from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import Layout, exchange_name
 from libs.dbaccess.live.manifest import read_manifest
@@ -53,23 +53,19 @@ def import_files(
     calendar = _calendar(db.layout, exchange_name(request.exchange))
     with (
         WriterLock(staging_folder(db.layout) / ".writer.lock"),
-        staged(db.layout, paths, request, db.settings.importing, report) as (connection, found),
+        staged(db.layout, paths, request, db.settings.importing, report) as (connection, rows, found),
     ):
         _refuse_strange(found, db.settings.importing.refused_max_percent)
-        symbols = list_symbols(connection)
-        closer = DayCloser(db, request, calendar, _open_days(db.layout), symbols, origin=origin)
-        _close_days(connection, closer, db.settings.importing.days_at_once, found, report)
+        closer = DayCloser(db, request, calendar, _open_days(db.layout), rows, origin=origin)
+        _close_days(connection, closer, rows, db.settings.importing.days_at_once, found, report)
     return found
 
 
 def _close_days(
-    connection: duckdb.DuckDBPyConnection, closer: DayCloser, days_at_once: int, found: ImportReport, report: Report
-) -> None:
+    connection: duckdb.DuckDBPyConnection, closer: DayCloser, staged: Staged, days_at_once: int, found: ImportReport,
+    report: Report,
+) -> None:  # fmt: skip
     """Close the dates in their order, several at the same time: much of a day's work keeps only one core busy."""
-    days = connection.execute(
-        f"SELECT day, sum(rows)::BIGINT FROM {SCRATCH}.counted c JOIN spellings s ON c.symbol = s.spelling"
-        " GROUP BY day ORDER BY day"
-    ).fetchall()
     cursors: dict[int, duckdb.DuckDBPyConnection] = {}
 
     def close(day: date, rows: int) -> DayResult:
@@ -77,7 +73,8 @@ def _close_days(
         return closer.close(cursor, day, rows)
 
     with ThreadPoolExecutor(days_at_once, thread_name_prefix="import") as pool:
-        running = [(day, pool.submit(close, day, rows)) for day, rows in ((day_of_number(n), rows) for n, rows in days)]
+        days = [(day_of_number(number), rows) for number, rows in staged.days()]
+        running = [(day, pool.submit(close, day, rows)) for day, rows in days]
         try:
             for done, (day, closing) in enumerate(running, 1):
                 found.add(closing.result())

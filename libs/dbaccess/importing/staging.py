@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -15,29 +15,25 @@ from libs.core.errors import Refused
 from libs.core.faults import crash_point
 from libs.core.ids import content_id
 from libs.dbaccess.connections import attach_day, duckdb_memory, duckdb_writer, naming_disk, quote
-from libs.dbaccess.errors import UnsafeName
 from libs.dbaccess.files import make_directory, sync_directory, sync_file
+from libs.dbaccess.importing.kept import keep
+from libs.dbaccess.importing.pieces import NotPlain
 from libs.dbaccess.importing.plan import FilePlan, ImportRequest, plan_file
 from libs.dbaccess.importing.report import ImportReport
 from libs.dbaccess.importing.rows import REASONS, TORN, staging_ddl, staging_select
-from libs.dbaccess.layout import Layout, symbol_name
+from libs.dbaccess.importing.scratch import SCRATCH, Scratch, Staged
+from libs.dbaccess.importing.symbols import BAD_SYMBOL, symbol_meant
+from libs.dbaccess.layout import Layout
 from libs.settings.importing import Importing
 
 #: Called with how many are done, how many there are, and of what.
 Report = Callable[[int, int, str], None]
 
-#: What the scratch database is attached as.
-SCRATCH = "scratch"
 #: What tables it has, in its name: one that an earlier version left is not taken up.
 _TABLES = "rows counted names"
 _LOOK_S = 0.25
 #: Compressed text and Parquet come to about so many times their size.
 _PACKED = 8
-_PREFIXES = ("NSE:", "BSE:", "NFO:", "MCX:", "NSE_EQ|", "NSE_EQ:")
-_SUFFIXES = (".NS", ".BO", ".NSE", ".BSE", "-EQ")
-#: What SQL's `trim` takes off a text, too.
-_SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
-BAD_SYMBOL = "the symbol is none an exchange would list"
 
 
 def staging_folder(layout: Layout) -> Path:
@@ -48,14 +44,13 @@ def staging_folder(layout: Layout) -> Path:
 @contextmanager
 def staged(
     layout: Layout, paths: Sequence[Path], request: ImportRequest, settings: Importing, report: Report
-) -> Iterator[tuple[duckdb.DuckDBPyConnection, ImportReport]]:
-    """Give a connection to the scratch database, and the report so far.
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Staged, ImportReport]]:
+    """Give a connection, the rows that were staged, and the report so far.
 
-    Its tables are `rows`, `counted` (how many of them a day and a spelling have), and `names` of spelling and symbol.
-
-    What is read in seconds is kept in memory, for to write it down would cost as much as to read it again. The scratch
-    of larger files lies on disk: it goes when the block ends well, and stays when it raises or is killed, for the next
-    run of the same files.
+    What is read in seconds is kept in memory, for to write it down would cost as much as to read it again: candles of
+    plain files as columns, other rows in a scratch database. Its tables are `rows`, `counted` (how many of them a day
+    and a spelling have), and `names` of spelling and symbol. The scratch of larger files lies on disk: it goes when
+    the block ends well, and stays when it raises or is killed, for the next run of the same files.
     """
     folder = staging_folder(layout)
     make_directory(folder, layout.root)
@@ -68,14 +63,23 @@ def staged(
                 _stage_on_disk(path, paths, request, settings, report)
             attach_day(connection, path, SCRATCH)
             [(text,)] = connection.execute(f"SELECT report FROM {SCRATCH}.staged_report").fetchall()
-            found = msgspec.json.decode(text, type=ImportReport)
+            yield connection, Scratch(connection), msgspec.json.decode(text, type=ImportReport)
         else:
-            connection.execute(f"ATTACH ':memory:' AS {SCRATCH}")
-            connection.execute(f"USE {SCRATCH}")
-            found = _read_files(connection, paths, request, report)
-            connection.execute("USE memory")
-        yield connection, found
+            yield connection, *_in_memory(connection, paths, request, report)
     _clear(folder)
+
+
+def _in_memory(
+    connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], request: ImportRequest, report: Report
+) -> tuple[Staged, ImportReport]:
+    if request.data_type == "candles":
+        with suppress(NotPlain):
+            return keep(connection, paths, request, report)
+    connection.execute(f"ATTACH ':memory:' AS {SCRATCH}")
+    connection.execute(f"USE {SCRATCH}")
+    found = _read_files(connection, paths, request, report)
+    connection.execute("USE memory")
+    return Scratch(connection), found
 
 
 def _is_small(paths: Sequence[Path], settings: Importing) -> bool:
@@ -215,7 +219,7 @@ def _name_symbols(connection: duckdb.DuckDBPyConnection, found: ImportReport) ->
         "CREATE TABLE counted AS SELECT day, symbol, count(*) AS rows FROM rows WHERE refused IS NULL GROUP BY ALL"
     )
     spellings = [row[0] for row in connection.execute("SELECT DISTINCT symbol FROM counted").fetchall()]
-    pairs = [(each, _clean(each)) for each in spellings]
+    pairs = [(each, symbol_meant(each)) for each in spellings]
     connection.execute("CREATE TABLE names (symbol VARCHAR, clean VARCHAR)")
     if pairs:
         spelled, clean = zip(*pairs, strict=True)
@@ -225,15 +229,3 @@ def _name_symbols(connection: duckdb.DuckDBPyConnection, found: ImportReport) ->
             "SELECT sum(rows) FROM counted SEMI JOIN (FROM names WHERE clean IS NULL) USING (symbol)"
         ).fetchall()
         found.refuse(BAD_SYMBOL, int(count), bad)
-
-
-def _clean(spelling: str) -> str | None:
-    name = spelling.strip(_SPACES)
-    for prefix in _PREFIXES:
-        name = name.removeprefix(prefix)
-    for suffix in _SUFFIXES:
-        name = name.removesuffix(suffix)
-    try:
-        return symbol_name(name)
-    except UnsafeName:
-        return None
