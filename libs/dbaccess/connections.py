@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -42,6 +42,8 @@ _READ_PRAGMAS = {
 _ASKING_PRAGMAS = {"foreign_key_check", "foreign_key_list", "index_info", "index_list", "index_xinfo",
                    "integrity_check", "quick_check", "table_info", "table_xinfo"}  # fmt: skip
 
+#: How much of a copy is made, and how much of it is checked, before it is asked whether to go on.
+_PAGES_A_STEP, _STEPS_A_LOOK = 1000, 10_000
 #: Two threads that open the same file must not find it half walled in.
 _READER_TURN = threading.Lock()
 
@@ -278,11 +280,15 @@ def _authorize_read(
     return sqlite3.SQLITE_DENY
 
 
-def backup_sqlite(source: sqlite3.Connection, target: Path) -> None:
-    """Copy a SQLite store page by page while its writer lives, and check the copy."""
+def backup_sqlite(source: sqlite3.Connection, target: Path, go_on: Callable[..., None] | None = None) -> None:
+    """Copy a SQLite store while its writer lives, and check the copy.
+
+    `go_on` is called every few pages and ends it by raising: for the writer itself, whose store stands still meanwhile.
+    """
     copy = sqlite3.connect(target, isolation_level=None)
     try:
-        source.backup(copy)
+        source.backup(copy, pages=_PAGES_A_STEP if go_on else -1, progress=go_on)
+        copy.set_progress_handler(go_on, _STEPS_A_LOOK)
         found = copy.execute("PRAGMA integrity_check").fetchone()
     finally:
         copy.close()

@@ -232,16 +232,21 @@ class DatabaseManager:
     @contextmanager
     def writer_session(self, store: Store) -> Iterator[SqliteSession]:
         """Hold a SQLite store for as long as the block lasts and run many transactions on it: for its service."""
-        require_owner(self.role, store)
-        path = self.layout.store(store)
-        require_root(self.layout)
-        self.layout.confined(path)
-        with self._locks.hold(self.layout.lock(store)), self._turn(store):
+        with self.lock(store) as path, self._turn(store):
             if store not in self._ensured or not path.exists():
                 ensure_store(self.layout, store, clock=self.clock, settings=self.settings.sqlite)
                 self._ensured.add(store)
             with sqlite_writer(path, self.settings.sqlite, durable=store is Store.TRADING) as connection:
                 yield SqliteSession(connection, self.checkpoints(store))
+
+    @contextmanager
+    def lock(self, store: Store) -> Iterator[Path]:
+        """Hold a SQLite store's lock from before its first session on; give the store's path."""
+        require_owner(self.role, store)
+        require_root(self.layout)
+        path = self.layout.confined(self.layout.store(store))
+        with self._locks.hold(self.layout.lock(store)):
+            yield path
 
     def checkpoints(self, store: Store) -> CheckpointPolicy:
         """What the checkpoint policy of a store has counted and done so far."""

@@ -12,12 +12,14 @@ from typing import Any
 
 import uvicorn
 
+from libs.contracts import HealthState
 from libs.contracts.bus import CommandRequest
 from libs.core.clock import Clock
 from libs.core.errors import Refused, RetryLater
 from libs.dbaccess import DatabaseManager, MarketDataQuery, Role, Store
 from libs.messaging import CommandServer, Publisher
 from libs.runtime.commands import logged
+from libs.runtime.deployment import take_store
 from libs.runtime.heartbeat import Pulse, beat
 from libs.runtime.logs import get_logger
 from libs.runtime.process import run_until
@@ -53,7 +55,7 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
         get_logger().error("strategy.broken", where=f"{problem.path}:{problem.line}", reason=problem.reason)
     db = DatabaseManager(settings.data_root, Role.API, settings=settings, clock=clock)
     with ExitStack() as stack:
-        session = stack.enter_context(db.writer_session(Store.CONFIG))
+        session, uncopied = stack.enter_context(take_store(db, Store.CONFIG))
         told = ToldSource(session, clock.now_us, settings.api.outbox_keep_days)
         publisher = stack.enter_context(Publisher.open(NAME, settings=settings, source=told, clock=clock))
         told.prime(publisher)
@@ -78,7 +80,7 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
             publisher.run(), commands.run(), context.watch.run(),
             context.watch.prices.run(), context.watch.standing.run(), context.watch.pushing.run(), _until_done(serving),
             broker.watch(context.broker_changed),
-            beat(NAME, publisher, clock, settings.runtime.heartbeat_interval_ms, lambda: _pulse(context)),
+            beat(NAME, publisher, clock, settings.runtime.heartbeat_interval_ms, lambda: _pulse(context, uncopied)),
         ]  # fmt: skip
         try:
             await run_until(stop, loops)
@@ -102,8 +104,9 @@ def _command(context: Context, request: CommandRequest) -> Any:
     return context.change(change, given, actor=actor, address="command socket", prepared=prepared)
 
 
-def _pulse(context: Context) -> Pulse:
-    return Pulse(figures={"pages": float(context.watch.pushing.pages), "topics": float(len(context.watch.latest))})
+def _pulse(context: Context, uncopied: str) -> Pulse:
+    figures = {"pages": float(context.watch.pushing.pages), "topics": float(len(context.watch.latest))}
+    return Pulse(HealthState.WARNING if uncopied else HealthState.GREEN, uncopied, figures=figures)
 
 
 def _listen(settings: Settings) -> socket.socket:

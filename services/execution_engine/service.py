@@ -26,6 +26,7 @@ from libs.dbaccess.roles import Store
 from libs.dbaccess.trading import Message
 from libs.messaging import CommandServer, Publisher, Received, Subscriber
 from libs.orders.charges import ChargeBook
+from libs.runtime.deployment import take_store
 from libs.runtime.heartbeat import Pulse, beat
 from libs.runtime.logs import get_logger
 from libs.runtime.outbox import OutboxSource
@@ -61,7 +62,7 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
     manager = DatabaseManager(settings.data_root, Role.EXECUTION_ENGINE, settings=settings, clock=clock)
     log = get_logger()
     with ExitStack() as stack:
-        session = stack.enter_context(manager.writer_session(Store.TRADING))
+        session, uncopied = stack.enter_context(take_store(manager, Store.TRADING))
         charges = ChargeBook.from_documents(read_charges())
         engine, loaded = build(
             settings, clock, session, instruments=known_instruments(manager, settings), charges=charges,
@@ -75,7 +76,7 @@ async def serve(settings: Settings, clock: Clock, stop: asyncio.Event) -> None:
             "engine.recovered", orders=len(loaded.orders), fills=len(loaded.fills),
             positions=len(engine.desk.positions.open()), state=engine.states.account.value,
         )  # fmt: skip
-        running = Running(settings, clock, manager, engine, wire, calendar.session)
+        running = Running(settings, clock, manager, engine, wire, calendar.session, uncopied)
         await running.compare_first()
         running.handlers.resume_unfinished()
         # What recovery said is in the outbox: whoever joins now gets it with the replay.
@@ -105,9 +106,10 @@ class Running:
 
     def __init__(
         self, settings: Settings, clock: Clock, manager: DatabaseManager, engine: Engine, wire: Broker,
-        session_of: Any,
+        session_of: Any, uncopied: str = "",
     ) -> None:  # fmt: skip
         self._settings = settings
+        self._uncopied = uncopied
         self._clock = clock
         self._manager = manager
         self._engine = engine
@@ -119,9 +121,7 @@ class Running:
         )
         self._rounds.on_new_day = self._new_day
         self._reconciler = Reconciler(engine, settings.execution.broker, clock)
-        self._comparing = Comparing(
-            wire, self._reconciler, clock, interval_s=settings.execution.reconcile_interval_s
-        )  # fmt: skip
+        self._comparing = Comparing(wire, self._reconciler, clock, interval_s=settings.execution.reconcile_interval_s)
         self._broker_spoke = asyncio.Event()
         self._signals = SignalSource(manager, engine, may_begin=lambda: self._comparing.is_done_once)
         self._barrier = Barrier(
@@ -294,7 +294,7 @@ class Running:
             "barrier_misses": float(self._barrier.misses if self._barrier else 0),
         }  # fmt: skip
         stored = engine.states.find(("account", ""))
-        if stored.state is TradingState.ACTIVE:
-            return Pulse(HealthState.GREEN, "", self._last_market_us, len(engine.in_flight), figures)
-        detail = f"{stored.state}: {stored.reason}"
-        return Pulse(HealthState.WARNING, detail, self._last_market_us, len(engine.in_flight), figures)
+        limited = "" if stored.state is TradingState.ACTIVE else f"{stored.state}: {stored.reason}"
+        detail = "; ".join(filter(None, (limited, self._uncopied)))
+        state = HealthState.WARNING if detail else HealthState.GREEN
+        return Pulse(state, detail, self._last_market_us, len(engine.in_flight), figures)

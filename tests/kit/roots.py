@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from libs.core.clock import SystemClock
+from libs.dbaccess.backup import note_deployment
 from libs.dbaccess.init import Made, init_all
 from libs.dbaccess.layout import Layout
 from libs.settings import Settings, load_settings
@@ -25,7 +26,9 @@ def settings(**environment: str) -> Settings:
 
 def make_stores(root: Path) -> list[Made]:
     """Do what `fleet init` does."""
-    return init_all(Layout(root), settings=settings(), clock=SystemClock())
+    made = init_all(Layout(root), settings=settings(), clock=SystemClock())
+    note_deployment(Layout(root))
+    return made
 
 
 def copy_stores(root: Path) -> None:

@@ -19,7 +19,9 @@ import psutil
 import pytest
 
 from libs.dbaccess import DatabaseManager
+from libs.dbaccess.backup import list_copies
 from libs.messaging import Subscriber
+from libs.settings.storage import Sqlite
 from tests.kit.acting import check_actions
 from tests.kit.browser import Dashboard
 from tests.kit.fleet import SERVICES, WholeFleet, whole_fleet
@@ -151,6 +153,14 @@ def check_metrics(fleet: WholeFleet) -> None:
     assert {service for metric, service, _ in exported if metric == "tradefleet_process_memory_bytes"} == set(SERVICES)
 
 
+def check_copy_before_new_code(fleet: WholeFleet) -> None:
+    """The supervisor started the engine again with code that had not run on its store: no command was there to copy."""
+    log = (fleet.data_root / "run" / "execution_engine.log").read_text()
+    (made,) = [json.loads(line)["copy"] for line in log.splitlines() if '"deployment.copied"' in line]
+    copies = {each.path: each.state for each in list_copies(fleet.data_root / "backups", Sqlite(), verify=True)}
+    assert copies[made] == "whole"
+
+
 def rows(fleet: WholeFleet, sql: str) -> list[tuple]:
     with DatabaseManager(fleet.data_root, settings=fleet.settings).trading_reader() as trading:
         return [tuple(row) for row in trading.execute(sql).fetchall()]
@@ -200,9 +210,14 @@ def test_fleet_survives_its_processes_through_to_the_end_of_the_day(chromium):
         assert socket.stat().st_mode & 0o777 == 0o700
         with Listener(fleet) as listener:
             killed = ("ingestor", "scanner", "execution_engine", "watchdog")
+            note = fleet.data_root / "backups" / ".deployed_code_trading"
+            code = note.read_text()
+            note.write_text("other code")
             for service in killed:
                 kill(fleet, service)
             answers_again(fleet, *killed)
+            check_copy_before_new_code(fleet)
+            assert note.read_text() == code
             before = fleet.pids()
             assert "scanner: started" in fleet.control("supervisorctl", "restart", "scanner")
             fleet.back("scanner", before)

@@ -1,6 +1,6 @@
 """Copies of the stores: made beside a living owner, checked before they count, pruned by age, put back on demand."""
 
-from libs.dbaccess.backup.deployment import copy_before_deployment, note_deployment
+from libs.dbaccess.backup.deployment import copy_before_deployment, copy_before_first_write, note_deployment
 from libs.dbaccess.backup.listing import Copy, list_copies, newest_copy
 from libs.dbaccess.backup.manager import BackupManager
 from libs.dbaccess.backup.market import MARKET_LIST
@@ -13,6 +13,7 @@ __all__ = [
     "Copy",
     "Restored",
     "copy_before_deployment",
+    "copy_before_first_write",
     "list_copies",
     "newest_copy",
     "note_deployment",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -70,7 +71,15 @@ class BackupManager:
         self._prune_market(target)
         return target
 
-    def _copy_sqlite(self, path: Path, target: Path) -> None:
+    def copy_for_deployment(self, store: Store, go_on: Callable[..., None] | None = None) -> Path:
+        """Copy trading or config under a name with the time, which no later copy replaces; nothing is pruned."""
+        now = self._now()
+        folder = self.root / store.value / (f"{now:%Y%m%d}" if store is Store.TRADING else "")
+        target = folder / f"{store.value}_{now:%Y%m%d_%H%M%S_%f}.db"
+        self._copy_sqlite(self.layout.store(store), target, go_on)
+        return target
+
+    def _copy_sqlite(self, path: Path, target: Path, go_on: Callable[..., None] | None = None) -> None:
         """Copy page by page while the owner writes, and check the copy's integrity before it gets its name."""
         if not path.exists():
             raise StoreMissing(path, "run `fleet init`")
@@ -78,7 +87,7 @@ class BackupManager:
         def copy(partial: Path) -> None:
             with sqlite_reader(path, self.settings.sqlite) as source:
                 try:
-                    backup_sqlite(source, partial)
+                    backup_sqlite(source, partial, go_on)
                 except sqlite3.OperationalError:
                     raise
                 except sqlite3.DatabaseError as e:

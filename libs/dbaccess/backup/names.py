@@ -7,7 +7,7 @@ from pathlib import Path
 
 from libs.core.clock import IST
 
-_FORMS = ("trading_%Y%m%d_%H%M%S_%f", "config_%Y%m%d", "%Y%m%d")
+_FORMS = ("trading_%Y%m%d_%H%M%S_%f", "config_%Y%m%d_%H%M%S_%f", "config_%Y%m%d", "%Y%m%d")
 
 
 def named_time(path: Path) -> datetime | None:

@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from libs.core.errors import Refused
-from libs.dbaccess import BackupManager
-from libs.dbaccess.backup import copy_before_deployment, deployment, list_copies
+from libs.dbaccess import BackupManager, deployed
+from libs.dbaccess.backup import copy_before_deployment, list_copies
 from tests.kit.commands import fleet_here
 from tests.kit.roots import copy_stores, settings
 
@@ -25,7 +25,7 @@ def new_code(monkeypatch):
     """Change the code that runs, to what the test calls it."""
 
     def change(name: str) -> None:
-        monkeypatch.setattr(deployment, "code_fingerprint", lambda _: name)
+        monkeypatch.setattr(deployed, "code_fingerprint", lambda _: name)
 
     return change
 
@@ -108,7 +108,7 @@ def test_any_other_byte_of_code_is_other_code(tmp_path):
     (tmp_path / "libs").mkdir()
     path = tmp_path / "libs" / "a.py"
     path.write_text("x = 1\n")
-    plain = deployment.code_fingerprint.__wrapped__
+    plain = deployed.code_fingerprint.__wrapped__
     before = plain(tmp_path)
     path.touch()
     assert plain(tmp_path) == before

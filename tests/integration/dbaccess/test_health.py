@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 from datetime import date
 from pathlib import Path
@@ -91,7 +92,7 @@ def swell(path: Path) -> None:
 
 GREEN, WARNING, ERROR = HealthState.GREEN, HealthState.WARNING, HealthState.ERROR
 FAULTS = {
-    "missing directory": (lambda at: at.backups.rmdir(), "backups", WARNING),
+    "missing directory": (lambda at: shutil.rmtree(at.backups), "backups", WARNING),
     "missing schema version": (lambda at: at.schema_version.unlink(), ".schema_version", WARNING),
     "garbage schema version": (
         lambda at: at.schema_version.write_bytes(b"\xff\xfe"),
