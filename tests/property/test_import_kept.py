@@ -1,4 +1,4 @@
-"""C6: candles that are kept in memory as columns are those that tables would hold, or the file is read into tables."""
+"""C6: rows that are kept in memory as columns are those that tables would hold, or the file is read into tables."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from libs.core.clock import to_us
 from libs.dbaccess.connections import duckdb_memory
-from libs.dbaccess.importing import ImportRequest, kept, moments, pieces
+from libs.dbaccess.importing import ImportRequest, moments, pieces, plain
 from libs.dbaccess.importing.closing import day_of_number
+from libs.dbaccess.importing.dayrows import ROWS, take_ticks
 from libs.dbaccess.importing.kept import NotPlain, keep
 from libs.dbaccess.importing.plan import plan_file
 from libs.dbaccess.importing.scratch import SCRATCH, Scratch
@@ -42,26 +43,47 @@ def candles_of(connection, staged, rows_max=MANY, spans=()):
     return sorted(found)
 
 
+def ticks_of(connection, staged):
+    """Give every tick as it would be closed, and how many there were and are left, date by date."""
+    found = []
+    for number, rows in staged.days():
+        ticks = staged.ticks(connection, day_of_number(number))
+        counts = take_ticks(connection, ticks, keep_repeats=False)
+        found.append((number, rows, counts, connection.execute(f"SELECT * FROM {ROWS}").fetchall()))
+    return found
+
+
 def in_memory(connection, paths, request, piece_bytes=pieces._PIECE_BYTES):
     """Give what was kept and the report; None where the files are not for it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "_PIECE_BYTES", piece_bytes)
         patch.setattr(moments, "_SAMPLE_ROWS", 3)
         try:
+            connection.execute("DROP TYPE IF EXISTS listed CASCADE")
             return keep(connection, paths, request, lambda *_: None)
         except NotPlain:
             return None
 
 
 def in_tables(paths, request):
-    """Give every good candle, and the report."""
+    """Give every good row, and the report."""
     with duckdb_memory() as connection, pytest.MonkeyPatch.context() as patch:
         connection.execute(f"ATTACH ':memory:' AS {SCRATCH}")
         connection.execute(f"USE {SCRATCH}")
         patch.setattr(moments, "_SAMPLE_ROWS", 3)
         report = _read_files(connection, paths, request, lambda *_: None)
         connection.execute("USE memory")
-        return candles_of(connection, Scratch(connection)), report
+        return rows_of(connection, Scratch(connection), request), report
+
+
+def rows_of(connection, staged, request):
+    return (ticks_of if request.data_type == "ticks" else candles_of)(connection, staged)
+
+
+def asked(kind, **words):
+    """Ask for candles of a timeframe, or for ticks."""
+    chosen = {} if kind else {"price": "close"}
+    return ImportRequest("candles" if kind else "ticks", timeframe=kind, chosen=chosen, **words)
 
 
 def same_both_ways(connection, path, request, piece_bytes):
@@ -69,19 +91,19 @@ def same_both_ways(connection, path, request, piece_bytes):
     expected, report = in_tables([path], request)
     if found is not None:
         staged, said = found
-        assert repr(candles_of(connection, staged)) == repr(expected)
+        assert repr(rows_of(connection, staged, request)) == repr(expected)
         assert said == report
         assert not said.refused
     return found is not None
 
 
 @settings(max_examples=80)
-@given(drawn=files(), timeframe=st.sampled_from(["1m", "1d"]), piece_bytes=st.integers(120, 600))
-def test_what_is_kept_is_what_tables_hold(connection, tmp_path_factory, drawn, timeframe, piece_bytes):
+@given(drawn=files(), kind=st.sampled_from(["1m", "1d", None]), piece_bytes=st.integers(120, 600))
+def test_what_is_kept_is_what_tables_hold(connection, tmp_path_factory, drawn, kind, piece_bytes):
     """Odd times, numbers, symbols and lines; cut into pieces anywhere."""
     form, zone, lines = drawn
     path = written(tmp_path_factory.getbasetemp(), form, lines)
-    same_both_ways(connection, path, ImportRequest("candles", zone=zone, timeframe=timeframe), piece_bytes)
+    same_both_ways(connection, path, asked(kind, zone=zone), piece_bytes)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -100,6 +122,25 @@ SHAPES = {
     "mark": lambda text: b"\xef\xbb\xbf" + text.encode(),
     "semicolons": lambda text: text.replace(",", ";").encode(),
 }
+
+
+@pytest.mark.parametrize("form", ["iso", "iso_t", "fraction"])
+def test_ticks_of_plain_times_are_kept(connection, tmp_path, form):
+    """Some in one instant, one twice, on two days, and not in order."""
+    later = [line.replace("2026-02-02", "2026-02-03").replace("TCS", "NSE:INFY") for line in good(form, INDIA, 5)]
+    path = written(tmp_path, form, [*later[:3], *good(form, INDIA, 9), *good(form, INDIA, 2), *later[1:]])
+
+    assert same_both_ways(connection, path, asked(None), 200)
+
+
+@pytest.mark.parametrize(
+    "cells", ["1,2,1,2,-5,,", "1,2,1,0,5,,", "1,2,1,nan,5,,", "1,2,1,2,5,1e400,", "1,2,1,2,5,nan(1),"]
+)
+def test_one_odd_tick_is_for_the_tables(connection, tmp_path, cells):
+    lines = [HEAD, *good("iso", INDIA, 50), f"2026-02-02 09:18:00,TCS,{cells}", *good("iso", INDIA, 50)]
+    (tmp_path / "file.csv").write_text("\n".join(lines))
+
+    assert in_memory(connection, [tmp_path / "file.csv"], asked(None), 300) is None
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -194,4 +235,17 @@ def test_columns_of_any_chunks_are_taken(connection):
     """A piece is one chunk as Arrow reads it now; were it two, none would be lost."""
     column = pa.chunked_array([["TCS", "INFY"], ["INFY"]]).dictionary_encode()
 
-    assert kept._only_chunk(column).to_pylist() == ["TCS", "INFY", "INFY"]
+    assert plain._only_chunk(column).to_pylist() == ["TCS", "INFY", "INFY"]
+
+
+def test_files_with_other_columns(connection, tmp_path):
+    """What one has and the other has not is missing there."""
+    paths = [tmp_path / "TCS.csv", tmp_path / "INFY.csv"]
+    paths[0].write_text("time,ltp,bid\n2026-02-02 09:15:00.5,1,2\n2026-02-02 09:15:01.5,3,\n")
+    paths[1].write_text("time,ltp,volume\n2026-02-02 09:15:01.0,5,6\n2026-02-02 09:15:02.0,7,\n")
+    found = in_memory(connection, paths, ImportRequest("ticks", timeframe=None))
+    expected, report = in_tables(paths, ImportRequest("ticks", timeframe=None))
+
+    assert found is not None
+    assert ticks_of(connection, found[0]) == expected
+    assert found[1] == report

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from libs.core.clock import day_start_us
 from libs.dbaccess.importing.dayrows import ROWS, take_ticks
 from libs.dbaccess.importing.rows import VALUES, staging_ddl
-from libs.dbaccess.importing.scratch import SCRATCH, day_number, list_symbols
+from libs.dbaccess.importing.scratch import SCRATCH, Scratch, day_number
 
 DAY = date(2026, 2, 2)
 NAMES = {"TCS": "TCS", "NSE:TCS": "TCS", "INFY": "INFY", "A": "A", "?": None}
@@ -40,18 +40,18 @@ def scratch():
             cells = f"{day_number(day)}, 'TCS', 0, 1, 9, 1, 1, 9, 1, 9, {refused}"
             connection.execute(f"INSERT INTO rows VALUES ({cells})")
         connection.execute("USE memory")
-        list_symbols(connection)
-        yield connection
+        yield connection, Scratch(connection)
 
 
-def closed(connection, rows, *, keep_repeats):
+def closed(scratch, rows, *, keep_repeats):
     """Give what the import counts and makes of a day's rows."""
+    connection, tables = scratch
     columns = zip(*rows, strict=True) if rows else [()] * len(COLUMNS)
     staged = pa.table([pa.array(cells, kind) for cells, kind in zip(columns, KINDS, strict=True)], COLUMNS)
     connection.execute("BEGIN")
     try:
         connection.execute(f"INSERT INTO {SCRATCH}.rows BY NAME SELECT {day_number(DAY)} AS day, * FROM staged")
-        counts = take_ticks(connection, DAY, keep_repeats=keep_repeats)
+        counts = take_ticks(connection, tables.ticks(connection, DAY), keep_repeats=keep_repeats)
         found = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM {ROWS}").fetchall()
     finally:
         connection.execute("ROLLBACK")

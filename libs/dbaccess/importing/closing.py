@@ -82,7 +82,7 @@ class DayCloser:
     ) -> CandleDay | TickDay:
         request, layout = self._request, self._db.layout
         if request.data_type == "ticks":  # of a trading day they may print at any time
-            return TickDay(connection, day, keep_repeats=request.keep_repeats)
+            return TickDay(connection, self._staged, day, keep_repeats=request.keep_repeats)
         timeframe = str(request.timeframe)
         longer = DERIVED.get(timeframe, ()) if session else ()
         missing = [each for each in longer if not layout.day(request.exchange, "candles", each, day).exists()]

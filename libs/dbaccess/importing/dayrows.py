@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import date
 
 import duckdb
 
 from libs.contracts.market import Origin
 from libs.dbaccess.importing.rows import VALUES
-from libs.dbaccess.importing.scratch import SCRATCH, good, wanted
+from libs.dbaccess.importing.scratch import TickRows
 
 #: The table of a date's rows as they will be stored. Temporary, so each connection has its own.
 ROWS = "day_rows"
 _IN_TIME = "ticks_in_time"
 
 
-def take_ticks(connection: duckdb.DuckDBPyConnection, day: date, *, keep_repeats: bool) -> tuple[int, int]:
+def take_ticks(connection: duckdb.DuckDBPyConnection, staged: TickRows, *, keep_repeats: bool) -> tuple[int, int]:
     """Make the table of a date's ticks, numbered in order of time and file, with whichever volume was missing."""
     columns = VALUES["ticks"]
-    counts = ", ".join(f"count({column})" for column in columns)
-    [(rows, *filled)] = connection.execute(
-        f"SELECT count(*), {counts} FROM {SCRATCH}.rows WHERE {good(day)}"
-    ).fetchall()
-    there = [column for column, count in zip(columns, filled, strict=True) if count]
-    whole = {column for column, count in zip(columns, filled, strict=True) if count == rows}
-    found = _make_in_time(connection, day, there)
+    there = [column for column in columns if staged.filled[column]]
+    whole = {column for column in there if staged.filled[column] == staged.rows}
+    found = _make_in_time(connection, staged.source, there)
     values = [name for name in there if name != "seq"]
     numbered = f"SELECT {', '.join(('symbol', 'ts_us', *values, 'row_number() OVER () AS seq'))} FROM {_IN_TIME}"
     every = ", ".join(_column(name, values) for name in columns if name != "seq")
@@ -39,10 +34,10 @@ def take_ticks(connection: duckdb.DuckDBPyConnection, day: date, *, keep_repeats
     return found, kept
 
 
-def _make_in_time(connection: duckdb.DuckDBPyConnection, day: date, there: Sequence[str]) -> int:
+def _make_in_time(connection: duckdb.DuckDBPyConnection, source: str, there: Sequence[str]) -> int:
     """Make the table of a date's ticks in order of time and line; most files are, and to see it is quickly done."""
     in_time = ("ts_us", "seq", "line") if "seq" in there else ("ts_us", "line")
-    select = f"SELECT {', '.join(('s.symbol', 'ts_us', *there, 'r.rowid AS line'))} {wanted(day)}"
+    select = f"SELECT {', '.join(('symbol', 'ts_us', *there, 'line'))} FROM {source}"
     found = _make(connection, _IN_TIME, select)
     before = ", ".join(f"lag({name}) OVER ()" for name in in_time)
     [(some_back,)] = connection.execute(

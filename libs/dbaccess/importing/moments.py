@@ -44,6 +44,10 @@ _EPOCHS = (("s", 1e8, 1e11), ("ms", 1e11, 1e14), ("us", 1e14, 1e17), ("ns", 1e17
 _WHEN_OFFSETS_DIFFER = [datetime(year, month, 1, tzinfo=UTC) for year in range(1990, 2045) for month in (1, 7)]
 
 
+#: What of these Arrow reads as it is meant.
+PLAIN_FORMS = frozenset(form for _, form in _PLAIN_ISO)
+
+
 class Moments(msgspec.Struct, frozen=True):
     """The form of a file's times, in words for the plan, and how to read them.
 
@@ -166,12 +170,12 @@ def zone_named(zone: str) -> ZoneInfo:
 
 def _in_zone(naive: str, zone: str) -> str:
     """Turn a wall-clock time of a zone into microseconds since the epoch; a fixed offset is a subtraction."""
-    offset_us = _fixed_offset_us(zone)
+    offset_us = fixed_offset_us(zone)
     return f"epoch_us(timezone({quote(zone)}, {naive}))" if offset_us is None else f"epoch_us({naive}) - {offset_us}"
 
 
 @lru_cache(maxsize=16)
-def _fixed_offset_us(zone: str) -> int | None:
+def fixed_offset_us(zone: str) -> int | None:
     """Give the offset a zone always has; asked for some hundred times a file."""
     named = zone_named(zone)
     offsets = {moment.astimezone(named).utcoffset() for moment in _WHEN_OFFSETS_DIFFER}

@@ -46,8 +46,11 @@ class TickDay:
 
     minutes = None
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, day: date, *, keep_repeats: bool) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, staged: Staged, day: date, *, keep_repeats: bool
+    ) -> None:  # fmt: skip
         self._connection = connection
+        self._staged = staged
         self._keep_repeats = keep_repeats
         self._figures: dict[str, Figures] = {}
         self.day = day
@@ -60,7 +63,8 @@ class TickDay:
 
     def parts(self) -> Iterator[str]:
         """Give the SELECT of the rows as they are stored; count those there were, and those that are left."""
-        self.found, self.kept = take_ticks(self._connection, self.day, keep_repeats=self._keep_repeats)
+        ticks = self._staged.ticks(self._connection, self.day)
+        self.found, self.kept = take_ticks(self._connection, ticks, keep_repeats=self._keep_repeats)
         yield stored_select(ROWS)
 
     def again(self) -> Iterator[str]:

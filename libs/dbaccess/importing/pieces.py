@@ -1,4 +1,4 @@
-"""A plain CSV file in pieces of whole lines, read by Arrow: numbers as numbers, and each text of a piece once.
+"""A plain CSV file in pieces of whole lines, read by Arrow: numbers as numbers, and each symbol of a piece once.
 
 Arrow's reader takes less than half of the processor time of DuckDB's, and where it takes a cell it reads what
 `TRY_CAST` does. But it cannot leave out a row: what it does not take is `NotPlain`, and the file is DuckDB's to read.
@@ -26,7 +26,7 @@ _WORKERS = 2
 #: Pieces at work or waiting for their turn, so that no worker waits for the one that takes them.
 _AHEAD = _WORKERS + 1
 _ARROW = {"DOUBLE": pa.float64(), "BIGINT": pa.int64()}
-_TEXT = pa.dictionary(pa.int32(), pa.string())
+_SYMBOL = pa.dictionary(pa.int32(), pa.string())
 _PACKED = {".gz": "gzip", ".zst": "zstd"}
 
 
@@ -35,7 +35,7 @@ class NotPlain(Exception):
 
 
 class Piece(NamedTuple):
-    """Some lines of a file as columns; texts are dictionaries. `done` is how much of the file was read, in percent."""
+    """Some lines of a file as columns; symbols are a dictionary. `done` says how much was read, in percent."""
 
     plan: FilePlan
     table: pa.Table
@@ -75,9 +75,10 @@ def _kinds(plan: FilePlan, data_type: str) -> dict[str, pa.DataType]:
     """Say as what each column is read that is used."""
     if plan.csv is None or max(Counter(plan.columns.values()).values()) > 1:
         raise NotPlain("no CSV, or a column is taken for two things")
-    values = {plan.columns[name]: _ARROW[kind] for name, kind in VALUES[data_type].items() if name in plan.columns}
-    texts = [*time_columns(plan), *([plan.columns["symbol"]] if "symbol" in plan.columns else [])]
-    return values | dict.fromkeys(texts, _TEXT)
+    fields = VALUES[data_type].items()
+    kinds = {plan.columns[name]: _ARROW[kind] for name, kind in fields if name in plan.columns}
+    kinds |= dict.fromkeys(time_columns(plan), pa.string())
+    return kinds | ({plan.columns["symbol"]: _SYMBOL} if "symbol" in plan.columns else {})
 
 
 def _lines(path: Path, buffers: Iterator[bytearray]) -> Generator[tuple[memoryview, int]]:

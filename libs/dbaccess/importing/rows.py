@@ -13,7 +13,7 @@ from libs.dbaccess.importing.plan import FilePlan, ImportRequest, identifier
 IST_OFFSET_US = -day_start_us(trading_date(0))
 _DAY = f"CAST((ts_us + {IST_OFFSET_US}) // {US_PER_DAY} AS INTEGER)"
 #: In the year 2286: what lies behind it would not even be counted in days.
-_LAST_US = 10**16
+LAST_US = 10**16
 
 #: Staged columns besides day, symbol, ts_us and refused.
 VALUES = {
@@ -85,7 +85,7 @@ def staging_select(plan: FilePlan, request: ImportRequest, *, strict: bool = Fal
 
 def moments_select(plan: FilePlan, request: ImportRequest, source: str) -> str:
     """Give the SELECT of day and moment of each text of a time; NULL where a row of that time would be refused."""
-    off = f" AND ts_us % {US_PER_MINUTE} = 0" if _is_by_minute(request) else ""
+    off = f" AND ts_us % {US_PER_MINUTE} = 0" if is_by_minute(request) else ""
     return (
         f"SELECT {_day_and_moment(request)}"
         f" FROM (SELECT CASE WHEN ts_us >= 0{off} THEN ts_us END AS ts_us FROM (SELECT {_moment(plan)} AS ts_us"
@@ -94,7 +94,7 @@ def moments_select(plan: FilePlan, request: ImportRequest, source: str) -> str:
 
 
 def _moment(plan: FilePlan) -> str:
-    return f"CASE WHEN {plan.moment_sql} BETWEEN 0 AND {_LAST_US} THEN {plan.moment_sql} END"
+    return f"CASE WHEN {plan.moment_sql} BETWEEN 0 AND {LAST_US} THEN {plan.moment_sql} END"
 
 
 def _day_and_moment(request: ImportRequest) -> str:
@@ -103,7 +103,8 @@ def _day_and_moment(request: ImportRequest) -> str:
     return f"{_DAY} AS day, {moment} AS ts_us"
 
 
-def _is_by_minute(request: ImportRequest) -> bool:
+def is_by_minute(request: ImportRequest) -> bool:
+    """Whether rows are of whole minutes."""
     return request.data_type == "candles" and request.timeframe != "1d"
 
 
@@ -153,7 +154,7 @@ def _rules(request: ImportRequest) -> list[tuple[str, str, str]]:
     The first is spelled for speed, without a function call a row; DuckDB orders NaN above infinity. Of a symbol it sees
     only the text as it stands in the file: one behind a space, and none, are before the first letter or sign.
     """
-    in_time = f"ts_us BETWEEN 0 AND {_LAST_US}"
+    in_time = f"ts_us BETWEEN 0 AND {LAST_US}"
     rules = [(UNREADABLE_TIME, in_time, f"ts_us IS NULL OR NOT {in_time}")]
     if request.data_type == "candles":
         rules += [
@@ -167,7 +168,7 @@ def _rules(request: ImportRequest) -> list[tuple[str, str, str]]:
                 "low > least(open, close) OR high < greatest(open, close)",
             ),
         ]  # fmt: skip
-        if _is_by_minute(request):
+        if is_by_minute(request):
             rules.append((OFF_MINUTE, f"ts_us % {US_PER_MINUTE} = 0", f"ts_us % {US_PER_MINUTE} <> 0"))
     else:
         rules += [

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import duckdb
 import pyarrow as pa
 
 from libs.dbaccess.buffers import numbers
 from libs.dbaccess.importing.candles import Candles
+from libs.dbaccess.importing.rows import VALUES
 
 #: What the scratch database is attached as.
 SCRATCH = "scratch"
 #: Stretches of time, half open; without any, a whole day is meant.
 Spans = Sequence[tuple[int, int]]
+
+
+class TickRows(NamedTuple):
+    """A date's ticks, as they came: what to select them from, how many there are, and how many have each value.
+
+    Besides values it has `symbol` as a number (of the type `listed`), `ts_us`, and `line`, their place.
+    """
+
+    source: str
+    rows: int
+    filled: dict[str, int]
 
 
 class Staged(Protocol):
@@ -31,6 +43,9 @@ class Staged(Protocol):
         self, connection: duckdb.DuckDBPyConnection, day: date, rows: int, spans: Spans, *, rows_max: int
     ) -> Iterator[Candles]:
         """Give a date's candles, as they came; in parts of whole symbols when it has more than so many rows."""
+
+    def ticks(self, connection: duckdb.DuckDBPyConnection, day: date) -> TickRows:
+        """Give a date's ticks, to be had on this connection until those of another date are."""
 
 
 class Scratch:
@@ -58,6 +73,16 @@ class Scratch:
                 f" coalesce(volume, 0) AS volume {wanted(day)} AND ({inside}) AND {part}"
             ).to_arrow_table()
             yield Candles(*(numbers(found[name]) for name in Candles._fields))
+
+    def ticks(self, connection: duckdb.DuckDBPyConnection, day: date) -> TickRows:
+        """Give a date's ticks."""
+        columns = VALUES["ticks"]
+        counts = ", ".join(f"count({column})" for column in columns)
+        [(rows, *filled)] = connection.execute(
+            f"SELECT count(*), {counts} FROM {SCRATCH}.rows WHERE {good(day)}"
+        ).fetchall()
+        source = f"(SELECT r.* REPLACE (s.symbol AS symbol), r.rowid AS line {wanted(day)})"
+        return TickRows(source, rows, dict(zip(columns, filled, strict=True)))
 
 
 def list_symbols(connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -47,8 +47,8 @@ def staged(
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Staged, ImportReport]]:
     """Give a connection, the rows that were staged, and the report so far.
 
-    What is read in seconds is kept in memory, for to write it down would cost as much as to read it again: candles of
-    plain files as columns, other rows in a scratch database. Its tables are `rows`, `counted` (how many of them a day
+    What is read in seconds is kept in memory, for to write it down would cost as much as to read it again: those of
+    plain files as columns, others in a scratch database. Its tables are `rows`, `counted` (how many of them a day
     and a spelling have), and `names` of spelling and symbol. The scratch of larger files lies on disk: it goes when
     the block ends well, and stays when it raises or is killed, for the next run of the same files.
     """
@@ -72,9 +72,8 @@ def staged(
 def _in_memory(
     connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], request: ImportRequest, report: Report
 ) -> tuple[Staged, ImportReport]:
-    if request.data_type == "candles":
-        with suppress(NotPlain):
-            return keep(connection, paths, request, report)
+    with suppress(NotPlain):
+        return keep(connection, paths, request, report)
     connection.execute(f"ATTACH ':memory:' AS {SCRATCH}")
     connection.execute(f"USE {SCRATCH}")
     found = _read_files(connection, paths, request, report)
