@@ -37,6 +37,11 @@ class Kept:
         self._places = np.array([places[each] for each in meant if each], np.int32)
         self._by_day = by_day
 
+    @property
+    def size_bytes(self) -> int:
+        """How much memory they take."""
+        return sum(part.nbytes for parts in self._by_day.values() for part in parts)
+
     def days(self) -> list[tuple[int, int]]:
         """Give the dates in their order, as days since the epoch, and how many rows each has."""
         return [(day, sum(part.num_rows for part in parts)) for day, parts in sorted(self._by_day.items())]

@@ -65,15 +65,19 @@ def staged(
             [(text,)] = connection.execute(f"SELECT report FROM {SCRATCH}.staged_report").fetchall()
             yield connection, Scratch(connection), msgspec.json.decode(text, type=ImportReport)
         else:
-            yield connection, *_in_memory(connection, paths, request, report)
+            yield connection, *_in_memory(connection, paths, request, settings, report)
     _clear(folder)
 
 
 def _in_memory(
-    connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], request: ImportRequest, report: Report
-) -> tuple[Staged, ImportReport]:
+    connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], request: ImportRequest, settings: Importing,
+    report: Report,
+) -> tuple[Staged, ImportReport]:  # fmt: skip
     with suppress(NotPlain):
-        return keep(connection, paths, request, report)
+        kept, found = keep(connection, paths, request, report)
+        left_mib = settings.memory_max_mib - kept.size_bytes // 1_048_576
+        connection.execute(f"SET memory_limit = '{max(left_mib, settings.memory_max_mib // 2)}MiB'")
+        return kept, found
     connection.execute(f"ATTACH ':memory:' AS {SCRATCH}")
     connection.execute(f"USE {SCRATCH}")
     found = _read_files(connection, paths, request, report)
