@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
+from heapq import merge
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -38,8 +39,9 @@ class TickLoop(TradingLoop):
 
     Until then ticks go on: what came in the grace has come and gone before anybody could decide on the bar, and is what
     an entry is sized by.
-    Per tick, as in the engine: what rests fills, then exits are judged; an exit that is due goes out as a market order
-    and fills on a tick behind the one that made it due. An order reaches the exchange `latency_ms` after its decision.
+    Per tick, as in the engine: what rests fills, and the account is valued where it did; then exits are judged. One
+    that is due goes out as a market order and fills on a tick behind the one that made it due. An order reaches the
+    exchange `latency_ms` after its decision. All symbols go through their ticks together, in the order of the market.
     Only ticks of symbols with an order or a guarded position are read.
     """
 
@@ -60,8 +62,7 @@ class TickLoop(TradingLoop):
             self._bars[bar.symbol] = bar
         known_us = minute_us + TIMEFRAMES[bars[0].timeframe] * US_PER_MINUTE + self._ticks.grace_us
         symbols = sorted({*self.resting, *(key.symbol for key in self.desk.guards)})
-        for symbol in symbols:
-            events += self._walk(symbol, self._walked_us, known_us)
+        events += self._walk(symbols, self._walked_us, known_us)
         self._walked_us = known_us
         if self.watches and symbols:
             touched = set(symbols)
@@ -86,17 +87,21 @@ class TickLoop(TradingLoop):
             if self.desk.gate.state.symbol(bar.exchange, bar.symbol).price_at_us < self._end_us(bar):
                 super()._price((bar,))
 
-    def _walk(self, symbol: str, start_us: int, end_us: int) -> list[LoopEvent]:
+    def _walk(self, symbols: Sequence[str], start_us: int, end_us: int) -> list[LoopEvent]:
+        """Go through the ticks of all symbols as the market had them: they trade on one account."""
         events: list[LoopEvent] = []
-        for tick in self._ticks.between(symbol, start_us, end_us):
+        guards = self.desk.guards
+        for tick in merge(*(self._ticks.between(each, start_us, end_us) for each in symbols), key=_moment):
+            symbol = tick.symbol
             if symbol in self.resting:
                 events += self._match(tick)
-            guards = self.desk.guards
-            held = sorted(key for key, guard in guards.items() if key.symbol == symbol and not guard.is_idle)
+            held = sorted(key for key in guards if key.symbol == symbol)
             if not held and symbol not in self.resting:
-                break
+                continue
             self.desk.on_price(tick.exchange, symbol, tick.price, tick.timestamp_us)
             for key in held:
+                if guards[key].is_idle:
+                    continue
                 guards[key], found = on_tick(guards[key], tick.price, tick.timestamp_us)
                 if found is not None:
                     decision = self.desk.leave(key, found.reason, tick.timestamp_us)
@@ -112,6 +117,8 @@ class TickLoop(TradingLoop):
             left, trade = match_tick(order, tick, self.settings)
             if trade is not None:
                 events += self._traded(order.order_id, trade, tick.timestamp_us)
+                if self.watches:
+                    self.desk.mark()
             if left.quantity:
                 kept.append(left)
         self._keep(tick.symbol, kept)
@@ -123,3 +130,7 @@ class TickLoop(TradingLoop):
         # One tick cannot make an exit due and fill it: what is sent on a tick meets those behind it.
         waiting[-1] = replace(waiting[-1], since_us=now_us + self.settings.latency_ms * 1000)
         return events
+
+
+def _moment(tick: Tick) -> int:
+    return tick.timestamp_us

@@ -7,14 +7,14 @@ from typing import ClassVar
 
 import pytest
 
-from libs.core.clock import US_PER_SECOND
+from libs.core.clock import US_PER_MINUTE, US_PER_SECOND
 from libs.core.errors import Refused
 from libs.strategies import BaseStrategy, register
 from libs.strategies.registry import forget
 from services.backtest import BacktestRunner, reading
 from services.backtest.request import make_request
 from tests.kit.backtest import FIRST, make_history, runner_manager
-from tests.kit.market_days import OPEN_MINUTE, at_us, close_day
+from tests.kit.market_days import OPEN_MINUTE, at_us, candle, close_day
 from tests.kit.roots import copy_stores
 
 #: Monday to Friday, and the Monday behind.
@@ -156,6 +156,30 @@ def test_a_run_fills_on_the_ticks_that_were_captured(captured, scripted):
     assert reading.compare(captured, *runs)["equal"]
     log = reading.describe(captured, runs[0])["log"]
     assert [row["event"] for row in log if row["event"] == "data.ticks"] == ["data.ticks"]
+
+
+def test_two_symbols_that_trade_across_a_minutes_end_are_valued_by_the_minute(tmp_path, scripted):
+    """ACME is first by name and fills last, in the grace of the minute in which BETA fills: the third bar knows both.
+
+    Both are bought at 100 and close at 101 and 102 from then on: 10 and 20 rupees.
+    """
+    root, at = tmp_path / "data", at_us(FIRST, OPEN_MINUTE)
+    copy_stores(root)
+    prices = {"ACME": 101.0, "BETA": 102.0}
+    close_day(root, FIRST, [candle(name, at + n * US_PER_MINUTE, price) for name, price in prices.items()
+                            for n in range(4)])  # fmt: skip
+    close_day(root, FIRST, [
+        {"symbol": name, "timestamp": at + int(s * US_PER_SECOND), "price": 100.0, "volume": 50, "bid": 100.0,
+         "ask": 100.0, "volume_day": 0, "seq": n}
+        for n, (name, s) in enumerate([("BETA", 90), ("ACME", 121.5)], 1)
+    ], timeframe=None)  # fmt: skip
+    scripted.script = {0: "enter_long"}
+    db = runner_manager(root)
+    run_id = BacktestRunner(db).run("scripted", "ACME,BETA", FIRST, FIRST, fill="next_tick", **PLAIN)
+
+    with db.backtest_reader(run_id) as connection:
+        curve = connection.execute("SELECT equity_paise FROM equity_curve ORDER BY timestamp").fetchall()
+    assert [row[0] - 1_000_000_00 for row in curve] == [0, 20_00, 30_00, 30_00]
 
 
 def test_a_run_on_ticks_there_are_none_of_is_refused(tmp_path):

@@ -8,6 +8,7 @@ from libs.contracts.market import Tick
 from libs.core.clock import US_PER_SECOND
 from libs.orders.fills import FillSettings
 from libs.orders.positions import PositionKey
+from libs.trading.decisions import Refusal
 from libs.trading.exits import ExitRules
 from libs.trading.sizing import FixedValue
 from libs.trading.tick_loop import TickLoop
@@ -132,6 +133,42 @@ def test_only_symbols_with_something_at_stake_are_read():
 
     traded(ticks)
     assert set(ticks.read) == {"ACME"}
+
+
+def two_symbols(rows, signals, **limits):
+    """Ten shares of ACME and BETA each, and the ticks of both: seconds since the open, symbol, price."""
+    ticks = Recorded(grace_s=2)
+    for symbol in ("ACME", "BETA"):
+        own = ((at, price, price, price, 50) for at, name, price in rows if name == symbol)
+        ticks.ticks += Recorded(*own, symbol=symbol).ticks
+
+    def kind(desk, settings, session_of):
+        return TickLoop(desk, settings, session_of, ticks)
+
+    loop = make_loop(kind=kind, **limits)
+    bars = {n: [bar(n, 100, symbol=symbol) for symbol in ("ACME", "BETA")] for n in range(4)}
+    return loop, run(loop, {n: (bars[n], [each for each in signals if each.timestamp_us == OPEN_US + n * MINUTE_US])
+                            for n in bars})  # fmt: skip
+
+
+def test_all_symbols_trade_in_the_order_of_the_market():
+    """They share one account. BETA's tick at 90 s comes before ACME's at 121.5 s, whatever their names."""
+    signals = [signal(0, "enter_long", symbol=symbol) for symbol in ("ACME", "BETA")]
+    events = two_symbols([(121.5, "ACME", 100), (90, "BETA", 100)], signals)[1]
+
+    found = [(fill.symbol, (fill.timestamp_us - OPEN_US) / US_PER_SECOND) for fill in fills_of(events)]
+    assert found == [("BETA", 90), ("ACME", 121.5)]
+
+
+def test_the_account_is_valued_at_a_fill_as_the_engine_does():
+    """ACME is 10 rupees down when BETA fills: 100 of 50 that may be lost, though the minute ends as it began."""
+    rows = [(62, "ACME", 100), (130, "ACME", 90), (131, "BETA", 100), (170, "ACME", 100)]
+    signals = [signal(0, "enter_long"), signal(1, "enter_long", symbol="BETA"),
+               signal(2, "enter_short", symbol="BETA", strategy_id="revert")]  # fmt: skip
+    rejected = [each.rejected.check for each in two_symbols(rows, signals, account_loss_day_max_rupees=50)[1]
+                if isinstance(each, Refusal)]  # fmt: skip
+
+    assert rejected == ["daily_loss"]
 
 
 def test_a_day_without_ticks_leaves_the_order_unfilled():
