@@ -51,7 +51,9 @@ class PaperBroker:
     def place(self, order: Order, approved: Approved) -> None:
         require_approval(order, approved)
         sent_ns, now_us = self._clock.monotonic_ns(), self._now_us(order)
-        self._rest(order, order.quantity, now_us, known_us=approved.request.signal_us)
+        # On ticks what was decided then meets the ticks behind it, also those other symbols' are ahead of.
+        since_us = now_us if self._fills_on_bars else order.created_us
+        self._rest(order, order.quantity, since_us, known_us=approved.request.signal_us)
         crash_point("engine.place.sent")
         self._answer(order, "place", ev.Accepted(at_us=now_us, broker_order_ids=(_name(order),)), sent_ns)
         reached = approved.request.price_simulated

@@ -39,9 +39,10 @@ _ENTRY = Purpose.ENTRY
 
 Check = Callable[[Case], Rejected | None]
 
-#: In this order: the first that objects names the rejection. What is plainly wrong comes before what is too much.
+#: In this order: the first that objects names the rejection. What is plainly wrong comes before what is too much,
+#: and a limit that was hit before the state it led to: a backtest has no states.
 ENTRY_CHECKS: tuple[Check, ...] = (
-    trading_state.check,
+    trading_state.check_halted,
     market_hours.check,
     lot.check,
     tick.check,
@@ -57,6 +58,7 @@ ENTRY_CHECKS: tuple[Check, ...] = (
     daily_trades.check,
     daily_loss.check,
     drawdown.check,
+    trading_state.check,
     order_rate.check,
 )
 

@@ -45,12 +45,16 @@ def build(
     for instrument in instruments:
         desk.gate.state.on_instrument(instrument)
     restore(desk, loaded, session_of)
-    market = MarketClock(clock, silence_us=execution.market_silence_ms * 1000)
+    is_on_bars = lives_on_bars(execution)
+    market = MarketClock(
+        clock, silence_us=execution.market_silence_ms * 1000,
+        closes_after_us=0 if is_on_bars else settings.ingestor.grace_ms * 1000,
+    )  # fmt: skip
     watch = Watch(execution, market, clock, skew_max_us=skew_max_us)
     engine = Engine(
         desk, store, States(store, loaded.states), market, watch, clock, broker=execution.broker,
         exit_retry_us=execution.exit_retry_s * US_PER_SECOND, exits_on_bars=execution.exit_source == "bar",
-        lives_on_bars=lives_on_bars(execution),
+        lives_on_bars=is_on_bars,
     )  # fmt: skip
     return engine, loaded
 

@@ -53,7 +53,7 @@ class Decider:
             entry.processed(_processed(signal, place, "duplicate", reason=f"traded as {seen[0][0]}: other parameters"))
             return []
         known_us = signal.timestamp_us + TIMEFRAMES[signal.timeframe] * US_PER_MINUTE
-        now_us = max(self._market.now_us(), known_us)
+        now_us = self._market.decided_us(known_us)
         state = self._desk.gate.state
         # The strictest state of account, strategy and instrument holds for this decision.
         state.trading_state = self._states.of(signal.strategy_id, signal.exchange, signal.symbol)

@@ -74,7 +74,7 @@ class Engine:
                     continue
                 self.desk.guards[key], found = on_tick(guard, tick.price, tick.timestamp_us)
                 if found is not None:
-                    self.leave(key, found.reason)
+                    self.leave(key, found.reason, at_us=self.market.instant_of(tick))
 
     def on_bar(self, bar: OHLCVBar) -> None:
         """Take in a bar that closed, and leave what it stopped out where exits are judged on bars."""
@@ -103,7 +103,7 @@ class Engine:
         self.desk.mark()
 
     def mark(self) -> None:
-        """Value the account in between; one that lives on bars is valued once a minute, when all of them were taken."""
+        """Value the account at a fill; one that lives on bars is valued once a minute, when all of them were taken."""
         if not self._lives_on_bars:
             self.desk.mark()
 

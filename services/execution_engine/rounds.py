@@ -85,9 +85,8 @@ class Rounds:
         engine.desk.gate.state.trading_state = engine.states.account
 
     def snapshot(self, kind: str) -> None:
-        """Write the whole account as it is."""
+        """Write the whole account as it is; no limit is held against it here, for this instant is any."""
         desk, now_us = self._engine.desk, self._engine.market.now_us()
-        self._engine.mark()
         state = desk.gate.state
         positions = desk.positions.open()
         values = {each.key: round(each.quantity * self._mark(each) * 100) for each in positions}
@@ -100,7 +99,7 @@ class Rounds:
                 timestamp_us=now_us // US_PER_MINUTE * US_PER_MINUTE, kind=kind, cash_paise=desk.equity_paise - net,
                 equity_paise=desk.equity_paise, exposure_gross_paise=gross, exposure_net_paise=net,
                 profit_realised_paise=realised, profit_unrealised_paise=unrealised, fees_paise=fees,
-                drawdown_paise=max(0, state.equity.drawdown_paise), positions_open=len(positions),
+                drawdown_paise=max(0, state.equity.peak_paise - desk.equity_paise), positions_open=len(positions),
                 orders_open=len(desk.orders.unsettled()),
             )  # fmt: skip
             for each in positions:

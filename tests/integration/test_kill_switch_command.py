@@ -123,6 +123,7 @@ def test_without_an_engine_the_state_is_written_under_its_lock(tmp_path, monkeyp
         rig.signal("enter_long")
         rig.tick(100.0)
         rig.tick(90.0, seconds=61)
+        rig.close_minute()
         assert rig.rows("SELECT state, cause FROM trading_states") == [("reducing", "drawdown")]
         rig.rounds.snapshot("minute")
         clock = rig.clock

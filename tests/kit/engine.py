@@ -71,6 +71,11 @@ class Rig:
         self.engine.on_bar(bar)
         self.rounds.on_time()
 
+    def close_minute(self) -> None:
+        """Let the minute that ended last be closed, which is when limits look at the account."""
+        self.engine.on_minute((self.clock.now_us() // MINUTE_US - 1) * MINUTE_US)
+        self.rounds.on_time()
+
     def signal(self, kind: str, symbol: str = "ACME", **changes: Any) -> SignalEvent:
         """Make a signal on the bar that ended last, and hand it to the engine."""
         self.seq = max(self.seq, self.engine.cursor.outbox_seq) + 1
@@ -102,15 +107,16 @@ def _defaults() -> Settings:
     return settings()
 
 
-def engine_settings(root: Path, **changes: Any) -> Settings:
-    """Ten shares an entry, no exits but those given, nothing automatic from silence."""
+def engine_settings(root: Path, *, grace_ms: int = 0, **changes: Any) -> Settings:
+    """Ten shares an entry, no exits but those given, nothing automatic from silence; bars known at their end."""
     values = {"sizing": "fixed_quantity", "sizing_amount": 10.0, "stop_percent": 0.0, "square_off": False}
     quiet = {"feed_stale_s": 100_000, "heartbeat_lost_s": 100_000}
     risk = {name: changes.pop(name) for name in list(changes) if name.startswith(_RISK)}
     found = _defaults()
     execution = Execution(**(values | quiet | changes))
     limits = msgspec.structs.replace(found.risk, **risk)
-    return msgspec.structs.replace(found, data_root=str(root), execution=execution, risk=limits)
+    at_once = msgspec.structs.replace(found.ingestor, grace_ms=grace_ms)
+    return msgspec.structs.replace(found, data_root=str(root), execution=execution, risk=limits, ingestor=at_once)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from libs.risk.verdict import Rejected
 _ACTIVE = TradingState.ACTIVE
 _EXIT = Purpose.EXIT
 _FLATTEN = Purpose.FLATTEN
-_REDUCING = TradingState.REDUCING
+_REDUCING, _HALTED = TradingState.REDUCING, TradingState.HALTED
 
 
 def check(case: Case) -> Rejected | None:
@@ -20,3 +20,8 @@ def check(case: Case) -> Rejected | None:
     if state is _REDUCING and case.request.purpose is _EXIT:
         return None
     return Rejected("trading_state", f"trading is {state}; this is an order of purpose {case.request.purpose}")
+
+
+def check_halted(case: Case) -> Rejected | None:
+    """Ask HALTED alone: in REDUCING an entry is rejected by what led there, where that is a limit."""
+    return check(case) if case.state.trading_state is _HALTED else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from libs.contracts.market import Tick
 from libs.contracts.orders import OrderStatus
 from libs.contracts.risk import TradingState
 from libs.dbaccess.trading.control import StateChange
@@ -71,6 +72,44 @@ def test_a_stop_leaves_on_the_tick_that_reaches_it(rig):
     assert {row[0] for row in rig.rows("SELECT purpose FROM orders WHERE status = 'filled'")} == {"entry", "exit"}
 
 
+def test_what_a_tick_made_due_meets_the_ticks_behind_it(rig):
+    """Another symbol is half a second ahead when ACME reaches its stop; its next tick is still one behind the stop."""
+    rig.signal("enter_long", stop=99.0)
+    rig.tick(100.0)
+    at_us = rig.clock.now_us()
+    ticks = (("BETA", 900, 100.0), ("ACME", 400, 98.9), ("ACME", 700, 98.5))
+    for symbol, after_ms, price in ticks:
+        tick = Tick(symbol, at_us + after_ms * 1000, price, volume=1_000, bid=price - 0.05, ask=price + 0.05)
+        rig.wire.on_tick(tick)
+        rig.engine.on_tick(tick)
+
+    assert rig.rows("SELECT created_at_us - ? FROM orders WHERE purpose = 'exit'", at_us) == [(400_000,)]
+    assert rig.rows("SELECT timestamp_us - ?, price FROM trades WHERE side = 'sell'", at_us) == [(700_000, 98.45)]
+
+
+def test_a_quote_of_long_ago_makes_nothing_due_back_then(rig):
+    """A symbol that trades seldom is quoted with the time of its last trade: what leaves on it leaves now."""
+    rig.signal("enter_long", stop=99.0)
+    rig.tick(100.0)
+    at_us = rig.clock.now_us()
+    rig.tick(100.0, "BETA", seconds=30)
+    rig.engine.on_tick(Tick("ACME", at_us, 98.9, volume=0))
+
+    assert rig.rows("SELECT created_at_us - ? FROM orders WHERE purpose = 'exit'", at_us) == [(30_000_000,)]
+
+
+def test_nothing_is_decided_before_its_bar_was_closed(tmp_path):
+    """The last tick before the bar is closed, two seconds after its end, is at 1.9 s; a quote of it comes again."""
+    with engine_rig(tmp_path / "data", grace_ms=2000) as rig:
+        rig.tick(100.0, seconds=1.9)
+        rig.signal("enter_long")
+        rig.tick(100.0, seconds=0)
+        assert rig.positions() == {}
+        rig.tick(100.0, seconds=0.1)
+
+        assert rig.positions() == {("trend", "ACME"): 10}
+
+
 def test_a_restart_gives_everything_back(tmp_path):
     """F6: positions, guards, profit, cursor and trading state are what they were."""
     root = tmp_path / "data"
@@ -135,12 +174,18 @@ def test_a_lost_day_stops_entries(tmp_path):
         rig.signal("enter_long")
         rig.tick(100.0)
         rig.tick(90.0, seconds=60)
-        rig.tick(90.0)
+        rig.rounds.snapshot("minute")
+        rig.rounds.on_time()
+        assert rig.engine.states.account is TradingState.ACTIVE, "a snapshot's instant is any: no limit is held to it"
+        rig.close_minute()
 
         assert rig.engine.states.account is TradingState.REDUCING
         assert rig.rows("SELECT kind FROM risk_locks") == [("daily_loss",)]
+        rig.tick(100.0, "BETA")
         rig.signal("enter_long", symbol="BETA")
         rig.signal("exit_long")
+        (reason,) = rig.rows("SELECT reason FROM processed_signals WHERE symbol = 'BETA'")[0]
+        assert reason.startswith("daily_loss: "), "the limit is named, as in a backtest, and not the state it led to"
         rig.tick(90.0)
         assert rig.positions() == {}
 

@@ -53,6 +53,7 @@ class Refusing:
 
 def _lose(rig: Rig) -> None:
     rig.tick(90.0, seconds=61)
+    rig.close_minute()
 
 
 def _storm(rig: Rig) -> None:

@@ -71,6 +71,17 @@ def losing(state):
     state.strategy_loss["trend"] = 10_000_00
 
 
+def lost_and_reducing(state):
+    """What a limit led to is not what rejects: a backtest, which has no states, names the limit, too."""
+    losing(state)
+    reducing(state)
+
+
+def lost_and_halted(state):
+    losing(state)
+    halted(state)
+
+
 SENT = OrderStatus.SENT
 LATE = OPEN_US + 346 * MINUTE_US
 
@@ -128,6 +139,9 @@ CASES = [
     ("daily_trades", ask(strategy_id="other"), working(), {"symbol_trades_day_max": 1}, NOW_US),
     ("daily_loss", ask(), equity(9_975_000_00), {}, NOW_US),
     ("daily_loss", ask(), losing, {}, NOW_US),
+    ("daily_loss", ask(), lost_and_reducing, {}, NOW_US),
+    ("trading_state", ask(), lost_and_halted, {}, NOW_US),
+    ("trading_state", ask(**EXIT), lost_and_halted, {}, NOW_US),
     ("drawdown", ask(), equity(9_000_000_00, 9_000_000_00), {}, NOW_US),
     ("order_rate", ask(), sent(*[500_000] * 8), {}, NOW_US),
     ("order_rate", ask(**EXIT), sent(*[500_000] * 10), {}, NOW_US),
