@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from argparse import ArgumentParser, Namespace
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from cli.exits import FAILED, OK, WrongUsage
 from cli.output import add_json, print_json, print_table
+from cli.replay import ending_alike
 from cli.words import a_day, between, split_names
 
 _SHOWN_MAX = 20
@@ -72,11 +74,14 @@ def run(options: Namespace) -> int:
         start=start, end=end, fill=options.fill, strategies=_names(options.strategy), symbols=_names(options.symbols),
         source=options.source or "", run_id=options.run_id or "", traded=options.traded, timeout_s=options.timeout,
     )  # fmt: skip
-    if options.into is not None:
-        found = compare_days(root, settings, asked, options.into.absolute())
-    else:
-        with tempfile.TemporaryDirectory(prefix="parity-", ignore_cleanup_errors=True) as into:
-            found = compare_days(root, settings, asked, Path(into))
+    with ExitStack() as stack:
+        stack.enter_context(ending_alike())
+        if options.into is not None:
+            into = options.into.absolute()
+        else:
+            made = tempfile.TemporaryDirectory(prefix="parity-", ignore_cleanup_errors=True)
+            into = Path(stack.enter_context(made))
+        found = compare_days(root, settings, asked, into)
     if options.json:
         print_json(found)
     else:

@@ -56,6 +56,8 @@ def compare_days(root: Path, settings: Settings, asked: Asked, into: Path) -> di
     )
     days = _days(source, request)
     recorded, was_filled = _candles(source, request, days)
+    if missing := sorted(set(request.symbols_all) - {row.symbol for row in recorded}):
+        raise FileNotFoundError(f"{root} has no candles of {', '.join(missing)} then; name other --symbols")
     if not request.instruments:
         request = msgspec.structs.replace(request, instruments=_assumed(request, recorded))
     sources = {day: _played(source, request, day, asked.source) for day in days}
@@ -150,6 +152,8 @@ def _played(source: DatabaseManager, request: RunRequest, day: date, wanted: str
     has_ticks = not is_closed or source.layout.day(request.exchange, "ticks", None, day).exists()
     if request.fill == NEXT_TICK and (wanted == "candles" or not has_ticks):
         raise Refused(f"--fill next_tick needs the ticks that were captured: there are no ticks of {day} to play")
+    if wanted == "ticks" and not has_ticks:
+        raise Refused(f"there are no ticks of {day} to play; --source candles needs none")
     return wanted or ("ticks" if has_ticks else "candles")
 
 

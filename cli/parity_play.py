@@ -163,7 +163,10 @@ class _Stage:
                     words = last_words(self._logs / f"{each}.log")
                     raise Refused(f"the {each} ended with code {process.returncode}: {words}")
             self._clock.sleep(self._every_s)
-        raise RetryLater(f"waited {self._timeout_s:.0f} s in vain for {what}; see {self._logs}")
+        raise RetryLater(
+            f"waited {self._timeout_s:.0f} s in vain for {what}; --timeout gives it longer, and --into DIR keeps the "
+            "logs (DIR/fleet/logs)"
+        )
 
 
 @contextmanager

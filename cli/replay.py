@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -44,9 +47,10 @@ def run(options: Namespace) -> int:
     from libs.settings import load_settings
 
     root = options.root or Path(load_settings().data_root)
-    found = play(
-        root, options.date, options.into, source=options.source, speed=options.speed, timeout_s=options.timeout
-    )
+    with ending_alike():
+        found = play(
+            root, options.date, options.into, source=options.source, speed=options.speed, timeout_s=options.timeout
+        )
     if options.json:
         print_json(found)
     else:
@@ -115,6 +119,16 @@ def _until_ended(process: subprocess.Popen[bytes], settings: Any, log: Path, tim
             return {name: status["capture"][name] for name in ("ticks", "bars", "minutes", "late", "gaps")}
         clock.sleep(_LOOK_EVERY_S)
     raise RetryLater(f"the replay was not over after {timeout_s:.0f} s; run it again and it goes on")
+
+
+@contextmanager
+def ending_alike() -> Iterator[None]:
+    """Take a SIGTERM as Ctrl-C is taken: the processes of ours must not stay behind."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def stop_process(process: subprocess.Popen[bytes]) -> None:

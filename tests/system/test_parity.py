@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from datetime import date
 
+import psutil
 import pytest
 
+from cli import parity_play
 from cli.main import main
 from cli.parity_sides import carried, span_of
 from libs.contracts import OHLCVBar
@@ -89,6 +93,8 @@ def test_the_fleet_does_what_the_backtest_says(history, tmp_path, monkeypatch, c
         (["--date", "2026-02-07", "--symbols", "ACME"], 4, "nse does not trade then"),
         (["--from", NEXT, "--to", DAY, "--symbols", "ACME"], 2, "--to 2026-02-03 is before --from 2026-02-04"),
         (["--date", DAY, "--symbols", "ACME", "--fill", "next_tick"], 1, "no ticks of 2026-02-03"),
+        (["--date", DAY, "--symbols", "ACME", "--source", "ticks"], 1, "no ticks of 2026-02-03 to play"),
+        (["--date", DAY, "--symbols", "ACME,NOBODY"], 4, "no candles of NOBODY"),
         (["--date", DAY, "--symbols", "ACME", "--into", "{root}/p"], 2, "inside the recording"),
         (["--date", DAY, "--strategy", "donchian_turtle"], 2, "name its symbols: --symbols A,B"),
         (["--date", DAY, "--symbols", "ACME", "--run", "run_20260203_101010_abcd"], 4, "run_20260203_101010_abcd"),
@@ -102,6 +108,22 @@ def test_what_cannot_be_compared_is_refused_by_name(history, capsys, options, co
 
     assert parity("--strategy", "sma_cross", "--root", history, *given) == code
     assert words in capsys.readouterr().err
+
+
+def test_whoever_ends_it_leaves_no_process_behind(history, monkeypatch):
+    """A SIGTERM of whatever started it is taken as Ctrl-C is: the processes and the data roots of the day go, too."""
+    met, others = [], set(psutil.Process().children())
+
+    def interrupt(stage, *_):
+        met.extend([stage._logs, *(set(psutil.Process().children()) - others)])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(parity_play._Stage, "ask", interrupt)
+    assert parity("--date", DAY, "--strategy", "sma_cross", "--symbols", "ACME", "--root", history) == 130
+    logs, *processes = met
+    assert len(processes) == 3
+    assert not [each for each in processes if each.is_running()]
+    assert not logs.exists()
 
 
 @pytest.mark.matrix
