@@ -13,13 +13,13 @@ import pytest
 from cli import parity_play
 from cli.main import main
 from cli.parity_sides import carried, span_of
-from libs.contracts import OHLCVBar
+from libs.core.clock import US_PER_MINUTE
 from libs.dbaccess import DatabaseManager, EODRollover, Role
-from libs.feeds.replay import in_order, ticks_of
 from services.backtest import BacktestRunner
 from tests.kit.backtest import make_history
+from tests.kit.captured_days import capture_days
 from tests.kit.market_days import at_us, candle, close_day
-from tests.kit.roots import settings
+from tests.kit.roots import copy_stores, settings
 from tests.kit.short import tmp_path  # noqa: F401  # a fixture: sockets have short paths
 
 DAY, NEXT, LATER = date(2026, 2, 3), date(2026, 2, 4), date(2026, 2, 5)
@@ -127,26 +127,29 @@ def test_whoever_ends_it_leaves_no_process_behind(history, monkeypatch):
 
 
 @pytest.mark.matrix
-@pytest.mark.timeout(900)
-def test_the_fleet_fills_on_ticks_as_the_backtest_does(tmp_path, capsys):  # noqa: F811  # the short one
-    """The paper broker on captured ticks, exits on ticks, through a night: prices, quantities, fees and profits."""
-    root = make_history(tmp_path / "h", ("ACME", "BETA"), last=NEXT, count=45)
-    for day in (DAY, NEXT):
-        with DatabaseManager(root).historical_reader("nse", "candles", "1m", day) as connection:
-            found = connection.execute(
-                "SELECT symbol, epoch_us(timestamp), open, high, low, close, volume FROM candles ORDER BY 2, 1"
-            ).fetchall()
-        ticks = in_order(ticks_of(OHLCVBar(symbol, "1m", *values, "nse") for symbol, *values in found))
-        close_day(root, day, [
-            {"symbol": each.symbol, "timestamp": each.timestamp_us, "price": each.price, "volume": each.volume,
-             "bid": each.price - 0.05, "ask": each.price + 0.05, "volume_day": each.volume_day, "seq": number}
-            for number, each in enumerate(ticks, 1)
-        ], timeframe=None)  # fmt: skip
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("fill", ["next_bar_open", "next_tick"])
+def test_full_days_of_ticks_are_traded_as_the_backtest_says(tmp_path, monkeypatch, capsys, fill):  # noqa: F811  # the short one
+    """Two days of 375 minutes, as captured; INFY is silent for half an hour, TCS begins at noon; a night between.
+
+    On ticks the paper broker and the engine fill and leave on each of them, as they run by default.
+    """
+
+    def was_captured(tick):
+        minute = tick.timestamp_us // US_PER_MINUTE % 1440 + 330  # the session is within one date of UTC
+        return not (660 <= minute < 690 if tick.symbol == "INFY" else tick.symbol == "TCS" and minute < 720)
+
+    root, overlay = tmp_path / "h", tmp_path / "overlay.toml"
+    copy_stores(root)
+    capture_days(root, [DAY, NEXT], count=5, keep=was_captured)
+    overlay.write_text(OVERNIGHT)
+    monkeypatch.setenv("TRADEFLEET_CONFIG", str(overlay))
     code = parity(
-        "--from", DAY, "--to", NEXT, "--strategy", "sma_cross,bollinger_breakout", "--symbols", "ACME,BETA", "--root",
-        root, "--fill", "next_tick", "--timeout", 400, "--json",
+        "--from", DAY, "--to", NEXT, "--strategy", STRATEGIES, "--symbols", "RELIANCE,HDFCBANK,ICICIBANK,INFY,TCS",
+        "--root", root, "--fill", fill, "--timeout", 1500, "--json",
     )  # fmt: skip
     found = json.loads(capsys.readouterr().out)
 
     assert (code, found["differences"]) == (0, [])
-    assert min(found["fleet"][name] for name in ("signals", "orders", "trades", "exits")) >= 5
+    assert found["fleet"]["candles"] == 2 * (5 * 375 - 30 - 165)
+    assert min(found["fleet"][name] for name in ("signals", "orders", "trades", "exits")) >= 100
