@@ -61,7 +61,7 @@ class TickLoop(TradingLoop):
         for bar in bars:
             self._bars[bar.symbol] = bar
         known_us = minute_us + TIMEFRAMES[bars[0].timeframe] * US_PER_MINUTE + self._ticks.grace_us
-        symbols = sorted({*self.resting, *(key.symbol for key in self.desk.guards)})
+        symbols = self._at_stake()
         events += self._walk(symbols, self._walked_us, known_us)
         self._walked_us = known_us
         if self.watches and symbols:
@@ -81,6 +81,16 @@ class TickLoop(TradingLoop):
             for tick in self._ticks.between(signal.symbol, self._end_us(bar), now_us):
                 self.desk.on_price(tick.exchange, tick.symbol, tick.price, tick.timestamp_us)
         return super().on_signal(signal, bar, now_us)
+
+    def end(self, now_us: int) -> list[LoopEvent]:
+        """Go through what was captured behind the last bar, as of a session that was cut off; then end the day."""
+        session = self._session_of(self._day) if self._day else None
+        close_us = session.close_us if session else 0
+        events = self._walk(self._at_stake(), self._walked_us, close_us) if self._walked_us < close_us else []
+        return events + super().end(now_us)
+
+    def _at_stake(self) -> list[str]:
+        return sorted({*self.resting, *(key.symbol for key in self.desk.guards)})
 
     def _price(self, bars: Iterable[OHLCVBar]) -> None:
         for bar in bars:  # as the engine does: a tick behind the bar's end is the better price

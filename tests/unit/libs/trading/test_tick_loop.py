@@ -171,6 +171,16 @@ def test_the_account_is_valued_at_a_fill_as_the_engine_does():
     assert rejected == ["daily_loss"]
 
 
+def test_what_was_captured_behind_the_last_bar_still_trades():
+    """The capture was cut off at 130 s: there is no bar of that minute, and the engine filled on its ticks."""
+    loop, fills = traded(Recorded((125, 100, 99.95, 100.05, 50), grace_s=2), kinds=("", "enter_long"), minutes=2)
+    assert fills == []
+
+    events = loop.end(OPEN_US + 2 * MINUTE_US)
+    assert [(each.timestamp_us - OPEN_US) / US_PER_SECOND for each in fills_of(events)] == [125]
+    assert not loop.resting
+
+
 def test_a_day_without_ticks_leaves_the_order_unfilled():
     loop, fills = traded(Recorded())
     assert fills == []
