@@ -198,6 +198,23 @@ def test_packed_files(connection, tmp_path):
         list(pieces.read_pieces([plan], "candles"))
 
 
+def test_packed_files_of_several_members(connection, tmp_path):
+    """As `cat a.gz b.gz` makes one of two: nothing behind the first is lost."""
+    lines = written(tmp_path, "iso", good("iso", INDIA, 40)).read_bytes().splitlines(keepends=True)
+    path = tmp_path / "file.csv.gz"
+    path.write_bytes(gzip.compress(b"".join(lines[:20])) + gzip.compress(b"".join(lines[20:])))
+
+    assert same_both_ways(connection, path, ImportRequest("candles"), 300)
+    assert in_tables([path], ImportRequest("candles"))[1].rows_read == 40
+
+
+@pytest.mark.parametrize("kind", ["1m", None])
+def test_a_file_without_rows(connection, tmp_path, kind):
+    (tmp_path / "file.csv").write_text(f"{HEAD}\n\n")
+
+    assert same_both_ways(connection, tmp_path / "file.csv", asked(kind), 300)
+
+
 def test_several_files_without_a_symbol_and_a_volume(connection, tmp_path):
     """The symbol is their name, and where there is no volume, or an empty one, it is 0."""
     paths = [tmp_path / "TCS.csv", tmp_path / "INFY.csv"]
