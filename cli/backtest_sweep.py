@@ -19,7 +19,7 @@ from services.backtest.collection import without_walks
 
 if TYPE_CHECKING:
     from libs.settings import Settings
-    from services.backtest.bars import BarsReader
+    from services.backtest.bars import BarsSource
     from services.backtest.sweep.point import PointResult
     from services.backtest.sweep.results import SweepResults
     from services.backtest.sweep.workers import Workers
@@ -34,15 +34,16 @@ def sweep(options: argparse.Namespace) -> int:
         settings, data_root = stores(options)
         if options.cluster:
             return _sweep(options, settings, data_root, None, collect_what_comes)
-        from services.backtest.bars import DAYS_AT_ONCE_SWEEP, begin_to_read
+        from services.backtest.bars import DAYS_AT_ONCE_SWEEP
+        from services.backtest.bars_apart import begin_to_read_apart
 
         wanted = wanted_bars(options, settings)
-        with begin_to_read(settings, data_root, wanted, days_at_once=DAYS_AT_ONCE_SWEEP) as bars:
+        with begin_to_read_apart(settings, data_root, wanted, days_at_once=DAYS_AT_ONCE_SWEEP) as bars:
             return _sweep(options, settings, data_root, bars, collect_what_comes)
 
 
 def _sweep(
-    options: argparse.Namespace, settings: Settings, data_root: str, bars: BarsReader | None,
+    options: argparse.Namespace, settings: Settings, data_root: str, bars: BarsSource | None,
     collect_what_comes: Callable[[], None],
 ) -> int:  # fmt: skip
     from services.backtest.sweep.grid import make_grid
@@ -99,7 +100,7 @@ def alone_on(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def workers_of(options: argparse.Namespace, bars: BarsReader | None = None) -> Iterator[Workers]:
+def workers_of(options: argparse.Namespace, bars: BarsSource | None = None) -> Iterator[Workers]:
     """Give what runs the points: a cluster, or this process and those it finds worth starting."""
     from services.backtest.sweep.workers import Cluster, Team
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from libs.calendar import Calendar, CalendarError
 from libs.calendar.data import Overrides
@@ -12,8 +13,10 @@ from libs.calendar.learned import Learned, joined, read_learned
 from libs.contracts.sessions import Session
 from libs.dbaccess.files import write_atomically
 from libs.dbaccess.layout import Layout
-from libs.dbaccess.manager import DatabaseManager
 from libs.dbaccess.roles import Store, require_owner
+
+if TYPE_CHECKING:  # it brings DuckDB, of which dates need nothing
+    from libs.dbaccess.manager import DatabaseManager
 
 
 def load_calendar(root: Path | str, exchange: str) -> Calendar:

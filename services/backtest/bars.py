@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from libs.core.clock import Clock, SystemClock
 from libs.core.errors import Refused
-from libs.dbaccess import DatabaseManager, MarketDataQuery, Role
-from libs.dbaccess.queries.columns import CandleColumns
+from libs.dbaccess.candles import CandleColumns
 from libs.settings import Settings
 from services.backtest.wanted import Asking, Wanted
+
+if TYPE_CHECKING:  # they bring DuckDB, which only who reads needs
+    from libs.dbaccess import DatabaseManager, MarketDataQuery
 
 #: An open day holds some 200 KiB; with 32 at once each costs a tenth more time, with 10 half as much again.
 DAYS_AT_ONCE = 80
@@ -32,6 +34,32 @@ class Bars(NamedTuple):
     seconds: float
 
 
+class BarsSource(Protocol):
+    """Where a backtest has its bars from: read on a thread, or by another process."""
+
+    request: Asking
+
+    @property
+    def db(self) -> DatabaseManager:
+        """Give the stores they are read from."""
+
+    def serves(self, request: Asking) -> bool:
+        """Whether these are the bars of a request."""
+
+    def bars(self) -> Bars:
+        """Give what the request asks for, when it is there."""
+
+    def before(self, symbol: str, count: int) -> tuple[CandleColumns, ...]:
+        """Give so many candles of a symbol before the request's first day; nothing where there are none."""
+
+    def close(self) -> None:
+        """Stop reading, if it still goes on, and let go of every file."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 class BarsReader:
     """Begins to read when it is made, so that its owner can do something else meanwhile; a context, or close it.
 
@@ -39,6 +67,8 @@ class BarsReader:
     """
 
     def __init__(self, db: DatabaseManager, request: Asking, *, days_at_once: int = DAYS_AT_ONCE) -> None:
+        from libs.dbaccess import MarketDataQuery
+
         self.db = db
         self.request = request
         self._query = MarketDataQuery(db, closed_days_only=True, days_at_once=days_at_once)
@@ -75,8 +105,14 @@ def begin_to_read(
     settings: Settings, data_root: str, request: Asking, *, days_at_once: int = DAYS_AT_ONCE
 ) -> BarsReader:  # fmt: skip
     """Begin to read from a data root, before anything else of a backtest is there; to be closed by who asked."""
-    db = DatabaseManager(data_root, Role.BACKTEST, settings=settings, clock=SystemClock())
-    return BarsReader(db, request, days_at_once=days_at_once)
+    return BarsReader(stores_of(settings, data_root), request, days_at_once=days_at_once)
+
+
+def stores_of(settings: Settings, data_root: str) -> DatabaseManager:
+    """Give a data root's stores, as a backtest may use them."""
+    from libs.dbaccess import DatabaseManager, Role
+
+    return DatabaseManager(data_root, Role.BACKTEST, settings=settings, clock=SystemClock())
 
 
 def _read(query: MarketDataQuery, request: Asking, clock: Clock) -> Bars:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 
 from libs.contracts.sessions import Session
 from libs.core.clock import trading_date
-from libs.dbaccess import DatabaseManager
 from libs.dbaccess.calendars import load_calendar
 from libs.indicators.columns import session_days
 from libs.orders.instrument import Instrument
 from libs.trading.columns import Columns
-from services.backtest.bars import DAYS_AT_ONCE, BarsReader, NoCandles
+from services.backtest.bars import DAYS_AT_ONCE, BarsReader, BarsSource, NoCandles
 from services.backtest.equity import BLOCK_ROWS
 from services.backtest.request import RunRequest
+
+if TYPE_CHECKING:  # a sweep whose bars another process reads never opens DuckDB
+    from libs.dbaccess import DatabaseManager
 
 #: A price that opens this far from yesterday's close is more likely a split or a bonus than a move.
 CORPORATE_GAP_RATIO = 0.2
@@ -77,7 +79,7 @@ def load_data(
         return load(bars, warmup_bars)
 
 
-def load(bars: BarsReader, warmup_bars: int) -> RunData:
+def load(bars: BarsSource, warmup_bars: int) -> RunData:
     """Take the run's bars, and so many before them for its warm-up, from closed days; refuse a run without any."""
     request = bars.request
     # Made while the bars are still being read.
@@ -91,7 +93,7 @@ def load(bars: BarsReader, warmup_bars: int) -> RunData:
     )  # fmt: skip
 
 
-def take(bars: BarsReader, warmup_bars: int) -> tuple[tuple[Columns, ...], tuple[Columns, ...]]:
+def take(bars: BarsSource, warmup_bars: int) -> tuple[tuple[Columns, ...], tuple[Columns, ...]]:
     """Take the bars, and so many before them for a warm-up, without a word on their quality."""
     request = bars.request
     columns = tuple(Columns(*each) for each in bars.bars().columns)

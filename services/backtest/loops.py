@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from libs.calendar import Calendar
-from libs.dbaccess import DatabaseManager
 from libs.strategies.context import regular_session
 from libs.trading.day_loop import DayLoop
 from libs.trading.desk import Desk
@@ -14,7 +14,10 @@ from libs.trading.loop import TradingLoop
 from libs.trading.tick_loop import TickLoop, Ticks
 from services.backtest.data import RunData
 from services.backtest.request import NEXT_TICK, RunRequest
-from services.backtest.ticks import ClosedTicks, require_ticks
+
+if TYPE_CHECKING:  # they bring DuckDB
+    from libs.dbaccess import DatabaseManager
+    from services.backtest.ticks import ClosedTicks
 
 
 def make_loop(request: RunRequest, desk: Desk, calendar: Calendar, ticks: Ticks | None = None) -> TradingLoop:
@@ -32,6 +35,8 @@ def ticks_of(db: DatabaseManager, request: RunRequest, data: RunData) -> Iterato
     if request.fill != NEXT_TICK:
         yield None
         return
+    from services.backtest.ticks import ClosedTicks, require_ticks
+
     require_ticks(db, request.exchange, data)
     with ClosedTicks(db, request.exchange) as ticks:
         yield ticks

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import US_PER_DAY, US_PER_MINUTE, day_start_us
+from libs.dbaccess.candles import CandleColumns
 from libs.dbaccess.queries import MarketDataQuery
-from libs.dbaccess.queries.columns import CandleColumns
 from tests.kit.market_days import MONDAY, OPEN_MINUTE, archive_day, at_us, candle, capture, close_day, stores, tick
 
 SYMBOLS = ("A", "B&C", "ZED")

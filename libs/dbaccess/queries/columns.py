@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:  # whoever begins to read early imports numpy meanwhile
     import duckdb
-    import numpy as np
     import numpy.typing as npt
 
 _PRICES = ("open", "high", "low", "close")
 #: The columns of a part.
 NAMES = ("place", "timestamp", *_PRICES, "volume")
-
-
-class CandleColumns(NamedTuple):
-    """One symbol's candles in time order, each once; times are microseconds."""
-
-    symbol: str
-    timestamps: npt.NDArray[np.int64]
-    open: npt.NDArray[np.float64]
-    high: npt.NDArray[np.float64]
-    low: npt.NDArray[np.float64]
-    close: npt.NDArray[np.float64]
-    volume: npt.NDArray[np.int64]
 
 
 #: A chunk's columns by name; `place` is that of a row's symbol among those asked for.

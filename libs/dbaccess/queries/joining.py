@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from libs.dbaccess.queries.columns import NAMES, CandleColumns, Part
+from libs.dbaccess.candles import CandleColumns
+from libs.dbaccess.queries.columns import NAMES, Part
 
 
 def by_symbol(parts: Sequence[Part], symbols: Sequence[str]) -> tuple[CandleColumns, ...]:

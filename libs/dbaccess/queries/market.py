@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from libs.core.errors import Refused
+from libs.dbaccess.candles import CandleColumns
 from libs.dbaccess.queries.bounds import Moment
-from libs.dbaccess.queries.columns import CandleColumns
 from libs.dbaccess.queries.coverage import Coverage
 from libs.dbaccess.queries.outputs import Output, check_output, delivered
 from libs.dbaccess.queries.plan import DayPlan

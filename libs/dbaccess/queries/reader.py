@@ -14,11 +14,12 @@ from libs.contracts.market import TIMEFRAMES
 from libs.core.clock import Clock, trading_date
 from libs.core.errors import Refused
 from libs.dbaccess.calendars import load_calendar
+from libs.dbaccess.candles import CandleColumns
 from libs.dbaccess.init import require_root
 from libs.dbaccess.layout import Layout
 from libs.dbaccess.queries.attached import DayGone
 from libs.dbaccess.queries.catalogue import Catalogue
-from libs.dbaccess.queries.columns import CandleColumns, fetch_columns
+from libs.dbaccess.queries.columns import fetch_columns
 from libs.dbaccess.queries.coverage import Coverage, cover
 from libs.dbaccess.queries.engine import Engine, Fetch, NotTogether, fetch_table
 from libs.dbaccess.queries.live import live_part

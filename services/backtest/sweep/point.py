@@ -22,7 +22,7 @@ from libs.strategies.user import load_directory
 from libs.trading.columns import Columns
 from services.backtest import metrics
 from services.backtest.account import make_desk
-from services.backtest.bars import DAYS_AT_ONCE_SWEEP, BarsReader, begin_to_read
+from services.backtest.bars import DAYS_AT_ONCE_SWEEP, BarsSource, begin_to_read
 from services.backtest.collection import without_collection
 from services.backtest.data import RunData, take
 from services.backtest.equity import Valuation
@@ -106,7 +106,7 @@ def by_warmup(root: str, request: RunRequest, points: Sequence[dict[str, Any]]) 
 class Bench:
     """The data of a plan, loaded once, on which points are run one after the other."""
 
-    def __init__(self, plan: Plan, clock: Clock, bars: BarsReader) -> None:
+    def __init__(self, plan: Plan, clock: Clock, bars: BarsSource) -> None:
         """Take the bars that are being read, and be done with their reader."""
         settings, root = plan.settings, plan.data_root
         load_directory(settings.strategies.directory(root))
@@ -114,7 +114,7 @@ class Bench:
         self._clock = clock
         self._risk = plan.request.risk(settings.risk)
         self._calendar = load_calendar(root, plan.request.exchange)
-        self._db = bars.db
+        self._bars = bars
         list(self._calendar.sessions(plan.request.start, plan.request.end))  # it keeps them; bars are still read
         with bars:
             columns, warm_up = take(bars, plan.warmup_bars)
@@ -206,7 +206,7 @@ class Bench:
         form, why = self._forms[branch]
         desk = make_desk(request, data, self._risk)
         recorder = RunRecorder(desk)
-        with ticks_of(self._db, request, data) as ticks:
+        with ticks_of(self._bars.db, request, data) as ticks:
             loop = make_loop(request, desk, self._calendar, ticks)
             faults = list(run_form(form, request, data, loop, recorder, self._calendar).take_faults())
         error = f"{len(faults)} faults of the strategy, first: {faults[0].kind.value}" if faults else ""
@@ -238,7 +238,7 @@ _lock = threading.Lock()
 _kept: list[tuple[Plan, Bench]] = []
 
 
-def evaluate(plan: Plan, parameters: dict[str, Any], bars: BarsReader | None = None) -> PointResult:
+def evaluate(plan: Plan, parameters: dict[str, Any], bars: BarsSource | None = None) -> PointResult:
     """Run one point in a worker: of a pool or of a cluster, whose worker may have several threads.
 
     `bars` are the plan's, where somebody has begun to read them.
@@ -251,7 +251,7 @@ def load_seconds(plan: Plan) -> float:
     return _bench(plan).load_seconds
 
 
-def _bench(plan: Plan, bars: BarsReader | None = None) -> Bench:
+def _bench(plan: Plan, bars: BarsSource | None = None) -> Bench:
     with _lock:
         # Here a plan is the very same every time, and need not be compared; from afar it comes anew with each point.
         if not _kept or not (_kept[0][0] is plan or _kept[0][0] == plan):

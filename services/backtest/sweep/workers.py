@@ -12,13 +12,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, Thr
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from importlib import import_module
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from libs.core.clock import SystemClock
 from libs.core.errors import Refused, RetryLater
-from services.backtest.bars import BarsReader
+from services.backtest.bars import BarsSource
+from services.backtest.forking import may_fork
 from services.backtest.form import OUTRIGHT
 from services.backtest.sweep.point import Plan, PointResult, evaluate, load_seconds
 
@@ -26,8 +25,6 @@ from services.backtest.sweep.point import Plan, PointResult, evaluate, load_seco
 START_S, WORTH_IT = 1.0, 1.5
 #: What it takes to fork, and to work out again what two of them both need.
 FORKS_S = 0.1
-#: A thread that is over is there a little longer.
-GONE_S = 0.2
 
 #: Points given to each worker ahead of their turn, so that none waits for the next.
 _AHEAD = 2
@@ -51,7 +48,7 @@ class Team:
     time. `bars` are those of its plans, where somebody has begun to read them.
     """
 
-    def __init__(self, count: int, bars: BarsReader | None = None) -> None:
+    def __init__(self, count: int, bars: BarsSource | None = None) -> None:
         if count < 1:
             raise Refused(f"{count} workers; at least 1")
         self._count = count
@@ -150,20 +147,6 @@ class Forks(Pool):
     """Copies of this process, with all it has in memory. Only where `may_fork` says so."""
 
     begun_by = "fork"
-
-
-def may_fork() -> bool:
-    """Whether a copy of this process would be whole: there is no other thread, which might hold a lock just now."""
-    clock = SystemClock()
-    until_ns = clock.monotonic_ns() + int(GONE_S * 1e9)
-    try:
-        while len(list(Path("/proc/self/task").iterdir())) > 1:
-            if clock.monotonic_ns() > until_ns:
-                return False
-            clock.sleep(0.001)
-    except OSError:  # not Linux
-        return False
-    return True
 
 
 class Cluster:

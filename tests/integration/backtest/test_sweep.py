@@ -213,6 +213,7 @@ def test_forks_do_what_is_worked_out_of_columns(root, tmp_path):
         import sys
         import threading
         from cli.main import main
+        from services.backtest import forking
         from services.backtest.sweep import workers
 
         workers.FORKS_S = -1e9  # always worth it
@@ -227,9 +228,9 @@ def test_forks_do_what_is_worked_out_of_columns(root, tmp_path):
         words = ["backtest", "sweep", "--strategy", "sma_cross", "--symbols", "ACME", "--from", sys.argv[2], "--to",
                  sys.argv[3], "--data-root", sys.argv[1], "--grid", "fast=5,9", "--grid", "slow=20,30", "--json",
                  "--workers", "2"]
-        workers.GONE_S = 60.0
+        forking.GONE_S = 60.0
         codes = [main([*words, "--out", sys.argv[4]])]
-        workers.GONE_S = 0.0
+        forking.GONE_S = 0.0
         stays = threading.Event()
         threading.Thread(target=stays.wait).start()
         codes.append(main([*words, "--out", sys.argv[5]]))
@@ -278,35 +279,6 @@ def test_a_killed_sweep_goes_on(root, tmp_path, capsys):
     }
     assert answer["strict"]["trials"] == 20
     assert out.with_suffix(".html").read_text("utf-8").startswith("<!doctype html>")
-
-
-def test_bars_are_read_before_a_strategy_is_imported(root, tmp_path):
-    """The first words name the bars: they are read once, meanwhile numpy and the strategies are imported."""
-    done = run_code(
-        """
-        import sys
-        from cli.main import main
-        from services.backtest import bars
-
-        begun = []
-        begin = bars.BarsReader.__init__
-
-        def noted(reader, *arguments, **options):
-            begun.append([name for name in ("numpy", "libs.strategies.registry") if name in sys.modules])
-            begin(reader, *arguments, **options)
-
-        bars.BarsReader.__init__ = noted
-        code = main(["backtest", "sweep", "--strategy", "sma_cross", "--symbols", " ACME,ACME", "--from", sys.argv[2],
-                     "--to", sys.argv[3], "--data-root", sys.argv[1], "--out", sys.argv[4], "--grid", "fast=5,9",
-                     "--grid", "slow=20,30", "--json"])
-        print(code, begun, file=sys.stderr)
-        """,
-        root, FIRST, LAST, tmp_path / "s.jsonl",
-    )  # fmt: skip
-    alone = swept(root, tmp_path / "a.jsonl", ["fast=5,9", "slow=20,30"]).all
-
-    assert done.stderr.strip() == "0 [[]]"
-    assert {r.key: r.figures for r in SweepResults.read(tmp_path / "s.jsonl").all} == {r.key: r.figures for r in alone}
 
 
 def test_bars_of_another_request_are_not_taken(root, tmp_path):
