@@ -19,6 +19,7 @@ from libs.core.errors import Refused, RetryLater
 from services.backtest.bars import BarsSource
 from services.backtest.forking import may_fork
 from services.backtest.form import OUTRIGHT
+from services.backtest.sweep.forks import Forks
 from services.backtest.sweep.point import Plan, PointResult, evaluate, load_seconds
 
 #: What the start of a process takes before it loads, and how many times its start what it saves must come to.
@@ -99,16 +100,16 @@ class Team:
 class Pool:
     """Processes of this machine, each with the data once. Leaving the block early ends them at once."""
 
-    #: Forking a process that has threads of DuckDB's and Arrow's may hang; a fresh one costs a second.
-    begun_by = "spawn"
-
     def __init__(self, count: int) -> None:
         if count < 1:
             raise Refused(f"{count} workers; at least 1")
         self._count = count
         others = set(multiprocessing.active_children())
         self._executor = ProcessPoolExecutor(
-            count, mp_context=multiprocessing.get_context(self.begun_by), initializer=_begin_worker
+            # Forking a process that has threads of DuckDB's and Arrow's may hang; a fresh one costs a second.
+            count,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin_worker,
         )
         self._others = others
 
@@ -141,12 +142,6 @@ class Pool:
                 "a worker of the sweep was killed, by want of memory perhaps; what was finished is kept: run the same "
                 "command again, with fewer --workers"
             ) from e
-
-
-class Forks(Pool):
-    """Copies of this process, with all it has in memory. Only where `may_fork` says so."""
-
-    begun_by = "fork"
 
 
 class Cluster:
