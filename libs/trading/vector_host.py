@@ -179,10 +179,11 @@ class VectorHost(StrategyHost):
             else:
                 bars = (before.joined(each) if before is not None else each).by_name()
             self._bars[each.symbol] = bars
-            if slot.strategy.wishes(_rows(bars, 0, 1)) is None:
+            wishes = slot.strategy.wishes(_rows(bars, 0, 1) if self._daily_anchor else bars)
+            if wishes is None:
                 return False
             if not self._daily_anchor:
-                self._whole[each.symbol] = self._wish(slot, bars)
+                self._whole[each.symbol] = wishes
         self._of = slots
         return True
 

@@ -6,7 +6,9 @@ and the account's curve, and then it is looked whether a limit could have held o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +25,7 @@ from libs.risk.limits import Limits, LimitTree
 from libs.settings.charges import read_charges
 from libs.settings.risk import Risk
 from libs.trading.book import Asked, Book, Filled
+from libs.trading.columns import Columns
 from libs.trading.ground import Ground, NotOutright, Terms
 from libs.trading.loop import TradingLoop
 from libs.trading.outright import trade_outright
@@ -55,12 +58,10 @@ class Stage:
 
     def __init__(self, data: RunData, terms: Terms) -> None:
         columns = data.columns
-        self.valuation = Valuation(columns)
-        self.timeline = Timeline(self.valuation.timestamps)
         with ThreadPoolExecutor(1, thread_name_prefix="stage") as beside:
-            stretched = beside.submit(Stretched, self.valuation, self.timeline)
+            valued = beside.submit(_valued, columns)
             self.grounds = [Ground(each, terms) for each in columns]
-            self._stretched = stretched.result()
+            self.valuation, self.timeline, self._stretched = valued.result()
         self.units_max = [int(ground.units.max()) for ground in self.grounds]
         self.views = Views(columns, data.warm_up, _COMPUTED_BYTES_MAX)
 
@@ -68,6 +69,12 @@ class Stage:
         """Give what the account of these deals was worth."""
         found = self._stretched.worth(deals, cash_paise)
         return found or worth_of(self.valuation.blocks(deals, cash_paise), self.timeline, cash_paise)
+
+
+def _valued(columns: Sequence[Columns]) -> tuple[Valuation, Timeline, Stretched]:
+    valuation = Valuation(columns)
+    timeline = Timeline(valuation.timestamps)
+    return valuation, timeline, Stretched(valuation, timeline)
 
 
 class Outright:
@@ -82,19 +89,21 @@ class Outright:
             calendar.session, TIMEFRAMES[request.timeframe] * US_PER_MINUTE,
         )  # fmt: skip
         self._fees = _Fees(request, self._terms.instruments) if request.costs else None
-        self._stage = Stage(data, self._terms)
         self._columns = data.columns
+        beside = ThreadPoolExecutor(1, thread_name_prefix="bars")
+        self._staging = beside.submit(Stage, data, self._terms)
+        beside.shutdown(wait=False)
 
-    @property
+    @cached_property
     def stage(self) -> Stage:
-        """Give what is known of the bars."""
-        return self._stage
+        """Give what is known of the bars, which is worked out beside the proof."""
+        return self._staging.result()
 
     def run(self, request: RunRequest, data: RunData) -> Account:
         """Give what the loop would come to; raise `NotOutright` where it might come to something else."""
         host = make_host(request, self._calendar, VectorHost)
         assert isinstance(host, VectorHost)
-        stage = self._stage if data.columns is self._columns else Stage(data, self._terms)
+        stage = self.stage if data.columns is self._columns else Stage(data, self._terms)
         if not host.prepare(data.columns, data.warm_up, stage.views):
             raise NotOutright(f"{request.strategy} has no vectorised form")
         book = trade_outright(stage.grounds, host, self._terms)
@@ -125,6 +134,7 @@ class Outright:
         expected = equity_curve(sample.columns, deals, request.cash_paise)
         if int(account.worth.evenings[-1]) != int(expected.equity[-1]):
             raise NotOutright("the account worked out was not the loop's on a sample of these bars")
+        self._staging.result()  # nothing is wrong with all of the bars either
         return f"equal on {sample.bars} bars: {len(account.deals)} fills"
 
 

@@ -6,12 +6,12 @@ Only in a stretch that reaches the best so far does the order of its bars matter
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from libs.indicators.columns import Floats, Integers
-from libs.indicators.extremes import Extremes
 from libs.strategies.wishes import Flags
 from services.backtest.equity import BLOCK_ROWS, Deals, Steps, Valuation, paise_of
 from services.backtest.metrics import Timeline, Worth
@@ -34,7 +34,7 @@ class Stretched:
 
     def __init__(self, valuation: Valuation, timeline: Timeline) -> None:
         self._units = valuation.units_alone
-        self._extremes = None if self._units is None else Extremes(self._units)
+        self._near = None if self._units is None else _narrow(self._units)
         self._timeline = timeline
         #: The last quantity that was the only one of an account, and what it is worth at every bar.
         self._whole: tuple[int, Floats] = (0, np.empty(0))
@@ -72,14 +72,17 @@ class Stretched:
 
     def _stretches(self, at: Integers, cash: Integers, held: Integers, cash_paise: int) -> _Stretches:
         assert self._units is not None  # `worth` asked
-        assert self._extremes is not None
+        assert self._near is not None
         edges = np.concatenate([[0], at, [len(self._units)]])
         lengths = np.diff(edges)
         starts, is_real = edges[:-1], lengths > 0
         if not is_real.all():  # of several deals on one bar the last counts
             starts, lengths, cash, held = (column[is_real] for column in (starts, lengths, cash, held))
         low, high, holds = cash.copy(), cash.copy(), np.flatnonzero(held != 0)
-        ends = [paise_of(found, held[holds]) for found in self._extremes.of(starts[holds], lengths[holds])]
+        ends = [
+            paise_of(edge.reduceat(self._near, starts)[holds].astype(np.int64), held[holds])
+            for edge in (np.minimum, np.maximum)
+        ]
         low[holds] += np.minimum(*ends)
         high[holds] += np.maximum(*ends)
         best = np.maximum.accumulate(np.concatenate([[cash_paise], high[:-1]]))
@@ -121,6 +124,12 @@ class Stretched:
         if kept[0] != size:
             kept = self._whole = (size, paise_of(self._units, np.int64(size)).astype(np.float64))
         return kept[1]
+
+
+def _narrow(units: Integers) -> NDArray[Any]:
+    """Give prices in half of their memory, where they are small enough."""
+    is_small = bool(len(units)) and int(units.min()) > -(1 << 31) and int(units.max()) < 1 << 31
+    return units.astype(np.int32) if is_small else units
 
 
 def _deepest(falls: Integers, peaks: Integers) -> tuple[int, float]:

@@ -60,6 +60,18 @@ def test_random_accounts_are_worth_what_the_walk_says(monkeypatch):
     assert reached > 150
 
 
+def test_dear_shares_are_worth_what_the_walk_says():
+    """Their prices have no room in half of the memory."""
+    columns = bars(np.random.default_rng(7))
+    dear = np.round(columns.close * 1000, 2)
+    columns = Columns("AAA", columns.timestamps, dear, dear, dear, dear, columns.volume)
+    found, walked = both(columns, deals_of(columns, [3, 90, 120], [1, -1, 1]))
+
+    assert found is not None
+    assert found[1:] == walked[1:]
+    assert found.fall_max > 0
+
+
 def test_an_account_at_its_best_all_the_time_never_falls():
     """Up with every bar, held from the first: every row is walked, and none is below the best."""
     columns = bars(np.random.default_rng(0))
