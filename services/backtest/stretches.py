@@ -6,6 +6,7 @@ Only in a stretch that reaches the best so far does the order of its bars matter
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ from libs.indicators.columns import Floats, Integers
 from libs.strategies.wishes import Flags
 from services.backtest.equity import BLOCK_ROWS, Deals, Steps, Valuation, paise_of
 from services.backtest.metrics import Timeline, Worth
+
+#: numpy adds so many at once, side by side, and halves no more than 128 of them.
+_ADDED_AT_ONCE = 8
 
 
 class _Stretches(NamedTuple):
@@ -67,7 +71,7 @@ class Stretched:
             fall_max_ratio=fall_max_ratio,
             days_below=self._longest_days(rows[equity == peaks]),
             exposed=int(all_.lengths[holds].sum()),
-            exposure_average=float(np.mean(self._exposures(deals.rows, cash, held))),
+            exposure_average=self._exposure_average(deals.rows, cash, held),
         )
 
     def _stretches(self, at: Integers, cash: Integers, held: Integers, cash_paise: int) -> _Stretches:
@@ -95,19 +99,18 @@ class Stretched:
         numbers = self._timeline.numbers
         return int(np.max(numbers[edges[gaps + 1] - 1] - numbers[edges[gaps] + 1])) + 1 if len(gaps) else 0
 
-    def _exposures(self, at: Integers, cash: Integers, held: Integers) -> Floats:
-        """Give what is held at every bar as a share of the account."""
+    def _exposure_average(self, at: Integers, cash: Integers, held: Integers) -> float:
+        """Give the mean of what is held at every bar as a share of the account."""
         units = self._units
         assert units is not None  # `worth` asked
-        exposures = np.empty(len(units))
         # Nothing held is no share, whatever the bar is worth: a share of what is without end.
         cash_steps = Steps(at, np.where(held == 0, np.inf, cash))
         steps = Steps(at, held)
         whole = self._worth_of(abs(steps.size_only)) if steps.size_only else None
         sides = Steps(at, np.sign(held).astype(np.float64)) if held.min() < 0 else None
-        for start in range(0, len(units), BLOCK_ROWS):
-            end = min(start + BLOCK_ROWS, len(units))
-            equity = cash_steps.between(start, end)
+
+        def shares(start: int, end: int) -> Floats:
+            equity: Floats = cash_steps.between(start, end)
             if whole is None:
                 worth = paise_of(units[start:end], steps.between(start, end)).astype(np.float64)
                 equity += worth
@@ -115,8 +118,10 @@ class Stretched:
             else:
                 worth = whole[start:end]
                 equity += worth if sides is None else worth * sides.between(start, end)
-            np.divide(worth, equity, out=exposures[start:end])
-        return exposures
+            np.divide(worth, equity, out=equity)
+            return equity
+
+        return mean_of(len(units), shares)
 
     def _worth_of(self, size: int) -> Floats:
         assert self._units is not None
@@ -124,6 +129,19 @@ class Stretched:
         if kept[0] != size:
             kept = self._whole = (size, paise_of(self._units, np.int64(size)).astype(np.float64))
         return kept[1]
+
+
+def mean_of(rows: int, part: Callable[[int, int], Floats]) -> float:
+    """Give `np.mean` of a column, to the bit, from parts of it that a core keeps near: numpy adds by halves, too."""
+
+    def total(start: int, count: int) -> float:
+        if count <= BLOCK_ROWS:
+            return float(np.add.reduce(part(start, start + count)))
+        half = count // 2
+        half -= half % _ADDED_AT_ONCE
+        return total(start, half) + total(start + half, count - half)
+
+    return total(0, rows) / rows
 
 
 def _narrow(units: Integers) -> NDArray[Any]:
