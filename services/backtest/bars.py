@@ -72,8 +72,9 @@ class BarsReader:
         self.db = db
         self.request = request
         self._query = MarketDataQuery(db, closed_days_only=True, days_at_once=days_at_once)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bars")
-        self._read = self._thread.submit(_read, self._query, request, db.clock)
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="bars")
+        self._threads.submit(self._query.warm)  # should it fail, it is tried again, and said
+        self._read = self._threads.submit(_read, self._query, request, db.clock)
 
     def serves(self, request: Asking) -> bool:
         """Whether these are the bars of a request."""
@@ -91,7 +92,7 @@ class BarsReader:
     def close(self) -> None:
         """Stop reading, if it still goes on, and let go of every file."""
         self._query.stop()
-        self._thread.shutdown()
+        self._threads.shutdown()
         self._query.close()
 
     def __enter__(self) -> Self:

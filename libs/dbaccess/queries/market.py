@@ -130,6 +130,10 @@ class MarketDataQuery:
         """How many closed days are open and warm."""
         return self._reader.days_attached
 
+    def warm(self) -> None:
+        """Open what reads, which takes a while; a question that is asked meanwhile is planned beside it."""
+        self._reader.warm()
+
     def stop(self) -> None:
         """End, from another thread, whatever is being read; its reader gets an error. Only `close` is left to do."""
         self._reader.stop()

@@ -63,6 +63,7 @@ class Reader:
         self._catalogue = Catalogue(db.layout, db.clock)
         self._calendars: dict[str, Calendar | None] = {}
         self._engine: Engine | None = None
+        self._making = threading.Lock()
         self._closed = False
 
     def read(self, request: Request) -> tuple[pa.Table, list[DayPlan]]:
@@ -109,6 +110,10 @@ class Reader:
     def days_attached(self) -> int:
         """How many day files the engine has open."""
         return len(self._engine.attached) if self._engine else 0
+
+    def warm(self) -> None:
+        """Open the engine, on another thread than the one that asks meanwhile what there is to read."""
+        self._warm_engine()
 
     def stop(self) -> None:
         """Read nothing any more, and end what is being read, without waiting for its turn."""
@@ -189,11 +194,12 @@ class Reader:
             raise
 
     def _warm_engine(self) -> Engine:
-        if self._engine is None:
-            self._engine = Engine(self._settings, days_at_once=self._days_at_once)
-            if self._closed:  # while it was being made
-                self._engine.stop()
-        return self._engine
+        with self._making:
+            if self._engine is None:
+                self._engine = Engine(self._settings, days_at_once=self._days_at_once)
+                if self._closed:  # while it was being made
+                    self._engine.stop()
+            return self._engine
 
     def _drop_engine(self) -> None:
         engine, self._engine = self._engine, None
