@@ -165,6 +165,16 @@ def session_days(timestamps: Integers) -> Integers:
     return (timestamps + _IST_OFFSET_US) // US_PER_DAY
 
 
+def day_starts(timestamps: Integers) -> Integers:
+    """Give the first row of each of the exchange's dates among instants in the order of time."""
+    if not len(timestamps):
+        return np.empty(0, np.int64)
+    days = np.arange(session_day(timestamps.item(0)), session_day(timestamps.item(-1)) + 1)
+    rows: Integers = timestamps.searchsorted(days * US_PER_DAY - _IST_OFFSET_US)
+    found: Integers = rows[np.append(True, np.diff(rows) != 0)]
+    return found
+
+
 def session_day(timestamp_us: int) -> int:
     """Number the exchange's date (IST) of one bar."""
     return (timestamp_us + _IST_OFFSET_US) // US_PER_DAY

@@ -8,6 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from libs.contracts.market import OHLCVBar, Origin
+from libs.core.money import UNITS_PER_RUPEE
+
+#: So many rows are worked on at a time: what a core keeps near it.
+ROWS_AT_A_TIME = 1 << 15
 
 
 class Columns:
@@ -69,6 +73,15 @@ class Columns:
             self.symbol,
             *(np.concatenate([getattr(self, name), getattr(later, name)]) for name in _COLUMNS),
         )
+
+
+def units_of(prices: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Give prices in ten-thousandths of a rupee."""
+    found = np.empty(len(prices), dtype=np.int64)
+    for start in range(0, len(prices), ROWS_AT_A_TIME):
+        rows = slice(start, start + ROWS_AT_A_TIME)
+        found[rows] = np.rint(prices[rows] * UNITS_PER_RUPEE)
+    return found
 
 
 _COLUMNS = ("timestamps", "open", "high", "low", "close", "volume")

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from libs.contracts.orders import Side
-from libs.core.money import UNITS_PER_PAISA, UNITS_PER_RUPEE
+from libs.core.money import UNITS_PER_PAISA
 from libs.indicators.columns import Floats, Integers
 from libs.orders.direct import KeptTrade
-from libs.trading.columns import Columns
+from libs.trading.columns import Columns, units_of
 
 #: So many rows are worked on at a time: what a core keeps near it.
 BLOCK_ROWS = 1 << 15
@@ -177,11 +177,6 @@ def day_rows(timestamps: Integers, days: Integers) -> Integers:
     if not len(timestamps):
         return np.empty(0, np.int64)
     return np.append(np.flatnonzero(np.diff(days)), len(timestamps) - 1).astype(np.int64)
-
-
-def units_of(prices: Floats) -> Integers:
-    """Give prices in ten-thousandths of a rupee."""
-    return np.rint(prices * UNITS_PER_RUPEE).astype(np.int64)
 
 
 def paise_of(units: Integers, quantity: Integers | np.int64) -> Integers:

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from libs.core.clock import trading_date
-from libs.indicators.columns import Floats, Integers, session_days
+from libs.indicators.columns import Floats, Integers, day_starts, session_days
 from libs.orders.positions import Position, PositionKey, Step
 from libs.strategies.wishes import Flags
 from libs.trading.columns import Columns
@@ -83,10 +83,13 @@ class Timeline:
 
     def __init__(self, timestamps: Integers) -> None:
         self.timestamps = timestamps
-        days = session_days(timestamps)
-        #: The last row of every day, and the number of the day each row is of, counted from 0.
-        self.last_rows = day_rows(timestamps, days)
-        self.numbers = np.concatenate([[0], np.cumsum(np.diff(days) != 0)])[: len(days)]
+        #: The last row of every day.
+        self.last_rows = np.append(day_starts(timestamps)[1:], len(timestamps))[: len(timestamps)] - 1
+
+    def numbers(self, rows: Integers) -> Integers:
+        """Give the number of the day each row is of, counted from 0."""
+        found: Integers = self.last_rows.searchsorted(rows)
+        return found
 
 
 class Worth(NamedTuple):
@@ -125,7 +128,7 @@ def worth_of(blocks: Iterable[Block], timeline: Timeline, cash_paise: int) -> Wo
         first, last = timeline.last_rows.searchsorted((start, end)).tolist()
         evenings.append(equity[timeline.last_rows[first:last] - start])
     average = float(np.mean(exposures)) if rows else 0.0
-    days = _longest_days(below, timeline.numbers)
+    days = _longest_days(below, timeline)
     return Worth(np.concatenate(evenings), least, fall_max, fall_max_ratio, days, exposed, average)
 
 
@@ -256,10 +259,12 @@ def _benchmark(columns: Sequence[Columns]) -> Floats:
     return np.asarray(worth / before - 1.0)
 
 
-def _longest_days(below: Flags, numbers: Integers) -> int:
-    """Count the trading days of the longest stretch below the best equity; `numbers` count the days."""
+def _longest_days(below: Flags, timeline: Timeline) -> int:
+    """Count the trading days of the longest stretch below the best equity."""
     edges = np.flatnonzero(np.diff(below, prepend=False, append=False))
-    return int(np.max(numbers[edges[1::2] - 1] - numbers[edges[::2]])) + 1 if len(edges) else 0
+    if not len(edges):
+        return 0
+    return int(np.max(timeline.numbers(edges[1::2] - 1) - timeline.numbers(edges[::2]))) + 1
 
 
 def _known(value: float | None) -> float | None:

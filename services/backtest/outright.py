@@ -25,7 +25,7 @@ from libs.risk.limits import Limits, LimitTree
 from libs.settings.charges import read_charges
 from libs.settings.risk import Risk
 from libs.trading.book import Asked, Book, Filled
-from libs.trading.columns import Columns
+from libs.trading.columns import Columns, units_of
 from libs.trading.ground import Ground, NotOutright, Terms
 from libs.trading.loop import TradingLoop
 from libs.trading.outright import trade_outright
@@ -34,7 +34,7 @@ from libs.trading.vector_host import VectorHost
 from libs.trading.views import Views
 from services.backtest.account import make_desk
 from services.backtest.data import RunData, instrument_of
-from services.backtest.equity import Deals, EquityCurve, Valuation, equity_curve, paise_of, units_of
+from services.backtest.equity import Deals, EquityCurve, Valuation, equity_curve, paise_of
 from services.backtest.form import EVENT, make_host, run_form, sample_of
 from services.backtest.metrics import Timeline, Trips, Worth, worth_of
 from services.backtest.recorder import RunRecorder

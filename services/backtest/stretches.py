@@ -94,10 +94,12 @@ class Stretched:
 
     def _longest_days(self, best_rows: Integers) -> int:
         """Count the trading days of the longest stretch between two rows that are as good as any before."""
-        edges = np.concatenate([[-1], best_rows, [len(self._timeline.numbers)]])
+        edges = np.concatenate([[-1], best_rows, [len(self._timeline.timestamps)]])
         gaps = np.flatnonzero(np.diff(edges) > 1)
+        if not len(gaps):
+            return 0
         numbers = self._timeline.numbers
-        return int(np.max(numbers[edges[gaps + 1] - 1] - numbers[edges[gaps] + 1])) + 1 if len(gaps) else 0
+        return int(np.max(numbers(edges[gaps + 1] - 1) - numbers(edges[gaps] + 1))) + 1
 
     def _exposure_average(self, at: Integers, cash: Integers, held: Integers) -> float:
         """Give the mean of what is held at every bar as a share of the account."""
