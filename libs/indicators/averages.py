@@ -160,7 +160,8 @@ def sma_dense(values: Floats, period: int) -> Floats:
     if has_compiled():
         return sma_kernel(values, period)
     averages = len(values) - period + 1
-    out = np.full(len(values), np.nan)
+    out = np.empty(len(values))
+    out[: period - 1] = np.nan
     step = max(1, _ROWS_AT_A_TIME // period) * period
     for start in range(0, averages, step):
         end = min(start + step, averages) + period - 1
