@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import structlog
 
 from libs.core.clock import US_PER_DAY, SystemClock
 from libs.dbaccess import BackupManager, DatabaseManager, Role, Store, connections, deployed
@@ -201,17 +202,17 @@ def test_a_disk_of_their_own_for_copies_keeps_nobody_from_the_store(root, new_co
     assert stored(root) != before
 
 
-def test_an_engine_without_its_copy_trades_and_is_unwell(root, new_code, monkeypatch, capfd):
+def test_an_engine_without_its_copy_trades_and_is_unwell(root, new_code, monkeypatch):
     """Its heartbeat says so as long as it lives, of which ops makes an alert."""
     monkeypatch.setattr(place, "sync_file", refuse)
     before = stored(root)
-    with running_engine(root):
+    with structlog.testing.capture_logs() as logged, running_engine(root):
         beat = next(subscribe("telemetry.health.execution_engine", settings=settings(TRADEFLEET_DATA=str(root))))
         wait_until(lambda: stored(root) != before, "the order that was on its way to be settled")
 
     assert beat.state == "warning"
     assert "new code is on trading" in beat.detail
-    assert "deployment.not_copied" in capfd.readouterr().out
+    assert "deployment.not_copied" in [each["event"] for each in logged]
 
 
 def test_the_api_copies_its_store_under_a_name_no_daily_copy_takes(data_root):
