@@ -175,6 +175,13 @@ def day_starts(timestamps: Integers) -> Integers:
     return found
 
 
+def day_ends(timestamps: Integers) -> Integers:
+    """Give the last row of each of the exchange's dates among instants in the order of time."""
+    rows = len(timestamps)
+    found: Integers = np.append(day_starts(timestamps)[1:], rows)[:rows] - 1
+    return found
+
+
 def session_day(timestamp_us: int) -> int:
     """Number the exchange's date (IST) of one bar."""
     return (timestamp_us + _IST_OFFSET_US) // US_PER_DAY

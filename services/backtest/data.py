@@ -18,9 +18,8 @@ from libs.core.clock import trading_date
 from libs.dbaccess.calendars import load_calendar
 from libs.indicators.columns import session_days
 from libs.orders.instrument import Instrument
-from libs.trading.columns import Columns
+from libs.trading.columns import ROWS_AT_A_TIME, Columns
 from services.backtest.bars import DAYS_AT_ONCE, BarsReader, BarsSource, NoCandles
-from services.backtest.equity import BLOCK_ROWS
 from services.backtest.request import RunRequest
 
 if TYPE_CHECKING:  # a sweep whose bars another process reads never opens DuckDB
@@ -122,9 +121,9 @@ def instrument_of(request: RunRequest, columns: Columns) -> Instrument:
 
 def tick_size_of(*prices: NDArray[np.float64]) -> float:
     """Give the coarser of a share's two usual tick sizes that all prices are multiples of."""
-    for start in range(0, max(map(len, prices), default=0), BLOCK_ROWS):
+    for start in range(0, max(map(len, prices), default=0), ROWS_AT_A_TIME):
         for column in prices:
-            ticks = column[start : start + BLOCK_ROWS] / _TICK
+            ticks = column[start : start + ROWS_AT_A_TIME] / _TICK
             if not np.all(np.abs(ticks - np.rint(ticks)) < 1e-6):
                 return _FINE_TICK
     return _TICK

@@ -14,10 +14,7 @@ from libs.contracts.orders import Side
 from libs.core.money import UNITS_PER_PAISA
 from libs.indicators.columns import Floats, Integers
 from libs.orders.direct import KeptTrade
-from libs.trading.columns import Columns, units_of
-
-#: So many rows are worked on at a time: what a core keeps near it.
-BLOCK_ROWS = 1 << 15
+from libs.trading.columns import ROWS_AT_A_TIME, Columns, units_of
 
 
 class Block(NamedTuple):
@@ -44,8 +41,8 @@ class EquityCurve(msgspec.Struct, frozen=True):
 
     def blocks(self) -> Iterator[Block]:
         """Give the curve piece by piece."""
-        for start in range(0, len(self.equity), BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
+        for start in range(0, len(self.equity), ROWS_AT_A_TIME):
+            rows = slice(start, start + ROWS_AT_A_TIME)
             yield Block(start, self.cash[rows], self.equity[rows], self.exposure[rows])
 
     def rows(self, picked: Integers) -> EquityCurve:
@@ -122,8 +119,8 @@ class Valuation:
             (symbol, Steps.of(at[own], deals.signed[own]))
             for symbol, own in ((symbol, deals.which == place) for place, symbol in enumerate(deals.symbols))
         ]
-        for start in range(0, len(self.timestamps), BLOCK_ROWS):
-            end = min(start + BLOCK_ROWS, len(self.timestamps))
+        for start in range(0, len(self.timestamps), ROWS_AT_A_TIME):
+            end = min(start + ROWS_AT_A_TIME, len(self.timestamps))
             cash = cash_after.between(start, end)
             worths = [self._worth(symbol, steps, start, end) for symbol, steps in held]
             exposures = [np.abs(worth) for worth in worths] or [np.zeros(end - start, np.int64)]
@@ -170,13 +167,6 @@ class Valuation:
 def equity_curve(columns: Sequence[Columns], deals: Deals, cash_paise: int) -> EquityCurve:
     """Value the account at the close of every bar, as `Valuation.curve` does."""
     return Valuation(columns).curve(deals, cash_paise)
-
-
-def day_rows(timestamps: Integers, days: Integers) -> Integers:
-    """Name the last row of every day."""
-    if not len(timestamps):
-        return np.empty(0, np.int64)
-    return np.append(np.flatnonzero(np.diff(days)), len(timestamps) - 1).astype(np.int64)
 
 
 def paise_of(units: Integers, quantity: Integers | np.int64) -> Integers:

@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 
 from libs.core.clock import trading_date
-from libs.indicators.columns import Floats, Integers, day_starts, session_days
+from libs.indicators.columns import Floats, Integers, day_ends, session_days
 from libs.orders.positions import Position, PositionKey, Step
 from libs.strategies.wishes import Flags
 from libs.trading.columns import Columns
-from services.backtest.equity import Block, Deals, EquityCurve, day_rows, distinct
+from services.backtest.equity import Block, Deals, EquityCurve, distinct
 from services.backtest.traded import Traded
 
 DAYS_A_YEAR = 252
@@ -84,7 +84,7 @@ class Timeline:
     def __init__(self, timestamps: Integers) -> None:
         self.timestamps = timestamps
         #: The last row of every day.
-        self.last_rows = np.append(day_starts(timestamps)[1:], len(timestamps))[: len(timestamps)] - 1
+        self.last_rows = day_ends(timestamps)
 
     def numbers(self, rows: Integers) -> Integers:
         """Give the number of the day each row is of, counted from 0."""
@@ -246,7 +246,7 @@ def _months(evenings: Integers, timeline: Timeline, cash_paise: int) -> dict[str
 
 def _benchmark(columns: Sequence[Columns]) -> Floats:
     """Daily returns of buying each symbol for the same money at its first open and holding it."""
-    evenings = [day_rows(each.timestamps, session_days(each.timestamps)) for each in columns]
+    evenings = [day_ends(each.timestamps) for each in columns]
     own_days = [session_days(each.timestamps[rows]) for each, rows in zip(columns, evenings, strict=True)]
     days = distinct(own_days)
     if not len(days):

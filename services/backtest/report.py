@@ -12,10 +12,9 @@ import numpy as np
 
 from libs.core.clock import IST, to_datetime, to_us
 from libs.dbaccess import DatabaseManager, MarketDataQuery, StoreMissing
-from libs.indicators.columns import session_days
+from libs.indicators.columns import day_ends
 from services.backtest import reading
 from services.backtest.charts import candle_chart, histogram, line_chart
-from services.backtest.equity import day_rows
 from services.backtest.page import page, section, table
 
 ROLLING_DAYS = 63
@@ -79,7 +78,7 @@ def _curves(curve: Any, cash_paise: int) -> list[str]:
     spell = _date if _date(stamps[0]) != _date(stamps[-1]) else _minute
     labels = [spell(stamp) for stamp in stamps]
     equity = curve[:, 1].astype(np.float64)
-    picked = day_rows(curve[:, 0], session_days(curve[:, 0]))
+    picked = day_ends(curve[:, 0])
     closes = equity[picked]
     returns = closes / np.concatenate([[float(cash_paise)], closes[:-1]]) - 1.0
     days = [labels[row] for row in picked.tolist()]

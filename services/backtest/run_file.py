@@ -13,12 +13,12 @@ from libs.core.version import CODE_VERSION
 from libs.dbaccess.columns import Column, floats, insert, integers, stamps, texts
 from libs.dbaccess.runs import RunConnection, commit_so_far
 from libs.dbaccess.schema.backtest_run import VERSION
-from libs.indicators.columns import session_days
+from libs.indicators.columns import day_ends
 from libs.orders.direct import PlainOrder, trade_id
 from libs.orders.model import Order, Purpose
 from libs.orders.positions import Position, Step
 from libs.trading.desk import Desk
-from services.backtest.equity import EquityCurve, day_rows
+from services.backtest.equity import EquityCurve
 from services.backtest.metrics import Metrics
 from services.backtest.recorder import UNDECIDED, LogRow, RunRecorder
 from services.backtest.request import RunRequest
@@ -214,7 +214,7 @@ def _trades(steps: Sequence[Step], recorder: RunRecorder, desk: Desk) -> dict[st
 def _curve(curve: EquityCurve) -> dict[str, Column]:
     drawdown = curve.drawdown
     if len(curve.timestamps) > CURVE_ROWS_MAX:
-        picked = day_rows(curve.timestamps, session_days(curve.timestamps))
+        picked = day_ends(curve.timestamps)
         curve, drawdown = curve.rows(picked), drawdown[picked]
     return {
         "timestamp": stamps(curve.timestamps),

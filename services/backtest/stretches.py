@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from libs.indicators.columns import Floats, Integers
 from libs.strategies.wishes import Flags
-from services.backtest.equity import BLOCK_ROWS, Deals, Steps, Valuation, paise_of
+from libs.trading.columns import ROWS_AT_A_TIME
+from services.backtest.equity import Deals, Steps, Valuation, paise_of
 from services.backtest.metrics import Timeline, Worth
 
 #: numpy adds so many at once, side by side, and halves no more than 128 of them.
@@ -137,7 +138,7 @@ def mean_of(rows: int, part: Callable[[int, int], Floats]) -> float:
     """Give `np.mean` of a column, to the bit, from parts of it that a core keeps near: numpy adds by halves, too."""
 
     def total(start: int, count: int) -> float:
-        if count <= BLOCK_ROWS:
+        if count <= ROWS_AT_A_TIME:
             return float(np.add.reduce(part(start, start + count)))
         half = count // 2
         half -= half % _ADDED_AT_ONCE

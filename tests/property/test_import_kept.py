@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from libs.core.clock import to_us
 from libs.dbaccess.connections import duckdb_memory
 from libs.dbaccess.importing import ImportRequest, moments, pieces, plain
-from libs.dbaccess.importing.closing import day_of_number
 from libs.dbaccess.importing.dayrows import ROWS, take_ticks
 from libs.dbaccess.importing.kept import NotPlain, keep
 from libs.dbaccess.importing.plan import plan_file
@@ -34,8 +33,7 @@ def connection():
 def candles_of(connection, staged, rows_max=MANY, spans=()):
     """Give every candle there is, date by date, in no order."""
     found = []
-    for number, rows in staged.days():
-        day = day_of_number(number)
+    for day, rows in staged.days():
         parts = list(staged.candles(connection, day, rows, spans, rows_max=rows_max))
         for part in parts:
             columns = [column.tolist() for column in part]
@@ -46,10 +44,10 @@ def candles_of(connection, staged, rows_max=MANY, spans=()):
 def ticks_of(connection, staged):
     """Give every tick as it would be closed, and how many there were and are left, date by date."""
     found = []
-    for number, rows in staged.days():
-        ticks = staged.ticks(connection, day_of_number(number))
+    for day, rows in staged.days():
+        ticks = staged.ticks(connection, day)
         counts = take_ticks(connection, ticks, keep_repeats=False)
-        found.append((number, rows, counts, connection.execute(f"SELECT * FROM {ROWS}").fetchall()))
+        found.append((day, rows, counts, connection.execute(f"SELECT * FROM {ROWS}").fetchall()))
     return found
 
 

@@ -8,7 +8,7 @@ import duckdb
 
 from libs.calendar import Calendar
 from libs.contracts.sessions import Session
-from libs.core.clock import day_start_us, trading_date
+from libs.core.clock import trading_date
 from libs.core.faults import crash_point
 from libs.dbaccess.connections import attach_day, parquet_source
 from libs.dbaccess.coverage import certify_day
@@ -165,8 +165,3 @@ class DayCloser:
                 certify_day(
                     self._db, self._request.exchange, taken.day, minutes=taken.minutes, traded=taken.traded
                 )  # fmt: skip
-
-
-def day_of_number(number: int) -> date:
-    """Give the date of a day's number since the epoch."""
-    return trading_date(day_start_us(date(1970, 1, 1)) + number * 86_400_000_000)

@@ -18,7 +18,7 @@ from libs.dbaccess.importing.plain import PlainRows
 from libs.dbaccess.importing.plan import FilePlan, ImportRequest, plan_file
 from libs.dbaccess.importing.report import ImportReport
 from libs.dbaccess.importing.rows import VALUES
-from libs.dbaccess.importing.scratch import Spans, TickRows, day_number, shares
+from libs.dbaccess.importing.scratch import Spans, TickRows, day_number, day_of_number, shares
 from libs.dbaccess.importing.symbols import symbol_meant
 
 #: A date's ticks, as a connection sees them.
@@ -42,9 +42,10 @@ class Kept:
         """How much memory they take."""
         return sum(part.nbytes for parts in self._by_day.values() for part in parts)
 
-    def days(self) -> list[tuple[int, int]]:
-        """Give the dates in their order, as days since the epoch, and how many rows each has."""
-        return [(day, sum(part.num_rows for part in parts)) for day, parts in sorted(self._by_day.items())]
+    def days(self) -> list[tuple[date, int]]:
+        """Give the dates in their order, and how many rows each has."""
+        found = sorted(self._by_day.items())
+        return [(day_of_number(number), sum(part.num_rows for part in parts)) for number, parts in found]
 
     def candles(
         self, connection: duckdb.DuckDBPyConnection, day: date, rows: int, spans: Spans, *, rows_max: int

@@ -14,7 +14,7 @@ from libs.calendar import Calendar, CalendarError
 from libs.core.errors import Refused
 from libs.dbaccess.calendars import load_calendar
 from libs.dbaccess.errors import StoreMissing
-from libs.dbaccess.importing.closing import DayCloser, day_of_number
+from libs.dbaccess.importing.closing import DayCloser
 from libs.dbaccess.importing.plan import ImportRequest
 from libs.dbaccess.importing.report import DayResult, ImportReport
 from libs.dbaccess.importing.scratch import Staged
@@ -73,8 +73,7 @@ def _close_days(
         return closer.close(cursor, day, rows)
 
     with ThreadPoolExecutor(days_at_once, thread_name_prefix="import") as pool:
-        days = [(day_of_number(number), rows) for number, rows in staged.days()]
-        running = [(day, pool.submit(close, day, rows)) for day, rows in days]
+        running = [(day, pool.submit(close, day, rows)) for day, rows in staged.days()]
         try:
             for done, (day, closing) in enumerate(running, 1):
                 found.add(closing.result())

@@ -15,6 +15,7 @@ from libs.dbaccess.importing.rows import VALUES
 
 #: What the scratch database is attached as.
 SCRATCH = "scratch"
+_EPOCH = date(1970, 1, 1).toordinal()
 #: Stretches of time, half open; without any, a whole day is meant.
 Spans = Sequence[tuple[int, int]]
 
@@ -36,8 +37,8 @@ class Staged(Protocol):
     symbols: Sequence[str]
     """All symbols, in their order."""
 
-    def days(self) -> list[tuple[int, int]]:
-        """Give the dates in their order, as days since the epoch, and how many rows each has."""
+    def days(self) -> list[tuple[date, int]]:
+        """Give the dates in their order, and how many rows each has."""
 
     def candles(
         self, connection: duckdb.DuckDBPyConnection, day: date, rows: int, spans: Spans, *, rows_max: int
@@ -55,12 +56,13 @@ class Scratch:
         self._connection = connection
         self.symbols: Sequence[str] = list_symbols(connection)
 
-    def days(self) -> list[tuple[int, int]]:
-        """Give the dates in their order, as days since the epoch, and how many rows each has."""
-        return self._connection.execute(
+    def days(self) -> list[tuple[date, int]]:
+        """Give the dates in their order, and how many rows each has."""
+        found = self._connection.execute(
             f"SELECT day, sum(rows)::BIGINT FROM {SCRATCH}.counted c JOIN spellings s ON c.symbol = s.spelling"
             " GROUP BY day ORDER BY day"
         ).fetchall()
+        return [(day_of_number(number), rows) for number, rows in found]
 
     def candles(
         self, connection: duckdb.DuckDBPyConnection, day: date, rows: int, spans: Spans, *, rows_max: int
@@ -108,7 +110,12 @@ def good(day: date) -> str:
 
 def day_number(day: date) -> int:
     """Count a date's days since the epoch."""
-    return day.toordinal() - date(1970, 1, 1).toordinal()
+    return day.toordinal() - _EPOCH
+
+
+def day_of_number(number: int) -> date:
+    """Give the date of so many days since the epoch."""
+    return date.fromordinal(_EPOCH + number)
 
 
 def shares(counts: Iterable[tuple[int, int]], rows_max: int) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,7 @@ from libs.core.clock import US_PER_DAY, US_PER_MINUTE
 from libs.trading.columns import Columns
 from services.backtest.equity import Deals, Valuation
 from services.backtest.metrics import Timeline, worth_of
-from services.backtest.stretches import BLOCK_ROWS, Stretched, mean_of
+from services.backtest.stretches import ROWS_AT_A_TIME, Stretched, mean_of
 
 CASH_PAISE = 10_000_000
 
@@ -46,7 +46,7 @@ def both(columns: Columns, deals: Deals):
 
 def test_random_accounts_are_worth_what_the_walk_says(monkeypatch):
     """Also in blocks of a few rows, as a long run has them."""
-    monkeypatch.setattr("services.backtest.stretches.BLOCK_ROWS", 128)
+    monkeypatch.setattr("services.backtest.stretches.ROWS_AT_A_TIME", 128)
     reached = 0
     for seed in range(200):
         chance = np.random.default_rng(seed)
@@ -70,9 +70,9 @@ def test_the_mean_of_parts_is_numpys():
         128,
         129,
         1000,
-        BLOCK_ROWS,
-        BLOCK_ROWS + 1,
-        3 * BLOCK_ROWS + 5,
+        ROWS_AT_A_TIME,
+        ROWS_AT_A_TIME + 1,
+        3 * ROWS_AT_A_TIME + 5,
         *chance.integers(1, 1 << 20, 30),
     ):
         column = chance.random(rows) * chance.choice([1e-9, 1.0, 1e9], rows)
